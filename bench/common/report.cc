@@ -27,6 +27,14 @@ nlohmann::json to_json(const Figure& figure) {
   return object;
 }
 
+nlohmann::json to_json(const Table& table) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Table::Row& row : table.rows) {
+    rows.push_back({{"labels", row.labels}, {"values", row.values}});
+  }
+  return {{"name", table.name}, {"columns", table.columns}, {"rows", rows}};
+}
+
 }  // namespace
 
 Report::Report(std::string name, std::string title)
@@ -44,6 +52,8 @@ void Report::figure(std::string name, double value, std::string unit, std::strin
                       .limit_name = std::move(limit_name),
                       .limit = limit});
 }
+
+void Report::table(Table table) { tables_.push_back(std::move(table)); }
 
 void Report::check(std::string name, bool holds, std::string detail) {
   checks_.push_back({.name = std::move(name), .holds = holds, .detail = std::move(detail)});
@@ -82,6 +92,8 @@ int Report::finish(const std::string& json_path) const {
       object["checks"].push_back(
           {{"name", check.name}, {"holds", check.holds}, {"detail", check.detail}});
     }
+    object["tables"] = nlohmann::json::array();
+    for (const Table& table : tables_) object["tables"].push_back(to_json(table));
     std::ofstream file(json_path);
     file << object.dump(2) << '\n';
     file.close();

@@ -28,6 +28,18 @@ struct Check {
   std::string detail;  // how much was tried, or what went wrong
 };
 
+// A matrix of figures too large for the summary: printed by the program as it goes, kept in the
+// JSON object.
+struct Table {
+  struct Row {
+    std::vector<std::string> labels;
+    std::vector<double> values;
+  };
+  std::string name;
+  std::vector<std::string> columns;  // of the values; a unit ends each ("p50_us")
+  std::vector<Row> rows;
+};
+
 class Report {
  public:
   // `title` names the program's question, for the table's head.
@@ -36,6 +48,7 @@ class Report {
   void figure(std::string name, double value, std::string unit);
   void figure(std::string name, double value, std::string unit, std::string limit_name,
               double limit);
+  void table(Table table);
   void check(std::string name, bool holds, std::string detail);
   // A sentence about the run that a reader of the figures needs ("huge pages: none reserved").
   void note(std::string text);
@@ -43,14 +56,15 @@ class Report {
   // Prints the table on standard output and, unless `json_path` is empty, writes the JSON object
   // there:
   // {"name", "title", "figures": [{"name","value","unit","limit_name"?,"limit"?,"ratio"?}],
-  //  "checks": [{"name","holds","detail"}], "notes": [..]}. Returns the exit status: 1 if a check
-  //  failed.
+  //  "checks": [{"name","holds","detail"}], "tables": [{"name","columns","rows"}], "notes": [..]}.
+  //  Returns the exit status: 1 if a check failed.
   int finish(const std::string& json_path) const;
 
  private:
   std::string name_;
   std::string title_;
   std::vector<Figure> figures_;
+  std::vector<Table> tables_;
   std::vector<Check> checks_;
   std::vector<std::string> notes_;
 };

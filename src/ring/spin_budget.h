@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a Waiter looks for work before it sleeps: the rule in use (docs/adr/0002). Pure
-// arithmetic on TSC ticks, no clock. One thread.
+// How long a Waiter looks for work before it sleeps: the rule that won the comparison of
+// docs/adr/0002. One thread.
 #pragma once
+
+#include <sched.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -11,63 +13,74 @@
 
 namespace tideline::ring {
 
-// Grows while a longer look would have found the work, shrinks while looks are in vain, and is zero
-// while cores are short. That shows in one way that needs no system call and no trust in anybody:
-// the spin loop was off its core.
-class AdaptiveBudget {
+// Looks for `longest`, or not at all: after a look in vain the next 1, 2, 4 .. waits sleep at once,
+// and every success halves that number again. Its own success is the only thing it trusts: a
+// program that waits long sleeps, and two that answer each other at once find each other looking.
+//
+// For the first microsecond a look is PAUSE, for a peer on another core answers within it. After
+// that the core is offered to others between two looks (sched_yield): a peer that shares the core
+// answers without anybody asleep. The price is paid when a program that computes takes the offer,
+// for it keeps the core for a whole time slice. An offer that took so long is not repeated until a
+// hundred times its length has passed, which bounds the loss at one part in a hundred.
+class SpinBudget {
  public:
   struct Limits {
+    // Longer than it takes to wake a sleeping peer and have its answer: two waiters that both sleep
+    // would otherwise never find out that looking pays.
     Duration longest = std::chrono::microseconds(50);
-    Duration first = std::chrono::microseconds(8);  // what a budget of zero grows to
-    // Waits without any spinning after the core was taken away once; doubles each time that it
-    // happens again, up to the last, and is back at the first after as many undisturbed waits.
-    std::uint32_t first_pause = 64;
-    std::uint32_t last_pause = 16'384;
+    std::uint32_t looks_before_yield = 20;
+    std::uint32_t most_skipped = 1024;
+    Duration long_offer = std::chrono::microseconds(200);
+    std::uint32_t long_offer_factor = 100;
   };
 
-  AdaptiveBudget() : AdaptiveBudget(Limits()) {}
-  explicit AdaptiveBudget(const Limits& limits)
-      : longest_(tsc_ticks(limits.longest)),
-        first_(tsc_ticks(limits.first)),
-        budget_(longest_),
-        limits_(limits),
-        next_pause_(limits.first_pause) {}
+  SpinBudget() : SpinBudget(Limits()) {}
+  explicit SpinBudget(const Limits& limits)
+      : limits_(limits),
+        longest_(tsc_ticks(limits.longest)),
+        long_offer_(tsc_ticks(limits.long_offer)) {}
 
-  std::uint64_t limit() const { return pause_ > 0 ? 0 : budget_; }
+  // The policy of Waiter; see SpinPolicy in waiter.h.
+  std::uint64_t limit(std::uint64_t now) {
+    looks_ = 0;
+    yields_ = now >= no_yield_before_;
+    return skip_ > 0 ? 0 : longest_;
+  }
 
-  bool interrupted(std::uint64_t /*ticks*/) {
-    pause_ = next_pause_;
-    next_pause_ = std::min(2 * next_pause_, limits_.last_pause);
-    undisturbed_ = 0;
+  void relax() {
+    if (yields_ && ++looks_ > limits_.looks_before_yield) {
+      ::sched_yield();
+    } else {
+      cpu_relax();
+    }
+  }
+
+  bool interrupted(std::uint64_t now, std::uint64_t ticks) {
+    if (ticks < long_offer_) return true;
+    if (yields_) no_yield_before_ = now + limits_.long_offer_factor * ticks;
     return false;
   }
 
-  void spun(std::uint64_t /*ticks*/) { calm(); }
+  void spun() { next_skip_ = std::max(next_skip_ / 2, 1U); }
 
-  void slept(std::uint64_t ticks) {
-    if (pause_ > 0) {
-      --pause_;
+  void slept() {
+    if (skip_ > 0) {
+      --skip_;
       return;
     }
-    calm();
-    budget_ = ticks <= longest_ ? std::min(longest_, std::max(first_, 2 * budget_)) : budget_ / 2;
-    if (budget_ < first_ / 2) budget_ = 0;
+    skip_ = next_skip_;
+    next_skip_ = std::min(2 * next_skip_, limits_.most_skipped);
   }
 
  private:
-  void calm() {
-    if (++undisturbed_ < next_pause_) return;
-    undisturbed_ = 0;
-    next_pause_ = limits_.first_pause;
-  }
-
-  std::uint64_t longest_;
-  std::uint64_t first_;
-  std::uint64_t budget_;
   Limits limits_;
-  std::uint32_t pause_ = 0;  // waits that are still to be made without spinning
-  std::uint32_t next_pause_;
-  std::uint32_t undisturbed_ = 0;
+  std::uint64_t longest_;
+  std::uint64_t long_offer_;
+  std::uint64_t no_yield_before_ = 0;
+  std::uint32_t looks_ = 0;  // of the wait under way
+  bool yields_ = true;       // in the wait under way
+  std::uint32_t skip_ = 0;   // waits that are still to be made without looking
+  std::uint32_t next_skip_ = 1;
 };
 
 }  // namespace tideline::ring

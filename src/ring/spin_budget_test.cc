@@ -8,55 +8,59 @@
 namespace tideline::ring {
 namespace {
 
-static_assert(SpinPolicy<AdaptiveBudget>);
+static_assert(SpinPolicy<SpinBudget>);
 
-constexpr AdaptiveBudget::Limits kLimits{.longest = std::chrono::microseconds(50),
-                                         .first = std::chrono::microseconds(8),
-                                         .first_pause = 4,
-                                         .last_pause = 16};
+const SpinBudget::Limits kLimits{.longest = std::chrono::microseconds(50),
+                                 .looks_before_yield = 20,
+                                 .most_skipped = 4,
+                                 .long_offer = std::chrono::microseconds(200),
+                                 .long_offer_factor = 100};
 
-std::uint64_t micros(int count) { return tsc_ticks(std::chrono::microseconds(count)); }
-
-TEST(AdaptiveBudget, ShrinksToZeroWhileLooksAreInVain) {
-  AdaptiveBudget budget(kLimits);
-  EXPECT_EQ(budget.limit(), micros(50));
-  for (int i = 0; i < 10; ++i) budget.slept(micros(1000));
-  EXPECT_EQ(budget.limit(), 0U);
+// Waits that sleep at once, until one looks for work again.
+int skipped(SpinBudget& budget) {
+  int waits = 0;
+  for (; budget.limit(0) == 0; ++waits) budget.slept();
+  return waits;
 }
 
-TEST(AdaptiveBudget, GrowsWhileALongerLookWouldHaveFoundTheWork) {
-  AdaptiveBudget budget(kLimits);
-  for (int i = 0; i < 10; ++i) budget.slept(micros(1000));
-  budget.slept(micros(20));
-  EXPECT_EQ(budget.limit(), micros(8));
-  for (int i = 0; i < 10; ++i) budget.slept(micros(20));
-  EXPECT_EQ(budget.limit(), micros(50));
+TEST(SpinBudget, LooksAtFirst) {
+  SpinBudget budget(kLimits);
+  EXPECT_EQ(budget.limit(0), tsc_ticks(std::chrono::microseconds(50)));
 }
 
-TEST(AdaptiveBudget, PausesWhenTheCoreWasTakenAwayAndComesBack) {
-  AdaptiveBudget budget(kLimits);
-  EXPECT_FALSE(budget.interrupted(micros(100)));
-  for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(budget.limit(), 0U) << i;
-    budget.slept(micros(10));
+TEST(SpinBudget, BacksOffFurtherWithEveryLookInVain) {
+  SpinBudget budget(kLimits);
+  for (const int expected : {1, 2, 4, 4}) {
+    ASSERT_GT(budget.limit(0), 0U);
+    budget.slept();
+    EXPECT_EQ(skipped(budget), expected);
   }
-  EXPECT_GT(budget.limit(), 0U);
 }
 
-TEST(AdaptiveBudget, ThePauseDoublesWhileItHappensAgainAndIsForgottenInCalm) {
-  AdaptiveBudget budget(kLimits);
-  const auto pause = [&] {
-    budget.interrupted(micros(100));
-    int waits = 0;
-    for (; budget.limit() == 0; ++waits) budget.slept(micros(10));
-    return waits;
-  };
-  EXPECT_EQ(pause(), 4);
-  EXPECT_EQ(pause(), 8);
-  EXPECT_EQ(pause(), 16);
-  EXPECT_EQ(pause(), 16);
-  for (int i = 0; i < 16; ++i) budget.spun(micros(1));
-  EXPECT_EQ(pause(), 4);
+TEST(SpinBudget, SuccessHalvesTheBackOff) {
+  SpinBudget budget(kLimits);
+  for (int i = 0; i < 3; ++i) {
+    budget.slept();
+    skipped(budget);
+  }
+  budget.spun();
+  budget.slept();
+  EXPECT_EQ(skipped(budget), 2);
+  for (int i = 0; i < 10; ++i) budget.spun();
+  budget.slept();
+  EXPECT_EQ(skipped(budget), 1);
+}
+
+TEST(SpinBudget, AShortAbsenceIsAPeerAtWork) {
+  SpinBudget budget(kLimits);
+  budget.limit(1000);
+  EXPECT_TRUE(budget.interrupted(1000, tsc_ticks(std::chrono::microseconds(30))));
+}
+
+TEST(SpinBudget, ALongAbsenceEndsTheLook) {
+  SpinBudget budget(kLimits);
+  budget.limit(1000);
+  EXPECT_FALSE(budget.interrupted(1000, tsc_ticks(std::chrono::milliseconds(4))));
 }
 
 }  // namespace

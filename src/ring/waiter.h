@@ -14,18 +14,21 @@
 
 namespace tideline::ring {
 
-// Decides how long a waiter spins, and learns from how its waits end. See spin_budget.h for the
-// rule in use; bench/proofs/waiting compares it with others. All times in TSC ticks.
+// Decides how long a waiter looks for work, and learns from how its waits end. spin_budget.h has
+// the rule in use; bench/proofs/waiting compares it with others. `now` and all lengths are TSC
+// ticks.
 template <typename B>
-concept SpinPolicy = requires(B budget, std::uint64_t ticks) {
-  // A wait begins: how long may it spin?
-  { budget.limit() } -> std::convertible_to<std::uint64_t>;
-  // The thread was off its core for `ticks` in the middle of spinning. Returns whether to go on.
-  { budget.interrupted(ticks) } -> std::convertible_to<bool>;
-  // The wait ended while spinning, after `ticks`.
-  budget.spun(ticks);
-  // The wait spun in vain and slept; `ticks` from its begin to its end.
-  budget.slept(ticks);
+concept SpinPolicy = requires(B budget, std::uint64_t now, std::uint64_t ticks) {
+  // A wait begins: how long may it look?
+  { budget.limit(now) } -> std::convertible_to<std::uint64_t>;
+  // Between two looks: PAUSE, or something that gives the core away.
+  budget.relax();
+  // The thread was off its core for `ticks` between two looks. Returns whether to go on.
+  { budget.interrupted(now, ticks) } -> std::convertible_to<bool>;
+  // The wait found work while looking.
+  budget.spun();
+  // The wait looked in vain, or not at all.
+  budget.slept();
 };
 
 // Two reads of the TSC in a spin loop are about 30 ns apart. A gap of this length means that the
@@ -45,9 +48,8 @@ class Waiter {
   template <std::predicate Ready, std::invocable Sleep>
   bool wait(Ready&& ready, Sleep&& sleep) {
     if (ready()) return true;
-    const std::uint64_t begin = tsc_now();
-    if (spin(ready, begin)) {
-      budget_.spun(tsc_now() - begin);
+    if (spin(ready)) {
+      budget_.spun();
       return true;
     }
     flag_->arm();
@@ -58,7 +60,7 @@ class Waiter {
     }
     flag_->disarm();
     if (!found) found = ready();
-    budget_.slept(tsc_now() - begin);
+    budget_.slept();
     return found;
   }
 
@@ -68,14 +70,17 @@ class Waiter {
 
  private:
   template <std::predicate Ready>
-  bool spin(Ready& ready, std::uint64_t begin) {
-    const std::uint64_t limit = budget_.limit();
+  bool spin(Ready& ready) {
+    const std::uint64_t begin = tsc_now();
+    const std::uint64_t limit = budget_.limit(begin);
     std::uint64_t last = begin;
     while (last - begin < limit) {
-      cpu_relax();
-      if (ready()) return true;
+      budget_.relax();
       const std::uint64_t now = tsc_now();
-      if (now - last > gap_ticks_ && !budget_.interrupted(now - last)) return false;
+      // Told also when the work has come in the meantime: the budget learns what the absence cost.
+      const bool go_on = now - last <= gap_ticks_ || budget_.interrupted(now, now - last);
+      if (ready()) return true;
+      if (!go_on) return false;
       last = now;
     }
     return false;

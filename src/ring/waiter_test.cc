@@ -18,14 +18,14 @@ namespace {
 
 TEST(Waiter, ReturnsAtOnceWhenThereIsWork) {
   WakeFlag flag;
-  Waiter waiter(flag, AdaptiveBudget());
+  Waiter waiter(flag, SpinBudget());
   EXPECT_TRUE(waiter.wait([] { return true; }, [] { FAIL() << "slept"; }));
   EXPECT_EQ(flag.sequence(), 0U);
 }
 
 TEST(Waiter, TellsWhenTheSleepEndedWithoutWork) {
   WakeFlag flag;
-  Waiter waiter(flag, AdaptiveBudget());
+  Waiter waiter(flag, SpinBudget());
   bool armed = false;
   EXPECT_FALSE(waiter.wait([] { return false; }, [&] { armed = flag.sequence() % 2 == 1; }));
   EXPECT_TRUE(armed);
@@ -59,7 +59,7 @@ TEST(Waiter, NoWakeUpIsLostBetweenTwoThreads) {
   std::jthread producing([&] {
     SpscProducer<int> producer(ring);
     Notifier notifier(not_empty);
-    Waiter waiter(not_full, AdaptiveBudget());
+    Waiter waiter(not_full, SpinBudget());
     Rng rng(5);
     for (int item = 0; item < kItems; ++item) {
       while (!producer.push(item)) {
@@ -71,7 +71,7 @@ TEST(Waiter, NoWakeUpIsLostBetweenTwoThreads) {
   });
   SpscConsumer<int> consumer(ring);
   Notifier notifier(not_full);
-  Waiter waiter(not_empty, AdaptiveBudget());
+  Waiter waiter(not_empty, SpinBudget());
   for (int expected = 0; expected < kItems; ++expected) {
     int item = -1;
     while (!consumer.pop(item)) {

@@ -26,10 +26,11 @@ struct NoFence : ModelMemory {
 };
 
 struct NeverSpin {
-  static std::uint64_t limit() { return 0; }
-  static bool interrupted(std::uint64_t) { return false; }
-  void spun(std::uint64_t) {}
-  void slept(std::uint64_t) {}
+  static std::uint64_t limit(std::uint64_t) { return 0; }
+  static void relax() {}
+  static bool interrupted(std::uint64_t, std::uint64_t) { return false; }
+  void spun() {}
+  void slept() {}
 };
 
 // One direction: a ring, the consumer's flag and bell, and the producer's flag and bell for when it
