@@ -56,8 +56,8 @@ Instant monotonic_now() {
 }
 
 double tsc_hz() {
-  static const double kHz = measure_tsc_hz();
-  return kHz;
+  static const double hz = measure_tsc_hz();
+  return hz;
 }
 
 std::uint64_t tsc_ticks(Duration duration) {

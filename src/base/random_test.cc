@@ -21,7 +21,7 @@ TEST(Rng, BelowIsUniform) {
   std::array<int, 10> counts{};
   constexpr int kDraws = 100'000;
   for (int i = 0; i < kDraws; ++i) ++counts[rng.below(counts.size())];
-  for (const int count : counts) EXPECT_NEAR(count, kDraws / 10, 500);
+  for (const int count : counts) EXPECT_NEAR(count, kDraws / 10.0, 500);
 }
 
 TEST(Rng, UnitStaysBelowOne) {

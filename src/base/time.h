@@ -17,6 +17,7 @@ struct TimeLine {
   using period = std::nano;
   using duration = Duration;
   using time_point = std::chrono::time_point<TimeLine, Duration>;
+  // NOLINTNEXTLINE(readability-identifier-naming): std::chrono asks for this name
   static constexpr bool is_steady = true;
 };
 

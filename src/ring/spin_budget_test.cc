@@ -10,11 +10,11 @@ namespace {
 
 static_assert(SpinPolicy<SpinBudget>);
 
-const SpinBudget::Limits kLimits{.longest = std::chrono::microseconds(50),
-                                 .looks_before_yield = 20,
-                                 .most_skipped = 4,
-                                 .long_offer = std::chrono::microseconds(200),
-                                 .long_offer_factor = 100};
+constexpr SpinBudget::Limits kLimits{.longest = std::chrono::microseconds(50),
+                                     .looks_before_yield = 20,
+                                     .most_skipped = 4,
+                                     .long_offer = std::chrono::microseconds(200),
+                                     .long_offer_factor = 100};
 
 // Waits that sleep at once, until one looks for work again.
 int skipped(SpinBudget& budget) {

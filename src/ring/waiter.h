@@ -8,6 +8,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <utility>
 
 #include "base/clock.h"
 #include "ring/wake_flag.h"
@@ -39,7 +40,7 @@ template <SpinPolicy Budget, typename Memory = StdMemory>
 class Waiter {
  public:
   Waiter(BasicWakeFlag<Memory>& flag, Budget budget)
-      : flag_(&flag), budget_(budget), gap_ticks_(tsc_ticks(kInterruptedGap)) {}
+      : flag_(&flag), budget_(std::move(budget)), gap_ticks_(tsc_ticks(kInterruptedGap)) {}
 
   // Returns when `ready()` is true, or when `sleep()` has returned and it is still false (a
   // time-out, a signal, another descriptor): then false. `ready` looks for work and is cheap;

@@ -111,6 +111,7 @@ tideline::Result<std::vector<Row>> measure_rounds(int count, Duration duration) 
     fmt::print(stderr, "  round {} of {} done\n", round + 1, count);
   }
   std::vector<Row> rows;
+  rows.reserve(scenarios.size());
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
     rows.push_back({.scenario = scenarios[i], .measured = median_of(rounds[i])});
   }

@@ -78,8 +78,8 @@ class RuleBudget {
   tideline::ring::SpinBudget product_;
   std::uint64_t longest_;
   std::uint64_t learned_;
-  std::uint64_t begin_ = 0;    // of the wait under way
-  std::uint64_t limit_ = 0;    // of the wait under way
+  std::uint64_t begin_ = 0;  // of the wait under way
+  std::uint64_t limit_ = 0;  // of the wait under way
   std::uint32_t looks_ = 0;  // of the wait under way
   bool gap_seen_ = false;    // in the wait under way
   std::uint32_t skip_ = 0;   // waits that are still to be made without spinning

@@ -273,7 +273,9 @@ Result<Measured> run(const Scenario& scenario, Duration duration) {
     }
   }
   std::vector<Child> children;
-  for (std::size_t role = 0; role < (scenario.frontend ? 3U : 2U); ++role) {
+  const std::size_t roles = scenario.frontend ? 3 : 2;
+  children.reserve(roles);
+  for (std::size_t role = 0; role < roles; ++role) {
     children.push_back(
         Child::run([&, role] { return play(scenario, *exchange, role, run_ticks, results); }));
   }

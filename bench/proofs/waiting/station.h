@@ -77,7 +77,8 @@ class Station {
     tideline::ring::Notifier notifier;
   };
 
-  Link& link(std::size_t peer) { return *links_[peer]; }
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): a role speaks to its peers only
+  Link& link(std::size_t peer) { return links_[peer].value(); }
   void notify(std::size_t peer);
 
   const Exchange* exchange_;

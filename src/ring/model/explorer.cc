@@ -59,7 +59,7 @@ std::size_t Explorer::choose(std::size_t options) {
   return choice.taken;
 }
 
-Explorer::End Explorer::run_once(Scenario scenario, std::string& failure) {
+void Explorer::start(Scenario& scenario) {
   depth_ = 0;
   locations_.clear();
   fibers_.resize(scenario.bodies.size());
@@ -79,22 +79,30 @@ Explorer::End Explorer::run_once(Scenario scenario, std::string& failure) {
   }
   // Up to its first access a body touches nothing shared: no choice there.
   for (std::size_t i = 0; i < fibers_.size(); ++i) resume(i);
+}
 
+std::vector<Explorer::Option> Explorer::options() const {
+  std::vector<Option> options;
+  for (std::size_t i = 0; i < fibers_.size(); ++i) {
+    if (runnable(fibers_[i])) options.push_back({.fiber = i, .drains = false});
+    if (!fibers_[i].buffer.empty()) options.push_back({.fiber = i, .drains = true});
+  }
+  return options;
+}
+
+Explorer::End Explorer::run_once(Scenario scenario, std::string& failure) {
+  start(scenario);
   for (;;) {
     // Beyond the path that is being replayed, a known state ends the execution.
     if (depth_ == path_.size() && !visited_.insert(state_hash()).second) return End::kPruned;
 
-    std::vector<std::pair<std::size_t, bool>> options;  // which fiber; true: it drains one store
-    for (std::size_t i = 0; i < fibers_.size(); ++i) {
-      if (runnable(fibers_[i])) options.emplace_back(i, false);
-      if (!fibers_[i].buffer.empty()) options.emplace_back(i, true);
-    }
+    const std::vector<Option> options = this->options();
     if (options.empty()) {
-      if (!std::ranges::all_of(fibers_, &Fiber::done)) {
+      if (std::ranges::all_of(fibers_, &Fiber::done)) {
+        failure = scenario.check ? scenario.check() : std::string();
+      } else {
         failure = fmt::format("everybody sleeps after {} steps: a wake-up was lost", depth_);
-        return End::kFailed;
       }
-      failure = scenario.check ? scenario.check() : std::string();
       return failure.empty() ? End::kFinished : End::kFailed;
     }
     const auto [index, drains] = options[choose(options.size())];

@@ -74,10 +74,17 @@ class Explorer {
     std::size_t taken;
     std::size_t options;
   };
+  // What may happen next: a thread makes a step, or its oldest buffered store reaches memory.
+  struct Option {
+    std::size_t fiber;
+    bool drains;
+  };
   enum class End { kFinished, kPruned, kFailed };
 
   static void fiber_main();
+  void start(Scenario& scenario);
   End run_once(Scenario scenario, std::string& failure);
+  std::vector<Option> options() const;
   std::size_t choose(std::size_t options);
   bool advance();
   void step();
