@@ -35,7 +35,7 @@ struct SchedulingAttributes {
   std::uint64_t period;
 };
 
-void ring_eventfd(int fd) {
+void ring(int fd) {  // an eventfd or a pipe
   const std::uint64_t one = 1;
   CHECK(::write(fd, &one, sizeof(one)) == sizeof(one), "errno {}", errno);
 }
@@ -84,7 +84,7 @@ Outcome FrameSender::post(const Request& request, const void* source) {
     page->produced.store(++produced_, std::memory_order_release);
     // Pairs with FrameHelper::sleep.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (helper->need_wakeup.load(std::memory_order_relaxed) != 0) ring_eventfd(wake_helper_.get());
+    if (helper->need_wakeup.load(std::memory_order_relaxed) != 0) ring(wake_helper_.get());
     offset += length;
   } while (offset < request.length);
   return Outcome::kPlaced;
@@ -147,7 +147,7 @@ void FrameSender::sleep_until_done(std::uint64_t outstanding) {
   page->sender_sleeps.store(0, std::memory_order_relaxed);
 }
 
-FrameHelper::FrameHelper(tideline::Mapping ring, HelperPage* page, int wake, int done,
+FrameHelper::FrameHelper(tideline::Mapping ring, HelperPage* page, WakeFds wake, int done,
                          const RegionTableView* table, std::uint32_t domain, HelperTuning tuning)
     : ring_(std::move(ring)),
       page_(page),
@@ -162,7 +162,7 @@ FrameHelper::FrameHelper(tideline::Mapping ring, HelperPage* page, int wake, int
 
 FrameHelper::~FrameHelper() {
   stop_.store(true);
-  ring_eventfd(wake_);
+  ring(wake_.ring);
   thread_.join();
 }
 
@@ -192,7 +192,7 @@ bool FrameHelper::serve() {
   }
   // Pairs with FrameSender::sleep_until_done.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (frames->sender_sleeps.load(std::memory_order_relaxed) != 0) ring_eventfd(done_);
+  if (frames->sender_sleeps.load(std::memory_order_relaxed) != 0) ring(done_);
   return true;
 }
 
@@ -224,9 +224,8 @@ void FrameHelper::sleep() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const auto* frames = ring_.at<const FramePage>(0);
   if (frames->produced.load(std::memory_order_acquire) == consumed_ && !stop_.load()) {
-    std::uint64_t count = 0;
-    CHECK(::read(wake_, &count, sizeof(count)) == sizeof(count), "errno {}", errno);
-    sleeps_.fetch_add(1, std::memory_order_relaxed);
+    std::array<std::uint64_t, 64> wakes{};  // an eventfd has one number, a pipe one per write
+    CHECK(::read(wake_.sleep_on, wakes.data(), sizeof(wakes)) > 0, "errno {}", errno);
   }
   page_->need_wakeup.store(0, std::memory_order_relaxed);
 }

@@ -52,7 +52,8 @@ enum class WaitMode { kSpin, kYield, kSleep };
 class FrameSender {
  public:
   // `ring` is this process's writable mapping; `helper` the target's page, read-only;
-  // `wake_helper` and `done` are eventfds.
+  // writing to `wake_helper` (an eventfd or a pipe) wakes the
+  // helper, `done` (an eventfd) this thread.
   FrameSender(tideline::Mapping ring, tideline::Mapping helper, tideline::UniqueFd wake_helper,
               tideline::UniqueFd done, const RegionTableView* target, WaitMode mode);
 
@@ -85,12 +86,20 @@ struct HelperTuning {
   std::optional<int> core;
   std::optional<int> nice;
   std::uint64_t slice_ns = 0;  // sched_setattr(2) sched_runtime of SCHED_OTHER; 0: the default
+  // By a pipe, whose writes the scheduler takes for "I shall sleep soon", not by an eventfd.
+  bool wake_by_pipe = false;
+};
+
+// What the helper sleeps on, and what wakes it: one eventfd, or the ends of a pipe.
+struct WakeFds {
+  int sleep_on = -1;
+  int ring = -1;
 };
 
 class FrameHelper {
  public:
   // `table` is the target's own; `domain` that of the connection. All pages must outlive this.
-  FrameHelper(tideline::Mapping ring, HelperPage* page, int wake, int done,
+  FrameHelper(tideline::Mapping ring, HelperPage* page, WakeFds wake, int done,
               const RegionTableView* table, std::uint32_t domain, HelperTuning tuning);
   FrameHelper(const FrameHelper&) = delete;
   FrameHelper& operator=(const FrameHelper&) = delete;
@@ -98,7 +107,6 @@ class FrameHelper {
 
   // For RegionTable::remove.
   const InFlight* in_flight() const { return &in_flight_; }
-  std::uint64_t sleeps() const { return sleeps_.load(); }
 
  private:
   void run();
@@ -108,14 +116,13 @@ class FrameHelper {
 
   tideline::Mapping ring_;
   HelperPage* page_;
-  int wake_;
+  WakeFds wake_;
   int done_;
   const RegionTableView* table_;
   std::uint32_t domain_;
   HelperTuning tuning_;
   std::uint64_t consumed_ = 0;
   InFlight in_flight_{};
-  std::atomic<std::uint64_t> sleeps_{0};
   std::atomic<bool> stop_{false};
   std::atomic<bool> ready_{false};
   std::thread thread_;

@@ -15,8 +15,8 @@
 namespace proofs::placement {
 
 struct CopyResult {
-  std::size_t copied = 0;            // less than the size: the byte that could not be copied
-  std::uintptr_t fault_address = 0;  // as the kernel said it: 0 for an address outside user space
+  std::size_t copied;            // less than the size: the byte that could not be copied
+  std::uintptr_t fault_address;  // as the kernel said it: 0 for an address outside user space
 };
 
 extern "C" {
@@ -26,7 +26,13 @@ CopyResult tideline_copy_avx(void* destination, const void* source, std::size_t 
 CopyResult tideline_copy_string(void* destination, const void* source, std::size_t size) noexcept;
 }
 
+// From here wide stores gain more than the look at the processor costs; measured.
+inline constexpr std::size_t kWideStoresFrom = 256;
+
 inline CopyResult guarded_copy(void* destination, const void* source, std::size_t size) {
+  if (size >= kWideStoresFrom && __builtin_cpu_supports("avx")) {
+    return tideline_copy_avx(destination, source, size);
+  }
   return tideline_copy_sse(destination, source, size);
 }
 

@@ -289,15 +289,16 @@ TEST_F(GuardedCopy, TheLastByteBecomesVisibleLast) {
     std::jthread reader([&] {
       for (int round = 1; round <= kRounds; ++round) {
         std::uint64_t plan = 0;
-        while ((plan = next.load(std::memory_order_acquire)) == 0) {
-        }
+        while ((plan = next.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
         const std::byte* bytes = shared.data() + (plan >> 32);
         const std::size_t size = plan & 0xffffffff;
         const auto value = static_cast<std::byte>(round % 255 + 1);
         const auto load = [&](std::size_t i) {
           return __atomic_load_n(reinterpret_cast<const char*>(bytes) + i, __ATOMIC_ACQUIRE);
         };
-        while (static_cast<std::byte>(load(size - 1)) != value) {
+        // Spins, then yields: the writer may want this core.
+        for (int spins = 0; static_cast<std::byte>(load(size - 1)) != value; ++spins) {
+          if (spins > 2000) std::this_thread::yield();
         }
         for (std::size_t i = 0; i < size; ++i) violations += bytes[i] != value ? 1 : 0;
         next.store(0, std::memory_order_relaxed);
@@ -311,8 +312,7 @@ TEST_F(GuardedCopy, TheLastByteBecomesVisibleLast) {
       std::memset(source.data(), round % 255 + 1, size);
       next.store(offset << 32 | size, std::memory_order_release);
       candidate.copy(shared.data() + offset, source.data(), size);
-      while (seen.load(std::memory_order_acquire) != round) {
-      }
+      while (seen.load(std::memory_order_acquire) != round) std::this_thread::yield();
     }
     reader.join();
     EXPECT_EQ(violations, 0) << candidate.name;

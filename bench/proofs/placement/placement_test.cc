@@ -22,8 +22,13 @@ TEST(Placement, TheKernelDecidesWhoMayPlaceDirectly) { expect_holds(check_kernel
 TEST(Placement, EveryPathDeliversWholeBlocksInOrder) {
   for (const Path path : {Path::kDirect, Path::kProcessVm, Path::kFrames}) {
     for (const std::size_t window : {1, 8}) {
-      const StreamResult result =
-          run_stream({.path = path, .size = 4096, .window = window, .verify = true, .count = 500});
+      const StreamResult result = run_stream({.path = path,
+                                              .size = 4096,
+                                              .window = window,
+                                              .verify = true,
+                                              .wait = WaitMode::kYield,
+                                              .count = 500,
+                                              .limit = std::chrono::milliseconds(500)});
       EXPECT_TRUE(result.good);
       EXPECT_GT(result.blocks, 0);
       EXPECT_EQ(result.stale_blocks, 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proofs/placement/session.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ using tideline::UniqueFd;
 
 namespace {
 
-// Descriptors: table, helper page, wake eventfd, done eventfd, then the memories.
+// Descriptors: table, helper page, what wakes the helper, done eventfd, then the memories.
 constexpr std::size_t kFixedFds = 4;
 constexpr std::size_t kMaxMemories = 8;
 
@@ -97,12 +98,11 @@ Result<std::unique_ptr<Target>> Target::create() {
   auto page = make_own_page("tideline-helper", kPageSize);
   if (!page) return std::unexpected(page.error());
   new (page->mapping.data()) HelperPage{};
-  UniqueFd wake(::eventfd(0, EFD_CLOEXEC));
   UniqueFd done(::eventfd(0, EFD_CLOEXEC));
-  if (!wake || !done) return tideline::fail_errno("cannot create an eventfd");
+  if (!done) return tideline::fail_errno("cannot create an eventfd");
   return std::unique_ptr<Target>(new Target(std::move(*table), std::move(*view),
                                             std::move(page->fd), std::move(page->mapping),
-                                            std::move(wake), std::move(done)));
+                                            std::move(done)));
 }
 
 Result<std::uint32_t> Target::add_memory(std::size_t size) {
@@ -115,10 +115,20 @@ Result<std::uint32_t> Target::add_memory(std::size_t size) {
 }
 
 Status Target::accept(int socket, HelperTuning tuning) {
+  if (tuning.wake_by_pipe) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return tideline::fail_errno("cannot create a pipe");
+    wake_read_ = UniqueFd(ends[0]);
+    wake_write_ = UniqueFd(ends[1]);
+  } else {
+    wake_read_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
+    wake_write_ = UniqueFd(::dup(wake_read_.get()));
+    if (!wake_write_) return tideline::fail_errno("cannot create an eventfd");
+  }
   TargetOffer offer{.pid = static_cast<std::uint64_t>(::getpid()),
                     .table_size = table_->size(),
                     .memory_count = memories_.size()};
-  std::vector<int> fds{table_->fd(), page_fd_.get(), wake_.get(), done_.get()};
+  std::vector<int> fds{table_->fd(), page_fd_.get(), wake_write_.get(), done_.get()};
   for (std::size_t i = 0; i < memories_.size(); ++i) {
     offer.memory_sizes.at(i) = memories_[i].mapping.size();
     fds.push_back(memories_[i].fd.get());
@@ -136,8 +146,9 @@ Status Target::accept(int socket, HelperTuning tuning) {
   auto ring = map_peer_page((*received)[1].get(), kFrameRingSize);
   if (!ring) return std::unexpected(ring.error());
   peer_in_flight_ = std::move(*in_flight);
-  helper_.emplace(std::move(*ring), page_.at<HelperPage>(0), wake_.get(), done_.get(), &view_,
-                  kDomain, tuning);
+  helper_.emplace(std::move(*ring), page_.at<HelperPage>(0),
+                  WakeFds{.sleep_on = wake_read_.get(), .ring = wake_write_.get()}, done_.get(),
+                  &view_, kDomain, tuning);
   return {};
 }
 

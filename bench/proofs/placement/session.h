@@ -45,20 +45,20 @@ class Target {
   };
 
   Target(std::unique_ptr<RegionTable> table, RegionTableView view, tideline::UniqueFd page_fd,
-         tideline::Mapping page, tideline::UniqueFd wake, tideline::UniqueFd done)
+         tideline::Mapping page, tideline::UniqueFd done)
       : table_(std::move(table)),
         view_(std::move(view)),
         page_fd_(std::move(page_fd)),
         page_(std::move(page)),
-        wake_(std::move(wake)),
         done_(std::move(done)) {}
 
   std::unique_ptr<RegionTable> table_;
   RegionTableView view_;
   tideline::UniqueFd page_fd_;
   tideline::Mapping page_;
-  tideline::UniqueFd wake_;
   tideline::UniqueFd done_;
+  tideline::UniqueFd wake_read_;
+  tideline::UniqueFd wake_write_;
   std::vector<Memory> memories_;
   tideline::Mapping peer_in_flight_;
   std::optional<FrameHelper> helper_;
