@@ -121,7 +121,7 @@ void measure_copies(bench::Report& report, bool quick) {
   std::vector<Contender> routines{
       {"memcpy", by_memcpy, {}}, {"16 B stores", by_sse, {}}, {"rep movsb", by_string, {}}};
   if (__builtin_cpu_supports("avx")) routines.push_back({"32 B stores", by_avx, {}});
-  for (const std::size_t size : {8, 64, 256, 1024, 4096, 65536}) {
+  for (const std::size_t size : {8U, 64U, 256U, 1024U, 4096U, 65536U}) {
     compare(report, routines, size, to, from, quick);
   }
   const std::vector<Contender> guards{{"memcpy", by_memcpy, {}},
@@ -130,7 +130,7 @@ void measure_copies(bench::Report& report, bool quick) {
                                       {"sigsetjmp, mask saved", by_sigsetjmp_with_mask, {}},
                                       {"process_vm_readv of oneself", by_process_vm, {}},
                                       {"MADV_POPULATE, then memcpy", by_populate, {}}};
-  for (const std::size_t size : {8, 65536}) compare(report, guards, size, to, from, quick);
+  for (const std::size_t size : {8U, 65536U}) compare(report, guards, size, to, from, quick);
   measure_fault(report, quick);
 }
 

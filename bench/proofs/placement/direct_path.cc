@@ -67,9 +67,7 @@ bool DirectPath::probe() {
 }
 
 DirectPath::Place DirectPath::begin(const Request& request) {
-  // Announce, then look: see the head of region_table.h. seq_cst because the store must be visible
-  // before the loads of the entry.
-  in_flight_->rkey.store(request.rkey, std::memory_order_seq_cst);
+  in_flight_->begin(request.rkey);  // announce, then look: see region_table.h
   Place place{.outcome = Outcome::kTargetGone, .way = Way::kProcessVm, .mapped = nullptr};
   // Also keeps process_vm_writev from a process that has called exec, or has the pid of a dead one.
   if (!table_.owner_lives()) return place;
@@ -95,9 +93,11 @@ DirectPath::Place DirectPath::begin(const Request& request) {
 }
 
 Outcome DirectPath::end(Outcome outcome) {
-  in_flight_->rkey.store(0, std::memory_order_release);
-  // A dead target's memfd takes writes as before; its peer must not see success.
-  if (outcome == Outcome::kPlaced && !table_.owner_lives()) outcome = Outcome::kTargetGone;
+  in_flight_->end();
+  // A dead target's memfd takes writes as before, but its peer must not see success; and after an
+  // exec the fault is that of another program's memory.
+  const bool touched = outcome == Outcome::kPlaced || outcome == Outcome::kRemoteFault;
+  if (touched && !table_.owner_lives()) outcome = Outcome::kTargetGone;
   ++counts_[static_cast<std::size_t>(outcome)];
   return outcome;
 }

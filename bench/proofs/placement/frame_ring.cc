@@ -204,7 +204,7 @@ Outcome FrameHelper::place(std::size_t slot) {
                         .access = kRemoteWrite,
                         .domain = domain_};
   if (request.length > kFrameSize) return Outcome::kOutOfBounds;
-  in_flight_.rkey.store(request.rkey, std::memory_order_seq_cst);
+  in_flight_.begin(request.rkey);
   Region region;
   Outcome outcome = table_->check(request, &region);
   if (outcome == Outcome::kPlaced) {
@@ -215,7 +215,7 @@ Outcome FrameHelper::place(std::size_t slot) {
     if (side == FaultSide::kSource) outcome = Outcome::kLocalFault;
     if (side == FaultSide::kDestination) outcome = Outcome::kRemoteFault;
   }
-  in_flight_.rkey.store(0, std::memory_order_release);
+  in_flight_.end();
   return outcome;
 }
 

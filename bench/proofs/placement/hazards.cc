@@ -203,7 +203,7 @@ Finding check_bad_source_memory() {
 
   Expectations expect;
   const auto try_source = [&](void* source, std::size_t size, Outcome wanted) {
-    for (const std::size_t region : {0, 1}) {
+    for (const std::size_t region : {std::size_t{0}, std::size_t{1}}) {
       Request request = request_for(known(meeting.board(), region), 0, size);
       DirectPath& direct = meeting.initiator().direct();
       expect.outcome(direct.write(request, source), wanted, "direct write");

@@ -21,7 +21,7 @@ TEST(Placement, TheKernelDecidesWhoMayPlaceDirectly) { expect_holds(check_kernel
 
 TEST(Placement, EveryPathDeliversWholeBlocksInOrder) {
   for (const Path path : {Path::kDirect, Path::kProcessVm, Path::kFrames}) {
-    for (const std::size_t window : {1, 8}) {
+    for (const std::size_t window : {1U, 8U}) {
       const StreamResult result = run_stream({.path = path,
                                               .size = 4096,
                                               .window = window,

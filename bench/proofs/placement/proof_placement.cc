@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   check("memory changes under copies", placement::check_memory_churn(5000 * scale, options.seed));
   check("the target is killed or calls exec",
         placement::check_dying_target(100 * scale, options.seed));
-  check("nothing is written after deregistration", placement::check_deregistration(5000 * scale));
+  check("nothing is written after deregistration", placement::check_deregistration(3000 * scale));
   check("what is written arrives", placement::check_integrity(2000 * scale, options.seed));
   check("the kernel forbids direct placement", placement::check_kernel_permission());
 

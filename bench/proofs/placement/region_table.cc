@@ -2,6 +2,7 @@
 #include "proofs/placement/region_table.h"
 
 #include <fmt/core.h>
+#include <sched.h>
 #include <sys/random.h>
 
 #include <new>
@@ -26,6 +27,9 @@ static_assert(kMaxRegions == kIndexMask + 1);
 
 // A reader gives up on an entry whose writer was stopped in the midst.
 constexpr int kReadAttempts = 1000;
+
+// Longer than a copy of 64 KiB.
+constexpr int kSpinsBeforeYield = 100;
 
 void set_entry(RegionEntry& entry, std::uint32_t rkey, const Region& region) {
   const std::uint32_t sequence = entry.sequence.load(std::memory_order_relaxed);
@@ -170,15 +174,22 @@ Status RegionTable::remove(std::uint32_t rkey, std::span<const InFlight* const> 
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const tideline::Instant deadline = tideline::monotonic_now() + limit;
   for (const InFlight* initiator : initiators) {
-    while (initiator->rkey.load(std::memory_order_acquire) == rkey &&
-           initiator->owner.owner_lives()) {
+    const std::uint64_t found = initiator->announced.load(std::memory_order_acquire);
+    if (static_cast<std::uint32_t>(found) != rkey) continue;
+    for (int spins = 0; initiator->announced.load(std::memory_order_acquire) == found &&
+                        initiator->owner.owner_lives();
+         ++spins) {
       if (tideline::monotonic_now() > deadline) {
         return tideline::fail(
             {.kind = tideline::ErrorKind::kPeer,
              .what = fmt::format("a peer has been writing to region {:#x} for too long", rkey),
              .remedy = "it may be stopped by a debugger; continue it, then deregister again"});
       }
-      tideline::cpu_relax();
+      if (spins < kSpinsBeforeYield) {
+        tideline::cpu_relax();
+      } else {
+        ::sched_yield();  // the initiator may have been preempted by us
+      }
     }
   }
   free_.push_back(index);

@@ -3,8 +3,8 @@
 // target writes, and the page in which each initiating thread says what it is placing into.
 //
 // Revocation is that of a hazard pointer: an initiator announces a key, then reads the entry; the
-// target clears the entry, then waits until nobody announces its key. So when remove() has
-// returned, no placement under that key is under way, and none will start.
+// target clears the entry, then waits until every announcement of its key that it finds is over. So
+// when remove() has returned, no placement under that key is under way, and none will start.
 //
 //   rkey = generation (20 bits) | index (12 bits): a key is not reused before a million others were
 //   made for its entry.
@@ -96,10 +96,21 @@ inline constexpr std::size_t kRegionHeaderSize = 2 * tideline::kCacheLine;
 static_assert(sizeof(RegionTableHeader) <= kRegionHeaderSize);
 inline constexpr std::uint32_t kMaxRegions = 4096;
 
-// What one initiating thread shows its targets.
+// What one initiating thread shows its targets. The count makes two placements under one key
+// distinct: else a thread that keeps trying a revoked key could hold up its removal for ever.
 struct InFlight {
   OwnerWord owner;
-  alignas(tideline::kCacheLine) std::atomic<std::uint32_t> rkey;  // 0: nothing
+  alignas(tideline::kCacheLine) std::atomic<std::uint64_t> announced;  // count << 32 | rkey or 0
+
+  void begin(std::uint32_t rkey) {
+    const std::uint64_t count = (announced.load(std::memory_order_relaxed) >> 32) + 1;
+    // seq_cst: visible before the entry of the region is read.
+    announced.store(count << 32 | rkey, std::memory_order_seq_cst);
+  }
+  void end() {
+    const std::uint64_t last = announced.load(std::memory_order_relaxed);
+    announced.store(last >> 32 << 32, std::memory_order_release);
+  }
 };
 
 // The target's side. One thread, which must live as long as the table.
