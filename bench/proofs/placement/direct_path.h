@@ -16,7 +16,7 @@ namespace proofs::placement {
 
 // Whether the last byte of a process_vm_writev is a vector element of its own. The kernel copies
 // an element's part of a page by one string instruction, whose stores have no order.
-enum class LastByte { kAlone, kWithTheRest };
+enum class LastByte : std::uint8_t { kAlone, kWithTheRest };
 
 // Writes to or reads from another process's memory; `pid` is known to be the target.
 Outcome write_process_vm(pid_t pid, std::uint64_t address, const void* source, std::size_t size,
@@ -48,7 +48,7 @@ class DirectPath {
   const OutcomeCounts& counts() const { return counts_; }
 
  private:
-  enum class Way { kSharedMapping, kProcessVm };
+  enum class Way : std::uint8_t { kSharedMapping, kProcessVm };
   struct Place {
     Outcome outcome;
     Way way;

@@ -47,7 +47,7 @@ struct HelperPage {
 static_assert(sizeof(HelperPage) <= tideline::kPageSize);
 
 // What the sender does while it waits for the helper.
-enum class WaitMode { kSpin, kYield, kSleep };
+enum class WaitMode : std::uint8_t { kSpin, kYield, kSleep };
 
 class FrameSender {
  public:

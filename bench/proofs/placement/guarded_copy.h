@@ -36,7 +36,7 @@ inline CopyResult guarded_copy(void* destination, const void* source, std::size_
   return tideline_copy_sse(destination, source, size);
 }
 
-enum class FaultSide { kNone, kSource, kDestination };
+enum class FaultSide : std::uint8_t { kNone, kSource, kDestination };
 
 // Whose memory was bad: decides between a local and a remote completion error.
 inline FaultSide fault_side(const CopyResult& result, const void* destination, const void* source,

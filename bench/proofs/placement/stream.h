@@ -15,7 +15,7 @@
 
 namespace proofs::placement {
 
-enum class Path {
+enum class Path : std::uint8_t {
   kRaw,                  // a bare copy into the shared mapping, unchecked: the limit
   kDirect,               // DirectPath, shared mapping
   kProcessVm,            // DirectPath, process_vm_writev
