@@ -24,10 +24,12 @@ struct Fixup {
 };
 
 // The linker's names for the ends of the section tideline_fixups.
+// NOLINTBEGIN(readability-identifier-naming)
 extern "C" {
 __attribute__((visibility("hidden"))) extern const Fixup __start_tideline_fixups[];
 __attribute__((visibility("hidden"))) extern const Fixup __stop_tideline_fixups[];
 }
+// NOLINTEND(readability-identifier-naming)
 
 std::uintptr_t resolve(const std::int32_t& offset) {
   return reinterpret_cast<std::uintptr_t>(&offset) + static_cast<std::uintptr_t>(offset);
@@ -57,6 +59,7 @@ std::uint64_t pack(const struct sigaction& action) {
   return packed;
 }
 
+// NOLINTBEGIN(performance-no-int-to-ptr): a function's address, as pack() found it
 void unpack(std::uint64_t packed, struct sigaction& action) {
   action.sa_flags &= ~SA_SIGINFO;
   if ((packed & kOnce) != 0) action.sa_flags |= static_cast<int>(SA_RESETHAND);
@@ -67,6 +70,8 @@ void unpack(std::uint64_t packed, struct sigaction& action) {
     action.sa_handler = reinterpret_cast<void (*)(int)>(packed & kHandlerBits);
   }
 }
+
+// NOLINTEND(performance-no-int-to-ptr)
 
 constexpr std::array<int, 2> kFaultSignals{SIGSEGV, SIGBUS};
 

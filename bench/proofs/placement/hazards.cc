@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -25,7 +26,7 @@ using tideline::Mapping;
 
 namespace {
 
-constexpr std::size_t kRegionSize = 256 * 1024;
+constexpr std::size_t kRegionSize = std::size_t{256} * 1024;
 
 // Counts expectations, and keeps the first that failed.
 class Expectations {
@@ -93,7 +94,7 @@ void prepare_two_regions(Target& target, Board& board) {
 }  // namespace
 
 Finding check_permissions() {
-  enum : std::size_t { kMemfd, kPlain, kReadOnly, kOtherDomain, kRevoked };
+  enum : std::uint8_t { kMemfd, kPlain, kReadOnly, kOtherDomain, kRevoked };
   Meeting meeting(
       [](Target& target, Board& board) {
         prepare_two_regions(target, board);
@@ -144,7 +145,7 @@ Finding check_permissions() {
 }
 
 Finding check_bad_target_memory() {
-  enum : std::size_t { kTruncated, kUnmapped, kProtected, kReadOnly, kHoled, kGood };
+  enum : std::uint8_t { kTruncated, kUnmapped, kProtected, kReadOnly, kHoled, kGood };
   Meeting meeting(
       [](Target& target, Board& board) {
         const std::uint32_t index = target.add_memory(kRegionSize).value();
@@ -267,6 +268,20 @@ Finding check_dying_target(std::uint64_t rounds, std::uint64_t seed) {
   return expect.finding();
 }
 
+namespace {
+
+// Whether nobody writes to memory that is the program's again.
+bool stays_untouched(std::byte* memory, std::size_t size) {
+  constexpr std::byte kOurs{0xee};
+  std::memset(memory, static_cast<int>(kOurs), size);
+  const std::uint64_t until =
+      tideline::tsc_now() + tideline::tsc_ticks(std::chrono::microseconds(5));
+  while (tideline::tsc_now() < until) tideline::cpu_relax();
+  return std::all_of(memory, memory + size, [](std::byte byte) { return byte == kOurs; });
+}
+
+}  // namespace
+
 Finding check_deregistration(std::uint64_t rounds) {
   constexpr std::uint32_t kStop = 1U << 31;
   constexpr std::size_t kSize = 16384;
@@ -285,17 +300,7 @@ Finding check_deregistration(std::uint64_t rounds) {
                       const std::uint64_t seen = board.values[2].load();
                       while (board.values[2].load() < seen + 1 + round % 3) tideline::cpu_relax();
                       if (!target.deregister(rkey)) board.values[4].fetch_add(1);
-                      // From here the memory is the program's again.
-                      std::memset(memory, 0xee, kSize);
-                      const std::uint64_t until =
-                          tideline::tsc_now() + tideline::tsc_ticks(std::chrono::microseconds(5));
-                      while (tideline::tsc_now() < until) tideline::cpu_relax();
-                      for (std::size_t i = 0; i < kSize; ++i) {
-                        if (memory[i] != std::byte{0xee}) {
-                          board.values[3].fetch_add(1);
-                          break;
-                        }
-                      }
+                      if (!stays_untouched(memory, kSize)) board.values[3].fetch_add(1);
                     }
                     board.step = kStop;
                     return 0;

@@ -44,8 +44,8 @@ struct Variant {
   std::uint64_t blocks = 0;
 };
 
-Variant variant(std::string name, Stream stream) {
-  return {.name = std::move(name), .stream = std::move(stream)};
+Variant variant(std::string name, const Stream& stream) {
+  return {.name = std::move(name), .stream = stream};
 }
 
 Stream pinned(Stream stream) {
