@@ -10,7 +10,8 @@ void Engine::execute(const Work& work, std::uint64_t now, Server server) {
 bool Engine::work(std::uint64_t now, Server server) {
   bool worked = false;
   for (int i = 0; i < kBurst && !in_.empty() && !out_.full(); ++i) {
-    Frame frame = in_.pop();
+    Frame frame;
+    in_.pop(frame);
     frame.served_tsc = now;
     frame.server = server;
     out_.push(frame);

@@ -17,7 +17,7 @@ class Engine {
  public:
   // `timer_period` in ticks; 0: no timer.
   Engine(Channel& channel, std::uint64_t timer_period)
-      : in_(channel.to_engine), out_(channel.to_peer), timer_period_(timer_period) {}
+      : in_(channel.engine_ring()), out_(channel.peer_ring()), timer_period_(timer_period) {}
 
   // One pass: a burst of frames and the timer. Returns whether there was work.
   bool run(std::uint64_t now, Server server) {
@@ -26,7 +26,7 @@ class Engine {
   }
 
   // Whether there is room for a message of the program, and sending it.
-  bool ready() const { return !out_.full(); }
+  bool ready() { return !out_.full(); }
   void execute(const Work& work, std::uint64_t now, Server server);
 
   // When run() must be called next, even without frames.
@@ -36,8 +36,8 @@ class Engine {
  private:
   bool work(std::uint64_t now, Server server);
 
-  Consumer in_;
-  Producer out_;
+  FrameConsumer in_;
+  FrameProducer out_;
   std::uint64_t timer_period_;
   std::uint64_t deadline_ = UINT64_MAX;
   std::uint64_t timer_fires_ = 0;

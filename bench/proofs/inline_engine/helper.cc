@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -51,26 +50,23 @@ tideline::Result<tideline::UniqueFd> connect_to(const std::string& path) {
   return peer;
 }
 
-void drain(int eventfd) {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t size = ::read(eventfd, &count, sizeof(count));
-}
-
 }  // namespace
 
 // Runs the engine for the helper.
 struct Helper::Holder {
   Runtime& runtime;
   bool worked = false;
+  bool ring_peer = false;
 
   void run() {
-    worked |= runtime.run_engine(tideline::tsc_now(), Server::kHelper);
+    worked |= runtime.run_engine(tideline::tsc_now(), Server::kHelper, ring_peer);
     runtime.control_->helper_sleeps_until.store(runtime.engine_->next_deadline(),
                                                 std::memory_order_relaxed);
   }
   bool ready() const { return runtime.engine_->ready(); }
   void execute(const Work& work) {
     runtime.engine_->execute(work, tideline::tsc_now(), Server::kHelper);
+    ring_peer |= runtime.peer_notifier_->should_ring();
     worked = true;
   }
 };
@@ -114,12 +110,14 @@ tideline::Status Helper::attach() {
   tideline::Result<tideline::UniqueFd> peer = connect_to(runtime_.options_.meeting_point);
   if (!peer) return std::unexpected(peer.error());
   peer_ = std::move(*peer);
-  bell_ = tideline::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  kick_ = tideline::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!bell_ || !kick_) return tideline::fail_errno("cannot make an eventfd");
+  for (auto* bell : {&bell_, &kick_}) {
+    tideline::Result<tideline::ring::EventBell> created = tideline::ring::EventBell::create();
+    if (!created) return std::unexpected(created.error());
+    bell->emplace(std::move(*created));
+  }
 
   std::byte payload[1]{};
-  const int offered[] = {bell_.get()};
+  const int offered[] = {bell_->fd()};
   if (tideline::Status status = tideline::send_with_fds(peer_.get(), payload, offered); !status) {
     return status;
   }
@@ -130,7 +128,7 @@ tideline::Status Helper::attach() {
     return tideline::fail({.kind = tideline::ErrorKind::kPeer, .what = "the peer refused"});
   }
   const int memory = answer->fds[0].get();
-  peer_bell_ = std::move(answer->fds[1]);
+  peer_bell_.emplace(tideline::ring::EventBell::attach(std::move(answer->fds[1])));
   if (tideline::Status status =
           tideline::verify_memfd(memory, sizeof(Channel), tideline::Sharing::kReadWrite);
       !status) {
@@ -147,7 +145,8 @@ tideline::Status Helper::attach() {
   runtime_.channel_memory_ = std::move(*mapping);
   runtime_.channel_ = runtime_.channel_memory_.at<Channel>(0);
   runtime_.engine_.emplace(*runtime_.channel_, tideline::tsc_ticks(runtime_.options_.timer_period));
-  runtime_.helper_numbers_ = {peer_bell_.get(), kick_.get()};
+  runtime_.peer_notifier_.emplace(runtime_.channel_->peer_flag);
+  runtime_.helper_numbers_ = {peer_bell_->fd(), kick_->fd()};
   runtime_.helper_tid_ = static_cast<pid_t>(::syscall(SYS_gettid));
   return {};
 }
@@ -173,24 +172,21 @@ bool Helper::tick_until_idle() {
 
 bool Helper::serve_until_polled() {
   control_.take_overs.fetch_add(1, std::memory_order_relaxed);
-  std::atomic<std::uint32_t>& need_wakeup = runtime_.channel_->engine_needs_wakeup;
   const std::uint64_t last_poll = control_.last_poll.load(std::memory_order_relaxed);
+  tideline::ring::WakeFlag& flag = runtime_.channel_->engine_flag;
   for (;;) {
-    arm(need_wakeup);
+    flag.arm();
     Holder holder{runtime_};
-    const Entry entry = control_.gate.enter(holder);
-    if (entry == Entry::kClosed) return false;
-    if (holder.worked && must_ring(runtime_.channel_->peer_needs_wakeup)) {
-      const std::uint64_t one = 1;
-      [[maybe_unused]] const ssize_t size = ::write(peer_bell_.get(), &one, sizeof(one));
-    }
-    if (entry == Entry::kBusy || control_.last_poll.load(std::memory_order_relaxed) != last_poll) {
-      need_wakeup.store(0, std::memory_order_relaxed);
-      return true;
-    }
-    if (!holder.worked && !sleep(control_.helper_sleeps_until.load(std::memory_order_relaxed))) {
-      return false;
-    }
+    const Entry entry = control_.gate.enter(holder);  // the look after arm()
+    const bool program_is_back =
+        entry == Entry::kBusy || control_.last_poll.load(std::memory_order_relaxed) != last_poll;
+    if (holder.ring_peer) peer_bell_->ring();
+    const bool go_on = entry != Entry::kClosed &&
+                       (program_is_back || holder.worked ||
+                        sleep(control_.helper_sleeps_until.load(std::memory_order_relaxed)));
+    flag.disarm();
+    if (!go_on) return false;
+    if (program_is_back) return true;
   }
 }
 
@@ -201,11 +197,11 @@ bool Helper::sleep(std::uint64_t until) {
     const std::int64_t left = until > now ? tideline::tsc_duration(until - now).count() : 0;
     timeout = {.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
   }
-  pollfd fds[] = {{bell_.get(), POLLIN, 0}, {kick_.get(), POLLIN, 0}, {peer_.get(), POLLIN, 0}};
+  pollfd fds[] = {{bell_->fd(), POLLIN, 0}, {kick_->fd(), POLLIN, 0}, {peer_.get(), POLLIN, 0}};
   const int ready = ::ppoll(fds, 3, until == UINT64_MAX ? nullptr : &timeout, nullptr);
   if (ready > 0) {
-    if (fds[0].revents != 0) drain(bell_.get());
-    if (fds[1].revents != 0) drain(kick_.get());
+    if (fds[0].revents != 0) bell_->silence();
+    if (fds[1].revents != 0) kick_->silence();
     if (fds[2].revents != 0) {
       control_.gate.close(GateState::kPeerLost);
       return false;

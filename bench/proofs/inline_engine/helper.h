@@ -13,8 +13,11 @@
 // socket whose hang-up tells the peer that the program is gone.
 #pragma once
 
+#include <optional>
+
 #include "base/fd.h"
 #include "proofs/inline_engine/runtime.h"
+#include "ring/bell.h"
 
 namespace proofs::inline_engine {
 
@@ -41,10 +44,10 @@ class Helper {
 
   Runtime& runtime_;
   Control& control_;
-  tideline::UniqueFd peer_;       // hangs up with either side
-  tideline::UniqueFd bell_;       // the peer rings it
-  tideline::UniqueFd kick_;       // the program rings it
-  tideline::UniqueFd peer_bell_;  // wakes the peer
+  tideline::UniqueFd peer_;                             // hangs up with either side
+  std::optional<tideline::ring::EventBell> bell_;       // the peer rings it
+  std::optional<tideline::ring::EventBell> kick_;       // the program rings it
+  std::optional<tideline::ring::EventBell> peer_bell_;  // wakes the peer
 };
 
 }  // namespace proofs::inline_engine

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -44,26 +43,21 @@ tideline::Result<tideline::UniqueFd> listen_at(const std::string& path) {
 }  // namespace
 
 bool Member::send(std::uint64_t id) {
-  if (out_.full()) return false;
-  out_.push({.id = id, .sent_tsc = tideline::tsc_now()});
-  if (must_ring(channel_->engine_needs_wakeup)) {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t size = ::write(engine_bell_.get(), &one, sizeof(one));
-  }
+  if (!out_.push({.id = id, .sent_tsc = tideline::tsc_now()})) return false;
+  if (engine_notifier_.should_ring()) engine_bell_.ring();
   return true;
 }
 
 std::optional<Frame> Member::receive() {
-  if (in_.empty()) return std::nullopt;
-  return in_.pop();
+  Frame frame;
+  if (!in_.pop(frame)) return std::nullopt;
+  return frame;
 }
 
 void Member::wait(int timeout_ms) {
-  arm(channel_->peer_needs_wakeup);
-  if (in_.empty()) readable(bell_.get(), timeout_ms);
-  channel_->peer_needs_wakeup.store(0, std::memory_order_relaxed);
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t size = ::read(bell_.get(), &count, sizeof(count));
+  channel_->peer_flag.arm();
+  if (in_.empty()) bell_.sleep(std::chrono::milliseconds(timeout_ms));
+  channel_->peer_flag.disarm();
 }
 
 bool Member::hung_up(int timeout_ms) const { return readable(socket_.get(), timeout_ms); }
@@ -109,23 +103,23 @@ tideline::Result<Member> MeetingPoint::accept(int timeout_ms) {
       !status) {
     return std::unexpected(status.error());
   }
-  auto& channel = *memory->at<Channel>(0);
-  format(channel);
+  Channel& channel = Channel::create(memory->data());
+  tideline::Result<tideline::ring::EventBell> bell = tideline::ring::EventBell::create();
+  if (!bell) return std::unexpected(bell.error());
+  const int fds[] = {memfd->get(), bell->fd()};
 
-  Member member(std::move(*memory), channel);
-  member.bell_ = tideline::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  Member member(std::move(*memory), channel,
+                tideline::ring::EventBell::attach(std::move(offer->fds[0])), std::move(*bell));
   ucred credentials{};
   socklen_t size = sizeof(credentials);
   ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size);
   member.pid_ = credentials.pid;
   member.pidfd_ =
       tideline::UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, credentials.pid, 0)));
-  const int fds[] = {memfd->get(), member.bell_.get()};
   if (tideline::Status status = tideline::send_with_fds(socket.get(), payload, fds); !status) {
     return std::unexpected(status.error());
   }
   member.socket_ = std::move(socket);
-  member.engine_bell_ = std::move(offer->fds[0]);
   return member;
 }
 

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "proofs/inline_engine/channel.h"
+#include "ring/bell.h"
 
 namespace proofs::inline_engine {
 
@@ -35,19 +36,24 @@ class Member {
 
  private:
   friend class MeetingPoint;
-  Member(tideline::Mapping memory, Channel& channel)
+  Member(tideline::Mapping memory, Channel& channel, tideline::ring::EventBell engine_bell,
+         tideline::ring::EventBell bell)
       : memory_(std::move(memory)),
         channel_(&channel),
-        out_(channel.to_engine),
-        in_(channel.to_peer) {}
+        engine_notifier_(channel.engine_flag),
+        out_(channel.engine_ring()),
+        in_(channel.peer_ring()),
+        engine_bell_(std::move(engine_bell)),
+        bell_(std::move(bell)) {}
 
   tideline::Mapping memory_;
   Channel* channel_;
-  Producer out_;
-  Consumer in_;
+  tideline::ring::Notifier engine_notifier_;
+  FrameProducer out_;
+  FrameConsumer in_;
+  tideline::ring::EventBell engine_bell_;  // wakes the engine's helper
+  tideline::ring::EventBell bell_;         // wakes this side
   tideline::UniqueFd socket_;
-  tideline::UniqueFd engine_bell_;  // wakes the engine's helper
-  tideline::UniqueFd bell_;         // wakes this side
   tideline::UniqueFd pidfd_;
   pid_t pid_ = -1;
 };

@@ -87,13 +87,8 @@ tideline::Status Runtime::fetch(EngineFile file) {
 Entry Runtime::submit(const Work& work) {
   ProgramHolder holder{*this};
   const Entry entry = control_->gate.submit(work, holder);
-  if (holder.worked || holder.kick) after_work(holder.kick);
+  if (holder.ring_peer) ring(EngineFile::kPeerBell);
   return entry;
-}
-
-void Runtime::after_work(bool kick) {
-  if (must_ring(channel_->peer_needs_wakeup)) ring(EngineFile::kPeerBell);
-  if (kick) ring(EngineFile::kKick);
 }
 
 void Runtime::ring(EngineFile file) {

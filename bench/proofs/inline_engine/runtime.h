@@ -22,6 +22,7 @@
 #include "proofs/inline_engine/engine.h"
 #include "proofs/inline_engine/gate.h"
 #include "proofs/inline_engine/high_fds.h"
+#include "ring/wake_flag.h"
 
 namespace proofs::inline_engine {
 
@@ -68,7 +69,8 @@ class Runtime {
     if (entry == Entry::kBusy) {
       control_->last_poll.store(tideline::tsc_now(), std::memory_order_relaxed);
     }
-    if (holder.worked || holder.kick) after_work(holder.kick);
+    if (holder.ring_peer) ring(EngineFile::kPeerBell);
+    if (holder.kick) ring(EngineFile::kKick);
     return entry;
   }
 
@@ -86,13 +88,13 @@ class Runtime {
   // Runs the engine for a call of the program.
   struct ProgramHolder {
     Runtime& runtime;
-    bool worked = false;
+    bool ring_peer = false;
     bool kick = false;
 
     void run() {
       const std::uint64_t now = tideline::tsc_now();
       runtime.control_->last_poll.store(now, std::memory_order_relaxed);
-      worked |= runtime.run_engine(now, Server::kProgram);
+      runtime.run_engine(now, Server::kProgram, ring_peer);
       // The helper sleeps past what this call has scheduled.
       kick |= runtime.engine_->next_deadline() <
               runtime.control_->helper_sleeps_until.load(std::memory_order_relaxed);
@@ -100,7 +102,7 @@ class Runtime {
     bool ready() const { return runtime.engine_->ready(); }
     void execute(const Work& work) {
       runtime.engine_->execute(work, tideline::tsc_now(), Server::kProgram);
-      worked = true;
+      ring_peer |= runtime.peer_notifier_->should_ring();
     }
   };
 
@@ -114,14 +116,16 @@ class Runtime {
 
   static tideline::Result<ControlPtr> make_control();
 
-  bool run_engine(std::uint64_t now, Server server) {
-    const bool worked = engine_->run(now, server);
-    if (worked) control_->timer_fires.store(engine_->timer_fires(), std::memory_order_relaxed);
-    return worked;
+  // For the holder of the gate. Returns whether there was work; sets `ring_peer` if the peer must
+  // be rung for.
+  bool run_engine(std::uint64_t now, Server server, bool& ring_peer) {
+    if (!engine_->run(now, server)) return false;
+    control_->timer_fires.store(engine_->timer_fires(), std::memory_order_relaxed);
+    ring_peer |= peer_notifier_->should_ring();
+    return true;
   }
   tideline::Status start_helper();
   tideline::Status fetch(EngineFile file);
-  void after_work(bool kick);
   void ring(EngineFile file);
 
   const RuntimeOptions options_;
@@ -131,6 +135,7 @@ class Runtime {
   tideline::Mapping channel_memory_;
   Channel* channel_ = nullptr;
   std::optional<Engine> engine_;
+  std::optional<tideline::ring::Notifier> peer_notifier_;
   std::array<int, kEngineFiles> helper_numbers_{};
   pid_t helper_tid_ = -1;
   tideline::Status helper_status_;

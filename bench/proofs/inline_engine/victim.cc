@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program that knows nothing of engines and does to one what programs do: computes, sleeps, forks,
-// closes everything, blocks signals, dies. The proof preloads its library into it.
+// A program that knows nothing of engines and does to one what programs do: computes, sleeps,
+// forks, closes everything, blocks signals, dies. The proof preloads its library into it.
 //
 //   proof_inline_engine_victim BEHAVIOUR SCORE_FILE
 // The score is shared memory, for the program closes its other ways to speak.
@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -90,22 +91,27 @@ bool forks() {
   return use_socket();
 }
 
+const char* const kTrue[] = {"/bin/true", nullptr};
+
+bool spawn() {
+  pid_t pid = -1;
+  char* const* arguments = const_cast<char**>(kTrue);
+  return ::posix_spawn(&pid, kTrue[0], nullptr, nullptr, arguments, environ) == 0 &&
+         exited_with_0(pid);
+}
+
+bool vfork_and_exec() {
+  const pid_t pid = ::vfork();
+  if (pid == 0) {
+    ::execve(kTrue[0], const_cast<char**>(kTrue), environ);
+    ::_exit(1);
+  }
+  return exited_with_0(pid);
+}
+
 bool spawns() {
   for (int i = 0; i < 10; ++i) {
-    if (::system("exit 0") != 0) return false;
-    pid_t pid = -1;
-    const char* const arguments[] = {"/bin/true", nullptr};
-    if (::posix_spawn(&pid, arguments[0], nullptr, nullptr, const_cast<char**>(arguments),
-                      environ) != 0 ||
-        !exited_with_0(pid)) {
-      return false;
-    }
-    pid = ::vfork();
-    if (pid == 0) {
-      ::execve(arguments[0], const_cast<char**>(arguments), environ);
-      ::_exit(1);
-    }
-    if (!exited_with_0(pid)) return false;
+    if (::system("exit 0") != 0 || !spawn() || !vfork_and_exec()) return false;
   }
   return use_socket();
 }
@@ -179,8 +185,8 @@ bool replace_by_system_call() {
   return files.size() == 5000;
 }
 
-volatile sig_atomic_t g_alarms = 0;
-volatile sig_atomic_t g_elsewhere = 0;
+std::atomic<int> g_alarms = 0;
+std::atomic<int> g_elsewhere = 0;
 void on_alarm(int /*number*/) {
   ++g_alarms;
   if (::syscall(SYS_gettid) != ::getpid()) ++g_elsewhere;
