@@ -104,10 +104,10 @@ bool HighFds::covers_slowly(int fd) const {
   return fd != 0 && std::ranges::find(numbers, fd) != numbers.end();
 }
 
-unsigned HighFds::next_number(unsigned first) const {
-  unsigned next = UINT32_MAX;
+std::uint64_t HighFds::next_number(std::uint64_t first) const {
+  std::uint64_t next = kNoNumber;
   for (const int fd : list()) {
-    const auto number = static_cast<unsigned>(fd);
+    const auto number = static_cast<std::uint64_t>(fd);
     if (number != 0 && number >= first) next = std::min(next, number);
   }
   return next;
@@ -144,8 +144,7 @@ void HighFds::lock() {
 }
 
 void HighFds::note_lowest() {
-  const unsigned lowest = next_number(1);
-  lowest_.store(lowest > INT32_MAX ? INT32_MAX : static_cast<int>(lowest),
+  lowest_.store(static_cast<int>(std::min<std::uint64_t>(next_number(1), INT32_MAX)),
                 std::memory_order_relaxed);
 }
 

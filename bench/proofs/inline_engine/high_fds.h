@@ -65,13 +65,16 @@ class HighFds {
   // until one does not return 0. Returns what the last one returned.
   template <typename Gap>
   int for_gaps(unsigned first, unsigned last, Gap&& gap) const {
-    while (first <= last) {
-      const unsigned engine_number = next_number(first);
-      if (engine_number > last) return gap(first, last);
-      if (engine_number > first) {
-        if (const int status = gap(first, engine_number - 1); status != 0) return status;
+    std::uint64_t next = first;
+    while (next <= last) {
+      const std::uint64_t engine_number = next_number(next);
+      if (engine_number > last) return gap(static_cast<unsigned>(next), last);
+      if (engine_number > next) {
+        const int status =
+            gap(static_cast<unsigned>(next), static_cast<unsigned>(engine_number - 1));
+        if (status != 0) return status;
       }
-      first = engine_number + 1;
+      next = engine_number + 1;
     }
     return 0;
   }
@@ -88,8 +91,9 @@ class HighFds {
   };
 
   bool covers_slowly(int fd) const;
-  // The engine's lowest number from `first` upwards, UINT32_MAX if there is none.
-  unsigned next_number(unsigned first) const;
+  // The engine's lowest number from `first` upwards, kNoNumber if there is none.
+  std::uint64_t next_number(std::uint64_t first) const;
+  static constexpr std::uint64_t kNoNumber = UINT64_MAX;
   void lock();
   void unlock() { busy_.store(false, std::memory_order_release); }
   void note_lowest();

@@ -163,6 +163,15 @@ TEST_F(Attached, GapsLeaveOutTheEnginesNumbers) {
     return 0;
   });
   EXPECT_EQ(total, 99'999U - 2 - 4);
+  int gaps = 0;
+  unsigned reached = 0;
+  fds.for_gaps(3, ~0U, [&](unsigned /*first*/, unsigned last) {
+    ++gaps;
+    reached = last;
+    return 0;
+  });
+  EXPECT_LE(gaps, 5);
+  EXPECT_EQ(reached, ~0U);
 }
 
 // Raw calls, as no interposer can stop: what is lost is fetched again, and a foreign file on the
