@@ -6,6 +6,7 @@
 #include "common/cli.h"
 #include "common/report.h"
 #include "proofs/inline_engine/behaviours.h"
+#include "proofs/inline_engine/figures.h"
 
 int main(int argc, char** argv) {
   const bench::Options options = bench::parse_options(
@@ -15,6 +16,9 @@ int main(int argc, char** argv) {
       .preload = bin.parent_path() / "lib/libproof_inline_engine_preload.so",
       .victim = bin / "proof_inline_engine_victim"};
   bench::Report report("inline_engine", "can the engine live inside an unmodified program?");
+  // The figures first, while this process is young: forks copy what it has.
+  proofs::inline_engine::measure_costs(options, report);
+  proofs::inline_engine::measure_delays(options, report);
   proofs::inline_engine::check_behaviours(options, binaries, report);
   proofs::inline_engine::check_ends(options, binaries, report);
   proofs::inline_engine::check_installed_programs(binaries, report);
