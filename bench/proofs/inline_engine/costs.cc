@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an inline poll costs, and its parts: the lock, the descriptor check, the helper beside it.
 #include <fcntl.h>
+#include <fmt/core.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -204,7 +210,13 @@ void measure_ticks(const bench::Options& options, bench::Report& report) {
     return 100 * (cpu_ns_of_thread(helper) - before) / wall;
   };
   const std::uint64_t ticks = pair.runtime().control().ticks.load();
-  const double ticking = share([&] { pair.runtime().poll(); });
+  // Frames keep the helper from sleeping through: the first one rings, and it finds the program
+  // back.
+  const double ticking = share([&] {
+    pair.send_frame();
+    for (int i = 0; i < 1000; ++i) pair.runtime().poll();
+    pair.discard_answers();
+  });
   const auto count = static_cast<double>(pair.runtime().control().ticks.load() - ticks);
   report.figure("helper while the program polls", ticking, "% core");
   report.figure("  ticks per second", count * 1000 / static_cast<double>(time.count()), "/s");
@@ -216,6 +228,45 @@ void measure_ticks(const bench::Options& options, bench::Report& report) {
                pair.runtime().control().ticks.load() == asleep, "counted over the same time");
 }
 
+// The ways to sleep for a tick, on a core that has nothing else to do: processor time per tick, and
+// how late it comes.
+void measure_tick_primitives(const bench::Options& options, bench::Report& report) {
+  using std::chrono::milliseconds;
+  constexpr timespec kTick{0, 1'000'000};
+  const tideline::UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  const itimerspec every_tick{kTick, kTick};
+  std::uint32_t word = 0;
+  const tideline::UniqueFd quiet(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  pollfd idle[] = {{quiet.get(), POLLIN, 0}, {quiet.get(), POLLIN, 0}, {quiet.get(), POLLIN, 0}};
+  const auto measure = [&](const char* name, auto&& tick) {
+    ::prctl(PR_SET_TIMERSLACK, 1UL);
+    const int ticks = options.quick ? 200 : 2000;
+    bench::LatencySamples late(static_cast<std::size_t>(ticks));
+    const auto self = static_cast<pid_t>(::syscall(SYS_gettid));
+    const double before = cpu_ns_of_thread(self);
+    for (int i = 0; i < ticks; ++i) {
+      const std::uint64_t start = tideline::tsc_now();
+      tick();
+      const std::uint64_t due = start + tideline::tsc_ticks(milliseconds(1));
+      late.add_ticks(std::max(tideline::tsc_now(), due) - due);
+    }
+    report.figure(fmt::format("a tick by {}", name), (cpu_ns_of_thread(self) - before) / ticks,
+                  "ns");
+    report.figure("  late, p99", late.quantile_ns(0.99) / 1000, "us");
+  };
+  std::jthread([&] {
+    measure("clock_nanosleep", [&] { ::clock_nanosleep(CLOCK_MONOTONIC, 0, &kTick, nullptr); });
+    measure("futex with a time-out",
+            [&] { ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &kTick, nullptr, 0); });
+    measure("ppoll on three descriptors", [&] { ::ppoll(idle, 3, &kTick, nullptr); });
+    ::timerfd_settime(timer.get(), 0, &every_tick, nullptr);
+    measure("timerfd", [&] {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t size = ::read(timer.get(), &count, sizeof(count));
+    });
+  }).join();
+}
+
 }  // namespace
 
 void measure_costs(const bench::Options& options, bench::Report& report) {
@@ -225,6 +276,7 @@ void measure_costs(const bench::Options& options, bench::Report& report) {
   measure_descriptors(options, report);
   measure_shared_table(options, report);
   measure_ticks(options, report);
+  measure_tick_primitives(options, report);
 }
 
 }  // namespace proofs::inline_engine

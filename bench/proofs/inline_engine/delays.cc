@@ -47,8 +47,9 @@ enum class Program { kPolls, kComputes, kSleeps, kBursts };
 struct Scenario {
   const char* name;
   Program program;
-  RuntimeOptions options;  // the meeting point is filled in
-  bool spinner = false;    // a second program spins on the other core
+  RuntimeOptions options;       // the meeting point is filled in
+  bool spinner = false;         // a second program spins on the other core
+  tideline::Duration burst{0};  // how long it polls before it computes for 4 ms (kBursts)
 };
 
 // The program's life; it is killed in the end. It runs on core 0.
@@ -58,6 +59,7 @@ int live(const Scenario& scenario, const std::string& meeting_point) {
   options.meeting_point = meeting_point;
   const auto runtime = Runtime::start(options);
   if (!runtime) return 1;
+  const std::uint64_t burst = tideline::tsc_ticks(scenario.burst);
   for (;;) {
     switch (scenario.program) {
       case Program::kPolls:
@@ -70,7 +72,10 @@ int live(const Scenario& scenario, const std::string& meeting_point) {
         sleep_us(1'000'000);
         break;
       case Program::kBursts:
-        for (int i = 0; i < 2000; ++i) (*runtime)->poll();
+        for (const std::uint64_t until = tideline::tsc_now() + burst;
+             tideline::tsc_now() < until;) {
+          (*runtime)->poll();
+        }
         spin(std::chrono::milliseconds(4));
         break;
     }
@@ -187,10 +192,10 @@ void measure_delays(const bench::Options& options, bench::Report& report) {
        Program::kComputes,
        {.helper_slice = microseconds(100), .helper_nice = -20, .helper_on_all_cores = true},
        true},
-      {"program polls 2,000 times, then computes 4 ms", Program::kBursts, anywhere},
-      {"the same, helper on its core with slice 100 us",
-       Program::kBursts,
-       {.helper_slice = microseconds(100)}},
+      {"program polls 50 us, computes 4 ms, in turn", Program::kBursts, anywhere, false,
+       microseconds(50)},
+      {"program polls 4 ms, computes 4 ms, in turn", Program::kBursts, anywhere, false,
+       microseconds(4000)},
   };
   const int frames = options.quick ? 60 : 1500;
   bench::LatencySamples idle = eventfd_wake(frames, false, options.seed);

@@ -30,6 +30,7 @@ class Pair {
   }
 
   Runtime& runtime() const { return *runtime_; }
+  void send_frame() const { member_->send(0); }
   void discard_answers() const {
     while (member_->receive()) {
     }
