@@ -125,11 +125,10 @@ struct Behaviour {
 };
 
 void check_behaviour(const Behaviour& behaviour, const bench::Options& options,
-                     const Binaries& binaries, const MeetingPoint& point, bench::Report& report) {
+                     const Binaries& binaries, MeetingPoint& point, bench::Report& report) {
   const ScoreFile file;
   bench::Child child = launch(binaries, point.path(), {binaries.victim, behaviour.name, file.path});
-  MeetingPoint& listener = const_cast<MeetingPoint&>(point);
-  tideline::Result<Member> member = listener.accept(kPatience_ms);
+  tideline::Result<Member> member = point.accept(kPatience_ms);
   if (!member) {
     report.check(behaviour.what, false, member.error().message());
     return;
@@ -168,7 +167,7 @@ void check_behaviours(const bench::Options& options, const Binaries& binaries,
       {"limits", "lowers and raises RLIMIT_NOFILE"},
       {"user", "changes user and group"},
   };
-  const MeetingPoint point = must(MeetingPoint::create());
+  MeetingPoint point = must(MeetingPoint::create());
   for (const Behaviour& behaviour : kBehaviours) {
     check_behaviour(behaviour, options, binaries, point, report);
   }
