@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The smallest engine that has what matters here: it takes frames from an input ring, answers them
+// in an output ring, and runs one periodic timer. Whoever holds the gate calls it; time comes in as
+// TSC ticks.
+#pragma once
+
+#include <cstdint>
+
+#include "proofs/inline_engine/channel.h"
+#include "proofs/inline_engine/handoff.h"
+
+namespace proofs::inline_engine {
+
+inline constexpr int kBurst = 32;
+
+class Engine {
+ public:
+  // `timer_period` in ticks; 0: no timer.
+  Engine(Channel& channel, std::uint64_t timer_period)
+      : in_(channel.engine_ring()), out_(channel.peer_ring()), timer_period_(timer_period) {}
+
+  // One pass: a burst of frames and the timer. Returns whether there was work.
+  bool run(std::uint64_t now, Server server) {
+    if (in_.empty() && now < deadline_) return false;
+    return work(now, server);
+  }
+
+  // Whether there is room for a message of the program, and sending it.
+  bool ready() { return !out_.full(); }
+  void execute(const Work& work, std::uint64_t now, Server server);
+
+  // When run() must be called next, even without frames.
+  std::uint64_t next_deadline() const { return deadline_; }
+  std::uint64_t timer_fires() const { return timer_fires_; }
+
+ private:
+  bool work(std::uint64_t now, Server server);
+
+  FrameConsumer in_;
+  FrameProducer out_;
+  std::uint64_t timer_period_;
+  std::uint64_t deadline_ = UINT64_MAX;
+  std::uint64_t timer_fires_ = 0;
+};
+
+}  // namespace proofs::inline_engine
