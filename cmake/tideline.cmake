@@ -35,8 +35,11 @@ function(tideline_room name)
     PUBLIC ${room_DEPENDS} fmt::fmt Threads::Threads PRIVATE tideline_options)
 endfunction()
 
+# The tests that run under ThreadSanitizer: those of code that shares memory between threads.
+add_custom_target(tsan_tests)
+
 # tideline_test(NAME SOURCES ... DEPENDS ... [LABELS ...] [TIMEOUT seconds])
-# A GoogleTest program; the ctest name is NAME, a label selects it in ./test.
+# A GoogleTest program; the ctest name is NAME. With the label `tsan`, ./test runs it under ThreadSanitizer too.
 function(tideline_test name)
   cmake_parse_arguments(test "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
   add_executable(${name} ${test_SOURCES})
@@ -46,6 +49,9 @@ function(tideline_test name)
     set(test_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name})
+  if("tsan" IN_LIST test_LABELS)
+    add_dependencies(tsan_tests ${name})
+  endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${test_TIMEOUT} LABELS "${test_LABELS}")
 endfunction()
 
