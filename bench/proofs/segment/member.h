@@ -31,6 +31,8 @@ enum class ArenaPages {
   kReserved,   // 2 MiB pages from the reserved pool
 };
 
+using CopyRoutine = void* (*)(void* to, const void* from, std::size_t bytes);
+
 struct MemberConfig {
   std::string meeting_point;  // a directory
   unsigned slots = kMaxMembers;
@@ -43,6 +45,8 @@ struct MemberConfig {
   // A sender looks at the index as soon as this many blocks of a class are out, so that it goes
   // round few blocks, which stay in the caches.
   std::array<std::uint32_t, 2> blocks_in_flight = {128, 8};
+  CopyRoutine copy_out = nullptr;  // of receive(); memcpy if null
+  bool prefetch = true;            // ask for the next slot while a frame is copied
 };
 
 enum class SendVerdict : std::uint8_t { kSent, kDropped };
