@@ -112,28 +112,33 @@ double two_copy_pipe_rate(std::size_t bytes, Duration duration) {
   return rate;
 }
 
-bench::LatencySamples cache_line_round_trips(std::uint64_t count) {
+bench::LatencySamples cache_line_round_trips(std::uint64_t count, Duration at_most) {
+  constexpr std::uint64_t kEnd = UINT64_MAX;
   const auto memory = Mapping::anonymous_shared(tideline::kPageSize);
   CHECK(memory.has_value());
   Line& line = *new (memory->data()) Line;
   bench::Child echo = bench::Child::run([&] {
     bench::pin_to_core(1);
-    for (std::uint64_t i = 0; i < count; ++i) {
-      while (line.value.load(std::memory_order_acquire) != 2 * i + 1) {
+    for (std::uint64_t i = 0;; ++i) {
+      std::uint64_t seen = 0;
+      while ((seen = line.value.load(std::memory_order_acquire)) != 2 * i + 1) {
+        if (seen == kEnd) return 0;
       }
       line.value.store(2 * i + 2, std::memory_order_release);
     }
-    return 0;
   });
   bench::pin_to_core(0);
   bench::LatencySamples samples(count);
+  const std::uint64_t deadline = tideline::tsc_now() + tideline::tsc_ticks(at_most);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t start = tideline::tsc_now();
+    if (start > deadline) break;
     line.value.store(2 * i + 1, std::memory_order_release);
     while (line.value.load(std::memory_order_acquire) != 2 * i + 2) {
     }
     samples.add_ticks(tideline::tsc_now() - start);
   }
+  line.value.store(kEnd, std::memory_order_release);
   bench::unpin();
   CHECK(echo.succeeded());
   return samples;

@@ -18,7 +18,7 @@ double memcpy_rate(std::size_t bytes, tideline::Duration duration);
 // out, a core each. The least that any stream of copied data costs.
 double two_copy_pipe_rate(std::size_t bytes, tideline::Duration duration);
 
-// One cache line there and back between the two cores.
-bench::LatencySamples cache_line_round_trips(std::uint64_t count);
+// One cache line there and back between the two cores, `count` times unless time runs out.
+bench::LatencySamples cache_line_round_trips(std::uint64_t count, tideline::Duration at_most);
 
 }  // namespace proofs::segment

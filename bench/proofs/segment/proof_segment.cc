@@ -21,6 +21,9 @@ namespace {
 
 using tideline::Duration;
 
+// A busy machine gives fewer samples, not a longer run.
+constexpr Duration kLatencyTime = std::chrono::seconds(1);
+
 // The pool of 2 MiB pages, grown for the run and put back afterwards.
 class HugePagePool {
  public:
@@ -153,9 +156,9 @@ void measure_latency(bench::Report& report, int repetitions, std::uint64_t count
   bench::LatencySamples small;
   bench::LatencySamples medium;
   for (int i = 0; i < repetitions; ++i) {
-    hop.merge(cache_line_round_trips(count));
-    small.merge(ping_pong({}, 64, count));
-    medium.merge(ping_pong({}, 1400, count));
+    hop.merge(cache_line_round_trips(count, kLatencyTime));
+    small.merge(ping_pong({}, 64, count, kLatencyTime));
+    medium.merge(ping_pong({}, 1400, count, kLatencyTime));
   }
   for (const double quantile : {0.5, 0.99}) {
     const std::string name = fmt::format("p{:.0f}", quantile * 100);
@@ -175,8 +178,8 @@ void measure_all(bench::Report& report, bool quick) {
       stream({}, 1400, Production::kCopied, std::chrono::milliseconds(10)).arena_is_huge;
   report.note(collapsed ? "arenas are on 2 MiB pages by MADV_COLLAPSE unless stated otherwise"
                         : "MADV_COLLAPSE is refused: arenas are on 4 KiB pages");
-  const int repetitions = quick ? 1 : 7;
-  Figures figures(std::chrono::milliseconds(quick ? 40 : 200));
+  const int repetitions = quick ? 1 : 5;
+  Figures figures(std::chrono::milliseconds(quick ? 40 : 150));
   figures.add_limits();
   figures.add_streams(pool.available());
   for (int i = 0; i < repetitions; ++i) figures.measure_once();

@@ -9,9 +9,9 @@ int main(int argc, char** argv) {
       argc, argv, "Proof: members of a segment that are killed, stopped or hostile harm nobody");
   bench::Report report("segment_torture", "Can a member of the segment harm the others?");
   const proofs::segment::TortureScale quick{
-      .random_kills = 300, .steps = 300, .join_stride = 50, .hostile_rounds = 3};
+      .random_kills = 300, .steps = 300, .joins = 20, .hostile_rounds = 3};
   const proofs::segment::TortureScale full{
-      .random_kills = 4000, .steps = 3000, .join_stride = 5, .hostile_rounds = 20};
+      .random_kills = 3000, .steps = 2500, .joins = 250, .hostile_rounds = 20};
   proofs::segment::torture(report, options.quick ? quick : full, options.seed);
   return report.finish(options.json);
 }

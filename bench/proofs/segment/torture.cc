@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -33,6 +35,8 @@ constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr Duration kStopped = std::chrono::milliseconds(1);
 constexpr unsigned kStopEvery = 4;   // of the stepped members, one in so many is stopped first
 constexpr unsigned kProbeEvery = 8;  // after so many broken joins a whole one is tried
+
+constexpr std::uint32_t kJoined = UINT32_MAX;  // Board::exchanged, when counting instructions
 
 enum class Path : std::uint8_t { kSend, kReceive, kJoin };
 
@@ -80,6 +84,8 @@ int step_path(const MemberConfig& config, Board& board, Path path) {
     ::raise(SIGSTOP);
   }
   for (std::uint64_t number = 0;; ++number) {
+    // Joining includes the first frame to either bystander.
+    if (path == Path::kJoin && number == kBystanders) board.exchanged = kJoined;
     if (path != Path::kReceive) send_chatter(**member, number % kBystanders, number);
     if (path != Path::kSend) (void)(*member)->receive(frame);
     if (path != Path::kSend) (*member)->service(monotonic_now());
@@ -97,7 +103,7 @@ int scribble(const MemberConfig& config, Board& board, std::uint64_t seed) {
     const std::span<std::byte> target = targets[rng.below(targets.size())];
     // Not only noise: small numbers pass for sequences, lengths, offsets and indices.
     std::uint64_t word = rng() >> rng.below(64);
-    if (rng.below(2) == 0) word |= rng.below(kMaxFrame) << 32;
+    if (rng.below(2) == 0) word = rng.below(64) | rng.below(4 * kMaxFrame) << 32;
     auto* words = reinterpret_cast<std::uint64_t*>(target.data());
     const std::size_t count = target.size() / sizeof(word);
     // The first words are slots that are about to be read, hints and indices.
@@ -132,9 +138,9 @@ class Supervisor {
     if (!begun || !before) return;
 
     kill_at_random(scale.random_kills);
-    step(Path::kSend, "sending", scale.steps, 1);
-    step(Path::kReceive, "receiving", scale.steps, 1);
-    step(Path::kJoin, "joining", scale.steps, scale.join_stride);
+    step(Path::kSend, "sending", scale.steps, scale.steps);
+    step(Path::kReceive, "receiving", scale.steps, scale.steps);
+    step(Path::kJoin, "joining", scale.joins, instructions_of_joining());
     be_hostile(scale.hostile_rounds);
 
     const bool refilled = fill_slots();
@@ -232,14 +238,28 @@ class Supervisor {
     return true;
   }
 
-  void step(Path path, const char* doing, unsigned rounds, unsigned stride) {
+  // From nothing to the first frames sent: the length of a path that changes with every build.
+  std::uint64_t instructions_of_joining() {
+    Child child = start([&] { return step_path(config_, board_, Path::kJoin); });
+    std::uint64_t count = 0;
+    if (!single_step(child.pid(), 0)) return 0;
+    for (int status = 0; board_.exchanged != kJoined; ++count) {
+      if (::ptrace(PTRACE_SINGLESTEP, child.pid(), nullptr, nullptr) != 0) return 0;
+      if (::waitpid(child.pid(), &status, 0) != child.pid() || !WIFSTOPPED(status)) return 0;
+    }
+    return count;
+  }
+
+  // Kills a member in each round, spread over the first `length` instructions of the path.
+  void step(Path path, const char* doing, unsigned rounds, std::uint64_t length) {
+    const std::uint64_t stride = std::max<std::uint64_t>(1, length / rounds);
     unsigned broken = 0;
     unsigned stopped = 0;
     std::uint64_t instructions = 0;
     std::string failure;
     for (unsigned round = 0; round < rounds && failure.empty(); ++round) {
       // Within a stride at random: repeated runs see other instructions.
-      instructions = std::uint64_t{round} * stride + rng_.below(stride);
+      instructions = round * stride + rng_.below(stride);
       Child child = start([&] { return step_path(config_, board_, path); });
       if (!single_step(child.pid(), instructions)) failure = "a member ended by itself";
       if (path != Path::kJoin && board_.exchanged != 3) failure = "a member got another slot";
@@ -261,7 +281,7 @@ class Supervisor {
       if (!failure.empty()) failure += fmt::format(", after {} instructions", instructions);
     }
     report_.check(fmt::format("SIGKILL and SIGSTOP after any instruction of {}", doing),
-                  failure.empty() && broken == rounds,
+                  failure.empty() && broken == rounds && length > 0,
                   failure.empty() ? fmt::format("{} killed, {} of them stopped before, up to {} "
                                                 "instructions in",
                                                 broken, stopped, instructions)

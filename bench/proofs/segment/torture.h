@@ -12,8 +12,11 @@ namespace proofs::segment {
 
 struct TortureScale {
   unsigned random_kills = 0;
-  unsigned steps = 0;        // members killed or stopped, per path: after 0, 1, 2.. instructions
-  unsigned join_stride = 1;  // the same in the long path of joining: instructions from one to next
+  // Members killed (some stopped before) in sending, and in receiving, after 0, 1, 2..
+  // instructions.
+  unsigned steps = 0;
+  // The same in joining, spread over all of that much longer path.
+  unsigned joins = 0;
   unsigned hostile_rounds = 0;
 };
 

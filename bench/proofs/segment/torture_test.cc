@@ -9,7 +9,7 @@ namespace {
 
 TEST(Torture, OthersGoOnAndNothingLeaks) {
   bench::Report report("torture", "short form");
-  torture(report, {.random_kills = 100, .steps = 100, .join_stride = 150, .hostile_rounds = 2}, 1);
+  torture(report, {.random_kills = 60, .steps = 60, .joins = 10, .hostile_rounds = 1}, 1);
   EXPECT_EQ(report.finish(""), 0);
 }
 

@@ -18,8 +18,7 @@ using tideline::Duration;
 using tideline::Instant;
 using tideline::monotonic_now;
 
-constexpr unsigned kServer = 0;  // slots of the two members, in the order of joining
-constexpr unsigned kClient = 1;
+constexpr unsigned kServer = 0;         // the slot of the receiver of a stream: it joins first
 constexpr unsigned kServiceEvery = 64;  // calls between two looks at the clock
 
 std::unique_ptr<Member> join_or_die(const MemberConfig& config) {
@@ -70,6 +69,20 @@ int run_producer(const MemberConfig& config, std::size_t length, Production prod
   return 0;
 }
 
+int run_echo(const MemberConfig& config, const std::atomic<bool>& stop) {
+  bench::pin_to_core(1);
+  const auto member = join_or_die(config);
+  Ticker ticker(*member);
+  std::vector<std::byte> frame(kMaxFrame);
+  for (; !stop.load(std::memory_order_relaxed); ticker.tick()) {
+    const auto received = member->receive(frame);
+    if (!received) continue;
+    const auto answer = std::span(frame).first(received->length);
+    while (member->send(received->source, answer) != SendVerdict::kSent) ticker.tick();
+  }
+  return 0;
+}
+
 }  // namespace
 
 StreamRate stream(MemberConfig config, std::size_t length, Production production,
@@ -108,42 +121,32 @@ StreamRate stream(MemberConfig config, std::size_t length, Production production
   return {rate, rate * static_cast<double>(length) * 8 / 1e9, member->arena_is_huge()};
 }
 
-bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count) {
+bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,
+                                Duration at_most) {
   const TestDirectory directory;
   config.meeting_point = directory.path();
-  const std::uint64_t warm_up = count / 10 + 1;
-  auto member = join_or_die(config);
-  bench::Child echo = bench::Child::run([&] {
-    bench::pin_to_core(1);
-    member.reset();
-    const auto server = join_or_die(config);
-    Ticker ticker(*server);
-    std::vector<std::byte> frame(kMaxFrame);
-    for (std::uint64_t echoed = 0; echoed < count + warm_up; ticker.tick()) {
-      const auto received = server->receive(frame);
-      if (!received) continue;
-      if (server->send(received->source, std::span(frame).first(received->length)) ==
-          SendVerdict::kSent) {
-        ++echoed;
-      }
-    }
-    return 0;
-  });
+  const auto memory = tideline::Mapping::anonymous_shared(tideline::kPageSize);
+  CHECK(memory.has_value());
+  Shared& shared = *new (memory->data()) Shared{};
+  bench::Child echo = bench::Child::run([&] { return run_echo(config, shared.stop); });
   bench::pin_to_core(0);
+  const auto member = join_or_die(config);
+  const unsigned peer = member->slot() == 0 ? 1 : 0;
   Ticker ticker(*member);
   std::vector<std::byte> frame(kMaxFrame);
+  const std::uint64_t warm_up = count / 10 + 1;
+  const std::uint64_t deadline = tideline::tsc_now() + tideline::tsc_ticks(at_most);
   bench::LatencySamples samples(count);
   for (std::uint64_t i = 0; i < count + warm_up; ++i) {
     const std::uint64_t start = tideline::tsc_now();
-    // The client joined first here; the echo may not have joined yet.
-    while (member->send(kClient, std::span(frame).first(length)) != SendVerdict::kSent) {
-      ticker.tick();
-    }
+    if (start > deadline) break;
+    // The echo may not have joined yet.
+    while (member->send(peer, std::span(frame).first(length)) != SendVerdict::kSent) ticker.tick();
     while (!member->receive(frame)) ticker.tick();
     if (i >= warm_up) samples.add_ticks(tideline::tsc_now() - start);
   }
+  shared.stop = true;
   bench::unpin();
-  // The echo sends its last answer before it leaves, so it needs nothing more from here.
   CHECK(echo.succeeded());
   return samples;
 }

@@ -30,8 +30,9 @@ struct StreamRate {
 StreamRate stream(MemberConfig config, std::size_t length, Production production,
                   tideline::Duration duration);
 
-// Round trips of a frame of `length`.
-bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count);
+// Round trips of a frame of `length`: `count` after a warm-up, unless time runs out.
+bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,
+                                tideline::Duration at_most);
 
 // Copy routines to be compared with memcpy.
 void* copy_by_rep_movsb(void* to, const void* from, std::size_t bytes);
