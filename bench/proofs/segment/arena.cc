@@ -12,14 +12,27 @@ std::size_t ArenaShape::bytes() const {
       bytes, bytes < tideline::kHugePageSize ? tideline::kPageSize : tideline::kHugePageSize);
 }
 
-Arena::Arena(const ArenaShape& shape) {
+std::uint64_t Arena::FreeList::take(BlockOrder order) {
+  --count;
+  if (order == BlockOrder::kLastFreedFirst) return offsets[(first + count) % offsets.size()];
+  const std::uint64_t offset = offsets[first];
+  first = (first + 1) % offsets.size();
+  return offset;
+}
+
+void Arena::FreeList::put(std::uint64_t offset) {
+  CHECK(count < offsets.size());
+  offsets[(first + count) % offsets.size()] = offset;
+  ++count;
+}
+
+Arena::Arena(const ArenaShape& shape) : order_(shape.order) {
   const std::array<std::uint32_t, 2> counts = {shape.small_blocks, shape.large_blocks};
   std::uint64_t offset = 0;
   for (std::size_t kind = 0; kind < counts.size(); ++kind) {
-    free_[kind].resize(counts[kind]);
-    // Filled from the back, so that the lowest block goes first.
-    for (std::size_t i = counts[kind]; i-- > 0; offset += kBlockBytes[kind]) {
-      free_[kind][i] = offset;
+    free_[kind].offsets.resize(counts[kind]);
+    for (std::uint32_t i = 0; i < counts[kind]; ++i, offset += kBlockBytes[kind]) {
+      free_[kind].put(offset);
     }
   }
 }
@@ -27,19 +40,17 @@ Arena::Arena(const ArenaShape& shape) {
 std::optional<Block> Arena::take(std::size_t length, BlocksHeld& held) {
   const BlockClass kind = class_for(length);
   const auto index = static_cast<std::size_t>(kind);
-  std::vector<std::uint64_t>& free = free_[index];
-  if (free.empty() || held[index] >= free.size()) return std::nullopt;
-  const Block block{free.back(), kind};
-  free.pop_back();
+  FreeList& free = free_[index];
+  if (free.count == 0 || held[index] >= free.count) return std::nullopt;
   ++held[index];
-  return block;
+  return Block{free.take(order_), kind};
 }
 
 void Arena::give_back(Block block, BlocksHeld& held) {
   const auto index = static_cast<std::size_t>(block.kind);
   CHECK(held[index] > 0);
   --held[index];
-  free_[index].push_back(block.offset);
+  free_[index].put(block.offset);
 }
 
 }  // namespace proofs::segment

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Allocation of frame blocks in a member's own arena. All bookkeeping is in private memory: no
-// other process can damage it. Blocks are handed out last-in first-out, so that few of them stay
-// in the caches. No block is ever freed by another member; its owner frees it when the
-// destination's index has passed the frame, or when the destination is gone. One thread.
+// other process can damage it. No block is ever freed by another member; its owner frees it when
+// the destination's index has passed the frame, or when the destination is gone. One thread.
 #pragma once
 
 #include <array>
@@ -17,9 +16,14 @@ namespace proofs::segment {
 enum class BlockClass : std::uint8_t { kSmall, kLarge };
 inline constexpr std::array<std::size_t, 2> kBlockBytes = {2048, 65536};
 
+// Which free block goes next. The last freed is warm, but in the reader's cache, from where the
+// writer must fetch each line; the longest freed has had time to sink to the shared cache.
+enum class BlockOrder : std::uint8_t { kLongestFreedFirst, kLastFreedFirst };
+
 struct ArenaShape {
   std::uint32_t small_blocks = 0;
   std::uint32_t large_blocks = 0;
+  BlockOrder order = BlockOrder::kLongestFreedFirst;
 
   // A multiple of the page size; of 2 MiB if there is as much.
   std::size_t bytes() const;
@@ -48,11 +52,22 @@ class Arena {
   void give_back(Block block, BlocksHeld& held);
 
   std::size_t free_blocks(BlockClass kind) const {
-    return free_[static_cast<std::size_t>(kind)].size();
+    return free_[static_cast<std::size_t>(kind)].count;
   }
 
  private:
-  std::array<std::vector<std::uint64_t>, 2> free_;  // offsets; the last is handed out first
+  // Offsets of free blocks in the order of their release, in a circle of fixed size.
+  struct FreeList {
+    std::vector<std::uint64_t> offsets;
+    std::size_t first = 0;
+    std::size_t count = 0;
+
+    std::uint64_t take(BlockOrder order);
+    void put(std::uint64_t offset);
+  };
+
+  BlockOrder order_;
+  std::array<FreeList, 2> free_;
 };
 
 }  // namespace proofs::segment

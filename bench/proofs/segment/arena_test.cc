@@ -30,17 +30,20 @@ TEST(Arena, BlocksDoNotOverlapAndStayInside) {
   EXPECT_EQ(taken, 25U);
 }
 
-TEST(Arena, TheLastFreedGoesFirst) {
-  Arena arena({.small_blocks = 8, .large_blocks = 0});
-  BlocksHeld held{};
-  const auto first = arena.take(100, held);
-  const auto second = arena.take(100, held);
-  ASSERT_TRUE(first && second);
-  arena.give_back(*first, held);
-  const auto third = arena.take(100, held);
-  ASSERT_TRUE(third);
-  EXPECT_EQ(third->offset, first->offset);
-  EXPECT_EQ(held[0], 2U);
+TEST(Arena, BlocksGoInTheChosenOrder) {
+  for (const BlockOrder order : {BlockOrder::kLongestFreedFirst, BlockOrder::kLastFreedFirst}) {
+    Arena arena({.small_blocks = 4, .large_blocks = 0, .order = order});
+    BlocksHeld held{};
+    const auto first = arena.take(100, held);
+    ASSERT_TRUE(first);
+    arena.give_back(*first, held);
+    int takes = 1;
+    while (arena.take(100, held)->offset != first->offset) {
+      held = {};
+      ++takes;
+    }
+    EXPECT_EQ(takes, order == BlockOrder::kLastFreedFirst ? 1 : 4);
+  }
 }
 
 TEST(Arena, DestinationsThatNeverConsumeLeaveRoomForOthers) {

@@ -70,7 +70,7 @@ TEST_F(MemberTest, FramesOfAllSizesArriveWholeAndInOrder) {
   const auto a = join();
   const auto b = join();
   int value = 0;
-  for (const std::size_t length : {0, 1, 64, 112, 113, 1400, 2048, 2049, 65536}) {
+  for (const std::size_t length : {0U, 1U, 64U, 112U, 113U, 1400U, 2048U, 2049U, 65536U}) {
     EXPECT_EQ(a->send(b->slot(), frame_of(length, ++value)), SendVerdict::kSent);
     settle(*a, *b);
     EXPECT_EQ(receive(*b, a->slot()), frame_of(length, value));

@@ -94,7 +94,14 @@ class Figures {
       }
       variant = base;
       variant.blocks_in_flight = {UINT32_MAX, UINT32_MAX};
-      add_stream(", round the whole arena", variant, bytes, Production::kCopied);
+      add_stream(", index read when no block is left", variant, bytes, Production::kCopied);
+      variant = base;
+      variant.arena.order = BlockOrder::kLastFreedFirst;
+      add_stream(", last freed block first", variant, bytes, Production::kCopied);
+      variant = base;
+      variant.arena.small_blocks = 256;
+      variant.arena.large_blocks = 24;
+      add_stream(", a quarter of the arena", variant, bytes, Production::kCopied);
       variant = base;
       variant.copy_out = copy_by_rep_movsb;
       add_stream(", out by rep movsb", variant, bytes, Production::kCopied);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proofs/segment/ring.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/check.h"
 
@@ -20,7 +20,7 @@ bool RingProducer::refresh() {
 void RingProducer::push_inline(std::span<const std::byte> frame) {
   CHECK(frame.size() <= kInlineBytes && has_room(), "{} bytes", frame.size());
   Slot& slot = next();
-  std::memcpy(slot.frame.data(), frame.data(), frame.size());
+  std::ranges::copy(frame, slot.frame.begin());  // an empty span may have no address
   publish(slot, static_cast<std::uint32_t>(frame.size()));
 }
 
