@@ -20,6 +20,7 @@ using tideline::monotonic_now;
 constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr std::uint64_t kChatterEvery = 64;
 
+// NOLINTNEXTLINE(performance-enum-size): fills its word of the header
 enum class Kind : std::uint32_t { kPair, kRequest, kReply, kChatter };
 
 struct Header {

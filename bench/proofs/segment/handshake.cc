@@ -161,14 +161,15 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   Arrival arrival;
   auto fds = receive_message(socket, arrival.hello);
   if (!fds) return std::unexpected(std::move(fds.error()));
-  if (!*fds) return std::nullopt;
-  if ((*fds)->size() != 2) return peer_error("a Hello needs two descriptors");
+  const std::optional<std::vector<UniqueFd>>& passed = *fds;
+  if (!passed) return std::nullopt;
+  if (passed->size() != 2) return peer_error("a Hello needs two descriptors");
   Status status = check_bounds(arrival.hello, slots);
   if (status) status = check_owner(meeting_point, arrival.hello, socket);
   if (!status) return std::unexpected(std::move(status.error()));
-  auto ring = adopt((**fds)[0].get(), arrival.hello.ring_slots * kSlotBytes, Sharing::kReadOnly);
+  auto ring = adopt((*passed)[0].get(), arrival.hello.ring_slots * kSlotBytes, Sharing::kReadOnly);
   if (!ring) return std::unexpected(std::move(ring.error()));
-  auto arena = adopt((**fds)[1].get(), arrival.hello.arena_bytes, Sharing::kReadOnly);
+  auto arena = adopt((*passed)[1].get(), arrival.hello.arena_bytes, Sharing::kReadOnly);
   if (!arena) return std::unexpected(std::move(arena.error()));
   arrival.ring = std::move(*ring);
   arrival.arena = std::move(*arena);
@@ -190,12 +191,13 @@ Result<std::optional<Acceptance>> receive_welcome(int socket) {
   Welcome welcome;
   auto fds = receive_message(socket, welcome);
   if (!fds) return std::unexpected(std::move(fds.error()));
-  if (!*fds) return std::nullopt;
+  const std::optional<std::vector<UniqueFd>>& passed = *fds;
+  if (!passed) return std::nullopt;
   if (welcome.accepted == 0) return peer_error("the destination refuses this member");
-  if ((*fds)->size() != 2) return peer_error("a Welcome needs two descriptors");
-  auto index = adopt((**fds)[0].get(), sizeof(IndexPage), Sharing::kReadOnly);
+  if (passed->size() != 2) return peer_error("a Welcome needs two descriptors");
+  auto index = adopt((*passed)[0].get(), sizeof(IndexPage), Sharing::kReadOnly);
   if (!index) return std::unexpected(std::move(index.error()));
-  auto hints = adopt((**fds)[1].get(), sizeof(HintPage), Sharing::kReadWrite);
+  auto hints = adopt((*passed)[1].get(), sizeof(HintPage), Sharing::kReadWrite);
   if (!hints) return std::unexpected(std::move(hints.error()));
   return Acceptance{std::move(*index), std::move(*hints)};
 }

@@ -25,7 +25,7 @@
 
 namespace proofs::segment {
 
-enum class ArenaPages {
+enum class ArenaPages : std::uint8_t {
   kNormal,
   kCollapsed,  // 2 MiB pages made of normal ones, if the kernel has them at this moment
   kReserved,   // 2 MiB pages from the reserved pool

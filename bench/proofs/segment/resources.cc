@@ -35,6 +35,7 @@ std::vector<std::span<std::byte>> writable_memfds(const std::string& name) {
     const char* last = line.data() + line.size();
     const auto parsed = std::from_chars(line.data(), last, begin, 16);
     std::from_chars(parsed.ptr + 1, last, end, 16);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): an address that the kernel printed
     found.emplace_back(reinterpret_cast<std::byte*>(begin), end - begin);
   }
   return found;

@@ -28,8 +28,8 @@ constexpr int kAcceptsPerService = 4;
 
 // What epoll hands back: a source's link, a destination's link, a pending connection, the listener.
 constexpr std::uint64_t kDestinations = kMaxMembers;
-constexpr std::uint64_t kPendings = 2 * kMaxMembers;
-constexpr std::uint64_t kListener = 3 * kMaxMembers;
+constexpr std::uint64_t kPendings = 2 * std::uint64_t{kMaxMembers};
+constexpr std::uint64_t kListener = 3 * std::uint64_t{kMaxMembers};
 
 constexpr std::uint64_t bit(unsigned slot) { return std::uint64_t{1} << slot; }
 
@@ -117,16 +117,21 @@ void Member::serve_pending(std::size_t index) {
 
 // Reads the Hello, if it is there, and disposes of the socket. False: it has not come yet.
 bool Member::take_hello(UniqueFd& socket) {
-  auto arrival = receive_hello(meeting_point_, config_.slots, socket.get());
-  if (arrival && !*arrival) return false;
+  auto received = receive_hello(meeting_point_, config_.slots, socket.get());
+  std::optional<Arrival> arrival;
+  if (received) {
+    arrival = std::move(*received);
+    if (!arrival) return false;
+  }
   UniqueFd taken = std::move(socket);
-  if (!arrival || (*arrival)->hello.source == slot()) {
-    counters_.count(Event::kRefusedHello);
-    // Best effort: the hang-up alone tells a peer that does not listen.
-    (void)send_refusal(taken.get());
+  if (arrival && arrival->hello.source != slot()) {
+    install(std::move(*arrival), std::move(taken));
     return true;
   }
-  install(std::move(**arrival), std::move(taken));
+  counters_.count(Event::kRefusedHello);
+  // Best effort: the hang-up alone tells a peer that does not listen.
+  const tideline::Status told = send_refusal(taken.get());
+  static_cast<void>(told);
   return true;
 }
 
@@ -200,8 +205,8 @@ void Member::take_welcome(unsigned destination) {
     close_send_link(destination);
     return;
   }
-  if (!*acceptance) return;
-  link.accepted = std::move(**acceptance);
+  link.accepted = std::move(*acceptance);
+  if (!link.accepted) return;  // it has not answered yet
   link.ring.use_index(&link.accepted->index.at<IndexPage>(0)->of_source[slot()].consumed);
   hint(link);
 }
