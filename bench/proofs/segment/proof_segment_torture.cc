@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   const proofs::segment::TortureScale quick{
       .random_kills = 300, .steps = 300, .joins = 20, .hostile_rounds = 3};
   const proofs::segment::TortureScale full{
-      .random_kills = 3000, .steps = 2500, .joins = 250, .hostile_rounds = 20};
+      .random_kills = 2000, .steps = 1500, .joins = 100, .hostile_rounds = 10};
   proofs::segment::torture(report, options.quick ? quick : full, options.seed);
   return report.finish(options.json);
 }
