@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Proof: an Ethernet segment among processes in shared memory, its frames measured against the
+// machine's limits. docs/adr/0001-shared-segment.md holds the outcome.
+#include <fmt/core.h>
+
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "common/cli.h"
+#include "common/latency.h"
+#include "common/process.h"
+#include "common/report.h"
+#include "proofs/segment/limits.h"
+#include "proofs/segment/traffic.h"
+
+namespace proofs::segment {
+namespace {
+
+using tideline::Duration;
+
+// A busy machine gives fewer samples, not a longer run.
+constexpr Duration kLatencyTime = std::chrono::seconds(1);
+
+// The pool of 2 MiB pages, grown for the run and put back afterwards.
+class HugePagePool {
+ public:
+  static constexpr const char* kPath = "/proc/sys/vm/nr_hugepages";
+
+  explicit HugePagePool(int pages) {
+    std::ifstream(kPath) >> before_;
+    std::ofstream(kPath) << pages;
+    int now = 0;
+    std::ifstream(kPath) >> now;
+    available_ = now >= pages;
+  }
+  ~HugePagePool() { std::ofstream(kPath) << before_; }
+  HugePagePool(const HugePagePool&) = delete;
+  HugePagePool& operator=(const HugePagePool&) = delete;
+
+  bool available() const { return available_; }
+
+ private:
+  int before_ = 0;
+  bool available_ = false;
+};
+
+// A rate, its repetitions, and the limit that it is held against.
+struct Series {
+  std::string name;
+  std::string unit;
+  std::function<double()> measure;
+  std::string limit;  // name of another series
+  std::vector<double> values{};
+};
+
+class Figures {
+ public:
+  explicit Figures(Duration duration) : duration_(duration) {}
+
+  void add_limits() {
+    for (const std::size_t bytes : kPayloads) {
+      add(fmt::format("memcpy {} B", bytes), "Gb/s",
+          [this, bytes] { return memcpy_rate(bytes, duration_); });
+      add(fmt::format("two-copy pipe {} B", bytes), "Gb/s",
+          [this, bytes] { return two_copy_pipe_rate(bytes, duration_); });
+    }
+  }
+
+  void add_streams(bool reserved_pages) {
+    const MemberConfig base;
+    add_frames("64 B inline", base, 64);
+    MemberConfig variant = base;
+    variant.prefetch = false;
+    add_frames("64 B inline, no prefetch", variant, 64);
+    variant = base;
+    variant.index_lag = 1;
+    add_frames("64 B inline, index after every frame", variant, 64);
+    variant = base;
+    variant.ring_slots = 1024;
+    add_frames("64 B inline, 1024 slots", variant, 64);
+    for (const std::size_t bytes : kPayloads) {
+      add_stream("", base, bytes, Production::kCopied);
+      add_stream(" written in place", base, bytes, Production::kInPlace);
+      add_stream(" header written", base, bytes, Production::kHeader);
+      variant = base;
+      variant.arena_pages = ArenaPages::kNormal;
+      add_stream(", 4 KiB pages", variant, bytes, Production::kCopied);
+      if (reserved_pages) {
+        variant.arena_pages = ArenaPages::kReserved;
+        add_stream(", reserved 2 MiB pages", variant, bytes, Production::kCopied);
+      }
+      variant = base;
+      variant.blocks_in_flight = {UINT32_MAX, UINT32_MAX};
+      add_stream(", index read when no block is left", variant, bytes, Production::kCopied);
+      variant = base;
+      variant.arena.order = BlockOrder::kLastFreedFirst;
+      add_stream(", last freed block first", variant, bytes, Production::kCopied);
+      variant = base;
+      variant.arena.small_blocks = 256;
+      variant.arena.large_blocks = 24;
+      add_stream(", a quarter of the arena", variant, bytes, Production::kCopied);
+      variant = base;
+      variant.copy_out = copy_by_rep_movsb;
+      add_stream(", out by rep movsb", variant, bytes, Production::kCopied);
+      variant.copy_out = copy_by_vectors;
+      add_stream(", out by vectors", variant, bytes, Production::kCopied);
+    }
+  }
+
+  // One repetition of everything, in turn, so that a slow minute of the machine hits all alike.
+  void measure_once() {
+    for (Series& series : series_) series.values.push_back(series.measure());
+  }
+
+  void report(bench::Report& report) const {
+    for (const Series& series : series_) {
+      const double value = bench::median(series.values);
+      if (series.limit.empty()) {
+        report.figure(series.name, value, series.unit);
+      } else {
+        report.figure(series.name, value, series.unit, series.limit, median_of(series.limit));
+      }
+    }
+  }
+
+ private:
+  static constexpr std::array<std::size_t, 2> kPayloads = {1400, 65536};
+
+  void add(std::string name, std::string unit, std::function<double()> measure,
+           std::string limit = {}) {
+    series_.push_back({std::move(name), std::move(unit), std::move(measure), std::move(limit)});
+  }
+  void add_frames(std::string name, const MemberConfig& config, std::size_t bytes) {
+    add(std::move(name), "M/s", [this, config, bytes] {
+      return stream(config, bytes, Production::kCopied, duration_).frames_per_second / 1e6;
+    });
+  }
+  void add_stream(const std::string& what, const MemberConfig& config, std::size_t bytes,
+                  Production production) {
+    add(
+        fmt::format("{} B by reference{}", bytes, what), "Gb/s",
+        [this, config, bytes, production] {
+          return stream(config, bytes, production, duration_).gigabits_per_second;
+        },
+        fmt::format("two-copy pipe {} B", bytes));
+  }
+  double median_of(const std::string& name) const {
+    for (const Series& series : series_) {
+      if (series.name == name) return bench::median(series.values);
+    }
+    return 0;
+  }
+
+  Duration duration_;
+  std::vector<Series> series_;
+};
+
+void measure_latency(bench::Report& report, int repetitions, std::uint64_t count) {
+  bench::LatencySamples hop;
+  bench::LatencySamples small;
+  bench::LatencySamples medium;
+  for (int i = 0; i < repetitions; ++i) {
+    hop.merge(cache_line_round_trips(count, kLatencyTime));
+    small.merge(ping_pong({}, 64, count, kLatencyTime));
+    medium.merge(ping_pong({}, 1400, count, kLatencyTime));
+  }
+  for (const double quantile : {0.5, 0.99}) {
+    const std::string name = fmt::format("p{:.0f}", quantile * 100);
+    const double limit = hop.quantile_ns(quantile);
+    report.figure("cache line there and back, " + name, limit, "ns");
+    report.figure("64 B there and back, " + name, small.quantile_ns(quantile), "ns",
+                  "cache line there and back", limit);
+    report.figure("1400 B there and back, " + name, medium.quantile_ns(quantile), "ns",
+                  "cache line there and back", limit);
+  }
+}
+
+void measure_all(bench::Report& report, bool quick) {
+  const HugePagePool pool(16);
+  if (!pool.available()) report.note("no pool of 2 MiB pages can be reserved here");
+  const bool collapsed =
+      stream({}, 1400, Production::kCopied, std::chrono::milliseconds(10)).arena_is_huge;
+  report.note(collapsed ? "arenas are on 2 MiB pages by MADV_COLLAPSE unless stated otherwise"
+                        : "MADV_COLLAPSE is refused: arenas are on 4 KiB pages");
+  const int repetitions = quick ? 1 : 5;
+  Figures figures(std::chrono::milliseconds(quick ? 40 : 150));
+  figures.add_limits();
+  figures.add_streams(pool.available());
+  for (int i = 0; i < repetitions; ++i) figures.measure_once();
+  figures.report(report);
+  measure_latency(report, repetitions, quick ? 20'000 : 100'000);
+}
+
+}  // namespace
+}  // namespace proofs::segment
+
+int main(int argc, char** argv) {
+  const bench::Options options = bench::parse_options(
+      argc, argv, "Proof: an Ethernet segment among processes in shared memory");
+  bench::Report report("segment", "Can processes share an Ethernet segment that none can harm?");
+  if (bench::usable_cores() < 2) {
+    report.note("one core only: rates between two cores cannot be measured");
+  } else {
+    proofs::segment::measure_all(report, options.quick);
+  }
+  return report.finish(options.json);
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proofs/segment/traffic.h"
+
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mapping.h"
+#include "common/process.h"
+#include "proofs/segment/test_directory.h"
+
+namespace proofs::segment {
+namespace {
+
+using tideline::Duration;
+using tideline::Instant;
+using tideline::monotonic_now;
+
+constexpr unsigned kServer = 0;         // the slot of the receiver of a stream: it joins first
+constexpr unsigned kServiceEvery = 64;  // calls between two looks at the clock
+
+std::unique_ptr<Member> join_or_die(const MemberConfig& config) {
+  auto member = Member::join(config, monotonic_now());
+  CHECK(member.has_value(), "{}", member.error().message());
+  return std::move(*member);
+}
+
+// Calls service() now and then, so that reading the clock does not show in the figures.
+class Ticker {
+ public:
+  explicit Ticker(Member& member) : member_(member) {}
+  void tick() {
+    if (++calls_ % kServiceEvery == 0) member_.service(monotonic_now());
+  }
+
+ private:
+  Member& member_;
+  unsigned calls_ = 0;
+};
+
+bool produce(Member& member, std::span<const std::byte> source, Production production) {
+  if (production == Production::kCopied || source.size() <= kInlineBytes) {
+    return member.send(kServer, source) == SendVerdict::kSent;
+  }
+  const auto block = member.reserve(kServer, source.size());
+  if (!block) return false;
+  const std::size_t written = production == Production::kHeader ? 64 : source.size();
+  std::memset(member.bytes_of(*block).data(), 1, written);
+  return member.send_block(kServer, *block, static_cast<std::uint32_t>(source.size())) ==
+         SendVerdict::kSent;
+}
+
+struct Shared {
+  std::atomic<bool> stop;
+};
+
+int run_producer(const MemberConfig& config, std::size_t length, Production production,
+                 const std::atomic<bool>& stop) {
+  bench::pin_to_core(0);
+  const auto member = join_or_die(config);
+  Ticker ticker(*member);
+  const std::vector<std::byte> source(length, std::byte{1});
+  while (!stop.load(std::memory_order_relaxed)) {
+    if (!produce(*member, source, production)) tideline::cpu_relax();
+    ticker.tick();
+  }
+  return 0;
+}
+
+int run_echo(const MemberConfig& config, const std::atomic<bool>& stop) {
+  bench::pin_to_core(1);
+  const auto member = join_or_die(config);
+  Ticker ticker(*member);
+  std::vector<std::byte> frame(kMaxFrame);
+  for (; !stop.load(std::memory_order_relaxed); ticker.tick()) {
+    const auto received = member->receive(frame);
+    if (!received) continue;
+    const auto answer = std::span(frame).first(received->length);
+    while (member->send(received->source, answer) != SendVerdict::kSent) ticker.tick();
+  }
+  return 0;
+}
+
+}  // namespace
+
+StreamRate stream(MemberConfig config, std::size_t length, Production production,
+                  Duration duration) {
+  const TestDirectory directory;
+  config.meeting_point = directory.path();
+  const auto memory = tideline::Mapping::anonymous_shared(tideline::kPageSize);
+  CHECK(memory.has_value());
+  Shared& shared = *new (memory->data()) Shared{};
+  const auto member = join_or_die(config);
+  bench::Child producer =
+      bench::Child::run([&] { return run_producer(config, length, production, shared.stop); });
+  bench::pin_to_core(1);
+  Ticker ticker(*member);
+  std::vector<std::byte> target(kMaxFrame);
+  const auto receive_until = [&](std::uint64_t deadline) {
+    std::uint64_t frames = 0;
+    while (tideline::tsc_now() < deadline) {
+      for (unsigned i = 0; i < kServiceEvery; ++i) {
+        frames += member->receive(target).has_value() ? 1 : 0;
+        ticker.tick();
+      }
+    }
+    return frames;
+  };
+  while (!member->receive(target)) ticker.tick();
+  const std::uint64_t ticks = tideline::tsc_ticks(duration);
+  receive_until(tideline::tsc_now() + ticks / 4);
+  const std::uint64_t start = tideline::tsc_now();
+  const std::uint64_t frames = receive_until(start + ticks);
+  const double seconds = static_cast<double>(tideline::tsc_now() - start) / tideline::tsc_hz();
+  shared.stop = true;
+  bench::unpin();
+  CHECK(producer.succeeded());
+  const double rate = static_cast<double>(frames) / seconds;
+  return {rate, rate * static_cast<double>(length) * 8 / 1e9, member->arena_is_huge()};
+}
+
+bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,
+                                Duration at_most) {
+  const TestDirectory directory;
+  config.meeting_point = directory.path();
+  const auto memory = tideline::Mapping::anonymous_shared(tideline::kPageSize);
+  CHECK(memory.has_value());
+  Shared& shared = *new (memory->data()) Shared{};
+  bench::Child echo = bench::Child::run([&] { return run_echo(config, shared.stop); });
+  bench::pin_to_core(0);
+  const auto member = join_or_die(config);
+  const unsigned peer = member->slot() == 0 ? 1 : 0;
+  Ticker ticker(*member);
+  std::vector<std::byte> frame(kMaxFrame);
+  const std::uint64_t warm_up = count / 10 + 1;
+  const std::uint64_t deadline = tideline::tsc_now() + tideline::tsc_ticks(at_most);
+  bench::LatencySamples samples(count);
+  for (std::uint64_t i = 0; i < count + warm_up; ++i) {
+    const std::uint64_t start = tideline::tsc_now();
+    if (start > deadline) break;
+    // The echo may not have joined yet.
+    while (member->send(peer, std::span(frame).first(length)) != SendVerdict::kSent) ticker.tick();
+    while (!member->receive(frame)) ticker.tick();
+    if (i >= warm_up) samples.add_ticks(tideline::tsc_now() - start);
+  }
+  shared.stop = true;
+  bench::unpin();
+  CHECK(echo.succeeded());
+  return samples;
+}
+
+void* copy_by_rep_movsb(void* to, const void* from, std::size_t bytes) {
+  void* const result = to;
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+  return result;
+}
+
+void* copy_by_vectors(void* to, const void* from, std::size_t bytes) {
+  using Vector __attribute__((vector_size(32), aligned(1))) = std::uint64_t;
+  auto* out = static_cast<std::byte*>(to);
+  const auto* in = static_cast<const std::byte*>(from);
+  std::size_t at = 0;
+  for (; at + sizeof(Vector) <= bytes; at += sizeof(Vector)) {
+    *reinterpret_cast<Vector*>(out + at) = *reinterpret_cast<const Vector*>(in + at);
+  }
+  std::memcpy(out + at, in + at, bytes - at);
+  return to;
+}
+
+}  // namespace proofs::segment
