@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ Result<std::unique_ptr<Broker>> Broker::create(const std::string& path) {
   std::copy(path.begin(), path.end(), address.sun_path);
   if (::bind(broker->acceptor_.get(), reinterpret_cast<const sockaddr*>(&address),
              sizeof(address)) != 0 ||
+      ::chmod(path.c_str(), 0666) != 0 ||  // servers change their user; an engine has a policy here
       ::listen(broker->acceptor_.get(), 128) != 0) {
     return fail_errno(fmt::format("cannot listen at {}", path));
   }
