@@ -23,8 +23,9 @@ namespace proofs::token {
 
 inline constexpr std::uint32_t kSlotUsed = 1U << 31;
 
+static_assert(tideline::is_power_of_two(kHints) && tideline::is_power_of_two(kMaxBells));
 constexpr std::uint32_t slot_word(std::uint32_t bell, std::uint32_t hint) {
-  return kSlotUsed | (hint % kHints) << 16 | bell;
+  return kSlotUsed | (hint & (kHints - 1)) << 16 | bell;
 }
 constexpr std::uint32_t slot_bell(std::uint32_t word) { return word & (kMaxBells - 1); }
 constexpr std::uint32_t slot_hint(std::uint32_t word) { return word >> 16 & (kHints - 1); }

@@ -72,16 +72,16 @@ static_assert(sizeof(ConnectionPage) <= tideline::kPageSize);
 inline constexpr std::size_t kConnectionBytes = tideline::kPageSize + 2 * kFifoBytes;
 
 // A waiting context: an epoll instance, or a thread in poll, select or a blocking call.
-inline constexpr std::size_t kHintWords = 16;
-inline constexpr std::size_t kHints = kHintWords * 64;
+inline constexpr std::uint32_t kHintWords = 16;
+inline constexpr std::uint32_t kHints = kHintWords * 64;
 struct Bell {
   alignas(kCacheLine) std::atomic<std::uint32_t> generation;  // 0: free
   std::atomic<std::uint32_t> armed;                           // need_wakeup
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kHintWords> hints;
 };
 
-inline constexpr std::size_t kMaxBells = 1024;
-inline constexpr std::size_t kMaxProcesses = 1024;
+inline constexpr std::uint32_t kMaxBells = 1024;
+inline constexpr std::uint32_t kMaxProcesses = 1024;
 struct Board {
   std::uint32_t magic;
   // The incarnation of the process in each slot, 0 if none: tells whether a lock's owner lives.

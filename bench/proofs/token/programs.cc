@@ -106,7 +106,7 @@ void run_redis(bench::Report& report, const Lab& lab, bool quick) {
        {"50 pipelined 16", {"-c", "50", "-P", "16", "-n", quick ? "100000" : "800000"}}}};
   Rates rates;
   bool all = true;
-  for (int repetition = 0; repetition < (quick ? 1 : 5); ++repetition) {
+  for (int repetition = 0; repetition < (quick ? 1 : 3); ++repetition) {
     for (const Carrier carrier : {Carrier::kKernel, Carrier::kToken}) {
       const Server server =
           lab.start(carrier, {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
@@ -152,7 +152,7 @@ void run_nginx(bench::Report& report, const Lab& lab, bool quick) {
   const std::string seconds = quick ? "1s" : "2s";
   Rates rates;
   bool all = true;
-  for (int repetition = 0; repetition < (quick ? 1 : 5); ++repetition) {
+  for (int repetition = 0; repetition < (quick ? 1 : 3); ++repetition) {
     for (const Carrier carrier : {Carrier::kKernel, Carrier::kToken}) {
       const Server server = lab.start(
           carrier, {"nginx", "-p", lab.directory(), "-c", "nginx.conf", "-e", "nginx.log"});

@@ -39,19 +39,19 @@ int descriptor_control(int fd, int command, void* argument) {
 }
 
 // Closes all but the shim's own, which lie among the numbers.
-int close_between(unsigned first, unsigned last, int flags) {
+int close_between(unsigned first, unsigned last, unsigned flags) {
   unsigned start = first;
   const unsigned known_last = std::min<unsigned>(last, kMaxFds - 1);
   for (unsigned fd = first; fd <= known_last; ++fd) {
     const Kind kind = fd_table.kind(static_cast<int>(fd));
     if (kind == Kind::kInternal) {
-      if (fd > start) kernel::close_range(start, fd - 1, static_cast<unsigned>(flags));
+      if (fd > start) kernel::close_range(start, fd - 1, flags);
       start = fd + 1;
     } else if (kind != Kind::kUnknown && (flags & CLOSE_RANGE_CLOEXEC) == 0) {
       drop_entry(static_cast<int>(fd));
     }
   }
-  return start <= last ? libc().close_range(start, last, flags) : 0;
+  return start <= last ? libc().close_range(start, last, static_cast<int>(flags)) : 0;
 }
 
 }  // namespace
@@ -66,10 +66,11 @@ int close(int fd) {
 }
 
 int close_range(unsigned first, unsigned last, int flags) noexcept {
-  if (first > last || (flags & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)) != 0) {
+  const auto bits = static_cast<unsigned>(flags);
+  if (first > last || (bits & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)) != 0) {
     return libc().close_range(first, last, flags);
   }
-  return close_between(first, last, flags);
+  return close_between(first, last, bits);
 }
 
 void closefrom(int first) noexcept {
