@@ -33,6 +33,7 @@ struct Address {
 };
 
 // How a direction has ended, as its reader sees it once the FIFO is empty.
+// NOLINTNEXTLINE(performance-enum-size): its place in the shared layout
 enum class Ending : std::uint32_t { kOpen = 0, kFin = 1, kReset = 2 };
 
 // One byte FIFO. The lock of an end serialises the threads and processes that use that end.

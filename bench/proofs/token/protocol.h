@@ -12,6 +12,7 @@
 
 namespace proofs::token {
 
+// NOLINTNEXTLINE(performance-enum-size): its place in the shared layout
 enum class Op : std::uint32_t {
   kHello = 1,     // reply: who you are; fd: the board
   kListen = 2,    // address; reply fd: listener token
@@ -30,6 +31,7 @@ struct Request {
   std::uint32_t want_far = 0;  // 1: the wake mode "token" needs the far end of the peer's token
 };
 
+// NOLINTNEXTLINE(performance-enum-size): its place in the shared layout
 enum class TokenKind : std::uint32_t { kStream = 1, kListener = 2 };
 
 struct Counts {

@@ -143,19 +143,23 @@ int EpollSet::control(int epfd, int operation, int fd, const epoll_event* event)
   return 0;
 }
 
-// Reports what is ready. Level-triggered items stay candidates, behind the others, until they are
-// found not ready; edge-triggered ones come back with the next hint.
-std::size_t EpollSet::collect(std::span<epoll_event> events) {
+// Turns hints into candidates.
+void EpollSet::gather() {
   if (foreign_ || must_look_again_) {
     for (std::size_t i = 0; i < items_.size(); ++i) {
       if (!items_[i].candidate) suggest(i);
     }
   }
-  if (!foreign_) {
-    take_hints(bell(), [this](std::size_t hint) {
-      for (std::size_t i = hint; i < items_.size(); i += kHints) suggest(i);
-    });
-  }
+  if (foreign_) return;
+  take_hints(bell(), [this](std::size_t hint) {
+    for (std::size_t i = hint; i < items_.size(); i += kHints) suggest(i);
+  });
+}
+
+// Reports what is ready. Level-triggered items stay candidates, behind the others, until they are
+// found not ready; edge-triggered ones come back with the next hint.
+std::size_t EpollSet::collect(std::span<epoll_event> events) {
+  gather();
   std::size_t count = 0;
   std::size_t looked = 0;
   std::size_t kept = 0;
@@ -185,10 +189,6 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
   std::rotate(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(kept),
               candidates_.end());
   return count;
-}
-
-bool EpollSet::anything_to_collect() const {
-  return !candidates_.empty() || foreign_ || any_hint(bell());
 }
 
 // The kernel's part of a wait, without our own entries.

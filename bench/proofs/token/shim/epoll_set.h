@@ -26,7 +26,9 @@ class Stream;
 
 class EpollSet : public Counted {
  public:
-  static EpollSet* at(std::uint64_t word) { return reinterpret_cast<EpollSet*>(word); }
+  static EpollSet* at(std::uint64_t word) {
+    return reinterpret_cast<EpollSet*>(word);  // NOLINT(performance-no-int-to-ptr): a table word
+  }
   // Makes `epfd`, the kernel's so far, one of ours. Null: no bell was to be had.
   static EpollSet* open(int epfd);
   void release();
@@ -58,8 +60,8 @@ class EpollSet : public Counted {
   int add(int epfd, int fd, const epoll_event& event);
   int remove(int epfd, std::size_t index);
   void suggest(std::size_t index);
+  void gather();
   std::size_t collect(std::span<epoll_event> events);
-  bool anything_to_collect() const;
   int poll_kernel(int epfd, std::span<epoll_event> events, int timeout_ms, const sigset_t* mask);
   bool prepare_sleep();
   void after_sleep();

@@ -43,6 +43,11 @@ std::size_t for_each_piece(std::span<const iovec> pieces, std::size_t skip, Use 
   return done;
 }
 
+// A call that fails after it has moved some bytes says how many; the error comes again next time.
+ssize_t so_far(std::size_t moved, ssize_t error) {
+  return moved != 0 ? static_cast<ssize_t>(moved) : error;
+}
+
 ssize_t broken_pipe(int flags) {
   if ((flags & MSG_NOSIGNAL) == 0) ::raise(SIGPIPE);
   return -EPIPE;
@@ -111,24 +116,33 @@ bool Stream::space_after_asking() {
   return writable(outgoing()) || outgoing().reader_gone.load() != 0;
 }
 
-ssize_t Stream::send(int fd, std::span<const iovec> from, int flags) {
-  const std::size_t size = total_size(from);
+// May a call wait, and if so, has it come to anything? 1: try again; else the error to end with.
+int Stream::wait_unless(int fd, short events, int flags) {
+  if (nonblocking() || (flags & MSG_DONTWAIT) != 0) return -EAGAIN;
+  const int waited = wait_for(fd, events, events == POLLIN ? receive_timeout_ms : send_timeout_ms);
+  return waited == 0 ? -EAGAIN : waited;
+}
+
+template <typename Put>
+ssize_t Stream::transmit(int fd, std::size_t size, int flags, Put put_after) {
   std::size_t sent = 0;
   while (true) {
     if (outgoing().ending.load() != Ending::kOpen || outgoing().reader_gone.load() != 0) {
       return sent != 0 ? static_cast<ssize_t>(sent) : broken_pipe(flags);
     }
-    const ssize_t done = put(from, sent, size - sent);
-    if (done < 0) return done;
+    const ssize_t done = put_after(sent);
+    if (done < 0) return so_far(sent, done);
     if (done > 0) notify_peer();
     sent += static_cast<std::size_t>(done);
     if (sent == size) return static_cast<ssize_t>(sent);
     if (space_after_asking()) continue;
-    const auto so_far = static_cast<ssize_t>(sent);
-    if (nonblocking() || (flags & MSG_DONTWAIT) != 0) return sent != 0 ? so_far : -EAGAIN;
-    const int waited = wait_for(fd, POLLOUT, send_timeout_ms);
-    if (waited <= 0) return sent != 0 ? so_far : waited == 0 ? -EAGAIN : waited;
+    if (const int waited = wait_unless(fd, POLLOUT, flags); waited < 0) return so_far(sent, waited);
   }
+}
+
+ssize_t Stream::send(int fd, std::span<const iovec> from, int flags) {
+  const std::size_t size = total_size(from);
+  return transmit(fd, size, flags, [&](std::size_t sent) { return put(from, sent, size - sent); });
 }
 
 ssize_t Stream::take(std::span<const iovec> to, std::size_t skip, bool peek) {
@@ -169,59 +183,47 @@ ssize_t Stream::ended() {
 
 ssize_t Stream::receive(int fd, std::span<const iovec> to, int flags) {
   const bool peek = (flags & MSG_PEEK) != 0;
+  const bool all = (flags & MSG_WAITALL) != 0 && !peek;
   const std::size_t size = total_size(to);
   if (size == 0) return 0;
   std::size_t received = 0;
   while (true) {
-    const bool open = incoming().ending.load(std::memory_order_acquire) == Ending::kOpen;
+    // Before the look at the bytes: what was published before the end is then seen.
+    const bool over = incoming().ending.load(std::memory_order_acquire) != Ending::kOpen ||
+                      shut_read_.load(std::memory_order_relaxed);
     const ssize_t done = take(to, received, peek);
     if (done < 0) return done;
     if (done > 0 && !peek) after_consuming();
     received += static_cast<std::size_t>(done);
-    const auto so_far = static_cast<ssize_t>(received);
-    if (received == size || (received != 0 && (peek || (flags & MSG_WAITALL) == 0))) return so_far;
-    if (!open || shut_read_.load(std::memory_order_relaxed))
-      return received != 0 ? so_far : ended();
-    if (nonblocking() || (flags & MSG_DONTWAIT) != 0) return received != 0 ? so_far : -EAGAIN;
-    const int waited = wait_for(fd, POLLIN, receive_timeout_ms);
-    if (waited <= 0) return received != 0 ? so_far : waited == 0 ? -EAGAIN : waited;
+    if (received == size || (received != 0 && !all)) return static_cast<ssize_t>(received);
+    if (over) return received != 0 ? static_cast<ssize_t>(received) : ended();
+    if (const int waited = wait_unless(fd, POLLIN, flags); waited < 0) {
+      return so_far(received, waited);
+    }
   }
 }
 
 // The file is read straight into the FIFO: no copy of ours.
+ssize_t Stream::put_file(int file, off_t* offset, std::size_t size) {
+  Direction& fifo = outgoing();
+  const SharedLock lock(fifo.producer_lock, process.owner(), process.board());
+  const std::optional<Piece> space = room(fifo, outgoing_data(), size);
+  if (!space) return -ECONNRESET;
+  const std::size_t wanted = std::min(space->first.size(), size);
+  if (wanted == 0) return 0;
+  const ssize_t done = offset != nullptr ? ::pread(file, space->first.data(), wanted, *offset)
+                                         : kernel::read(file, space->first.data(), wanted);
+  if (done < 0) return -errno;
+  if (done == 0) return -ENODATA;
+  publish(fifo, static_cast<std::size_t>(done));
+  if (offset != nullptr) *offset += done;
+  return done;
+}
+
 ssize_t Stream::send_file(int fd, int file, off_t* offset, std::size_t size) {
-  std::size_t sent = 0;
-  while (sent < size) {
-    if (outgoing().ending.load() != Ending::kOpen || outgoing().reader_gone.load() != 0) {
-      return sent != 0 ? static_cast<ssize_t>(sent) : broken_pipe(0);
-    }
-    ssize_t done = 0;
-    {
-      Direction& fifo = outgoing();
-      const SharedLock lock(fifo.producer_lock, process.owner(), process.board());
-      const std::optional<Piece> space = room(fifo, outgoing_data(), size - sent);
-      if (!space) return -ECONNRESET;
-      const std::size_t wanted = std::min(space->first.size(), size - sent);
-      if (wanted != 0) {
-        done = offset != nullptr ? ::pread(file, space->first.data(), wanted, *offset)
-                                 : kernel::read(file, space->first.data(), wanted);
-        if (done < 0) return sent != 0 ? static_cast<ssize_t>(sent) : -errno;
-        if (done == 0) return static_cast<ssize_t>(sent);  // the end of the file
-        publish(fifo, static_cast<std::size_t>(done));
-      }
-    }
-    if (done > 0) {
-      notify_peer();
-      sent += static_cast<std::size_t>(done);
-      if (offset != nullptr) *offset += done;
-      continue;
-    }
-    if (space_after_asking()) continue;
-    if (nonblocking()) return sent != 0 ? static_cast<ssize_t>(sent) : -EAGAIN;
-    const int waited = wait_for(fd, POLLOUT, send_timeout_ms);
-    if (waited <= 0) return sent != 0 ? static_cast<ssize_t>(sent) : waited == 0 ? -EAGAIN : waited;
-  }
-  return static_cast<ssize_t>(sent);
+  const ssize_t sent = transmit(
+      fd, size, 0, [&](std::size_t already) { return put_file(file, offset, size - already); });
+  return sent == -ENODATA ? 0 : sent;  // the file has ended
 }
 
 int Stream::shut_down(int how) {

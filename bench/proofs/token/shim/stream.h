@@ -22,7 +22,9 @@ class Stream : public Counted {
  public:
   // Maps the connection's memory; takes over `memory` and `far` (-1: none). Null without memory.
   static Stream* open(int memory, int far, std::uint32_t side);
-  static Stream* at(std::uint64_t word) { return reinterpret_cast<Stream*>(word); }
+  static Stream* at(std::uint64_t word) {
+    return reinterpret_cast<Stream*>(word);  // NOLINT(performance-no-int-to-ptr): a table word
+  }
   void release();
 
   // `fd` is the descriptor the call was made on: the wait for it may stand in the kernel's set.
@@ -57,6 +59,10 @@ class Stream : public Counted {
   bool space_after_asking();
   ssize_t put(std::span<const iovec> from, std::size_t skip, std::size_t size);
   ssize_t take(std::span<const iovec> to, std::size_t skip, bool peek);
+  ssize_t put_file(int file, off_t* offset, std::size_t size);
+  template <typename Put>
+  ssize_t transmit(int fd, std::size_t size, int flags, Put put_after);
+  int wait_unless(int fd, short events, int flags);
   ssize_t ended();
 
   ConnectionPage* page_ = nullptr;
