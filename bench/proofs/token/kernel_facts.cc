@@ -137,6 +137,7 @@ void measure_memory(bench::Report& report) {
   constexpr int kTokens = 4000;
   const double before = slab_kib();
   std::vector<TokenPair> tokens;
+  tokens.reserve(kTokens);
   for (int i = 0; i < kTokens; ++i) tokens.push_back(token(100 + i));
   const double one = (slab_kib() - before) / kTokens;
   report.figure("kernel memory of one token, both ends and name", one, "KiB");

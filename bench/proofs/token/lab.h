@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +19,7 @@
 
 namespace proofs::token {
 
-enum class Carrier { kKernel, kToken };
+enum class Carrier : std::uint8_t { kKernel, kToken };
 
 struct Outcome {
   bool succeeded = false;

@@ -95,6 +95,7 @@ template <typename T>
 class Ref {
  public:
   Ref(int fd, Kind kind) {
+    // NOLINTBEGIN(performance-no-int-to-ptr): a word is a pointer or an address, by kind
     auto* object = reinterpret_cast<T*>(fd_table.word(fd));
     if (object == nullptr) return;
     if (__libc_single_threaded) {
@@ -105,6 +106,7 @@ class Ref {
     object_ = object;
     counted_ = true;
     if (fd_table.kind(fd) != kind || reinterpret_cast<T*>(fd_table.word(fd)) != object) drop();
+    // NOLINTEND(performance-no-int-to-ptr)
   }
   ~Ref() { drop(); }
   Ref(const Ref&) = delete;

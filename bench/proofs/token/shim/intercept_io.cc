@@ -131,6 +131,7 @@ ssize_t sendfile64(int to, int from, off64_t* offset, std::size_t size) {
 }
 
 // The names under which _FORTIFY_SOURCE calls them.
+// NOLINTBEGIN(readability-identifier-naming): libc's names
 [[noreturn]] void __chk_fail();
 
 ssize_t __read_chk(int fd, void* to, std::size_t size, std::size_t room) {
@@ -148,6 +149,7 @@ ssize_t __recvfrom_chk(int fd, void* to, std::size_t size, std::size_t room, int
   if (size > room) __chk_fail();
   return recvfrom(fd, to, size, flags, address, length);
 }
+// NOLINTEND(readability-identifier-naming)
 
 }  // extern "C"
 #pragma GCC visibility pop

@@ -78,6 +78,7 @@ int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* ma
   return finish(poll_mixed({fds, count}, to_ms(timeout), mask));
 }
 
+// NOLINTBEGIN(readability-identifier-naming): libc's names
 [[noreturn]] void __chk_fail();
 
 int __poll_chk(pollfd* fds, nfds_t count, int timeout_ms, std::size_t room) {
@@ -90,6 +91,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   if (room / sizeof(pollfd) < count) __chk_fail();
   return ppoll(fds, count, timeout, mask);
 }
+// NOLINTEND(readability-identifier-naming)
 
 int select(int count, fd_set* reading, fd_set* writing, fd_set* except, timeval* timeout) {
   if (!has_stream(count, reading, writing, except)) {

@@ -104,7 +104,7 @@ int get_option(Stream& stream, int level, int name, void* value, socklen_t* size
   if (level != SOL_SOCKET) return -ENOPROTOOPT;
   if (name == SO_RCVTIMEO || name == SO_SNDTIMEO) {
     const int ms = name == SO_RCVTIMEO ? stream.receive_timeout_ms : stream.send_timeout_ms;
-    const timeval time{.tv_sec = std::max(ms, 0) / 1000, .tv_usec = std::max(ms, 0) % 1000 * 1000};
+    const timeval time{.tv_sec = std::max(ms, 0) / 1000, .tv_usec = std::max(ms, 0) % 1000 * 1000L};
     return give(value, size, &time, sizeof(time));
   }
   const int number = fixed_option(name);
