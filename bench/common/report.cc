@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/latency.h"
+
 namespace bench {
 namespace {
 
@@ -22,7 +24,7 @@ nlohmann::json to_json(const Figure& figure) {
   if (figure.limit) {
     object["limit_name"] = figure.limit_name;
     object["limit"] = *figure.limit;
-    if (*figure.limit != 0) object["ratio"] = figure.value / *figure.limit;
+    if (figure.ratio) object["ratio"] = *figure.ratio;
   }
   return object;
 }
@@ -50,7 +52,26 @@ void Report::figure(std::string name, double value, std::string unit, std::strin
                       .value = value,
                       .unit = std::move(unit),
                       .limit_name = std::move(limit_name),
-                      .limit = limit});
+                      .limit = limit,
+                      .ratio = limit != 0 ? std::optional(value / limit) : std::nullopt});
+}
+
+void Report::figure(std::string name, std::span<const std::pair<double, double>> pairs,
+                    std::string unit, std::string limit_name) {
+  std::vector<double> values;
+  std::vector<double> limits;
+  std::vector<double> ratios;
+  for (const auto& [value, limit] : pairs) {
+    values.push_back(value);
+    limits.push_back(limit);
+    ratios.push_back(value / limit);
+  }
+  figures_.push_back({.name = std::move(name),
+                      .value = median(std::move(values)),
+                      .unit = std::move(unit),
+                      .limit_name = std::move(limit_name),
+                      .limit = median(std::move(limits)),
+                      .ratio = median(std::move(ratios))});
 }
 
 void Report::table(Table table) { tables_.push_back(std::move(table)); }
@@ -71,7 +92,7 @@ int Report::finish(const std::string& json_path) const {
     fmt::print("  {:<{}}  {:>9} {:<6}", figure.name, width, number(figure.value), figure.unit);
     if (figure.limit) {
       fmt::print("  {} {} {}", figure.limit_name, number(*figure.limit), figure.unit);
-      if (*figure.limit != 0) fmt::print(", ratio {:.2f}", figure.value / *figure.limit);
+      if (figure.ratio) fmt::print(", ratio {:.2f}", *figure.ratio);
     }
     fmt::print("\n");
   }

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bench {
@@ -18,6 +20,9 @@ struct Figure {
   // it.
   std::string limit_name;
   std::optional<double> limit;
+  // value / limit; where the two were measured in pairs, the median over the pairs, which a machine
+  // that changes its mood between two pairs does not disturb.
+  std::optional<double> ratio;
 };
 
 // A property that must hold. A benchmark whose check fails exits with 1; a slow machine never fails
@@ -48,6 +53,9 @@ class Report {
   void figure(std::string name, double value, std::string unit);
   void figure(std::string name, double value, std::string unit, std::string limit_name,
               double limit);
+  // `pairs` of a value and its limit, each pair measured in one go; reports the medians.
+  void figure(std::string name, std::span<const std::pair<double, double>> pairs, std::string unit,
+              std::string limit_name);
   void table(Table table);
   void check(std::string name, bool holds, std::string detail);
   // A sentence about the run that a reader of the figures needs ("huge pages: none reserved").

@@ -234,10 +234,10 @@ std::optional<Received> Member::deliver(ReceiveLink& link, const RingConsumer::F
     from = link.arena.data() + frame.offset;
   }
   if (config_.prefetch) link.ring.prefetch_next();
-  if (config_.copy_out != nullptr && !frame.is_inline()) {
-    config_.copy_out(into.data(), from, frame.length);
-  } else {
+  if (frame.is_inline()) {
     std::memcpy(into.data(), from, frame.length);
+  } else {
+    config_.copy_out(into.data(), from, frame.length);
   }
   counters_.count(Event::kReceived);
   return Received{cursor_, frame.length};

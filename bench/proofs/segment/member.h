@@ -19,6 +19,7 @@
 
 #include "base/time.h"
 #include "proofs/segment/arena.h"
+#include "proofs/segment/copy.h"
 #include "proofs/segment/counters.h"
 #include "proofs/segment/handshake.h"
 #include "proofs/segment/ring.h"
@@ -30,8 +31,6 @@ enum class ArenaPages : std::uint8_t {
   kCollapsed,  // 2 MiB pages made of normal ones, if the kernel has them at this moment
   kReserved,   // 2 MiB pages from the reserved pool
 };
-
-using CopyRoutine = void* (*)(void* to, const void* from, std::size_t bytes);
 
 struct MemberConfig {
   std::string meeting_point;  // a directory
@@ -45,8 +44,8 @@ struct MemberConfig {
   // A sender looks at the index as soon as this many blocks of a class are out, so that it goes
   // round few blocks, which stay in the caches.
   std::array<std::uint32_t, 2> blocks_in_flight = {128, 8};
-  CopyRoutine copy_out = nullptr;  // of receive(); memcpy if null
-  bool prefetch = true;            // ask for the next slot while a frame is copied
+  CopyRoutine copy_out = copy_by_vectors;  // of receive(), for frames in the arena
+  bool prefetch = true;                    // ask for the next slot while a frame is copied
 };
 
 enum class SendVerdict : std::uint8_t { kSent, kDropped };

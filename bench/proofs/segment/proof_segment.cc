@@ -47,30 +47,29 @@ class HugePagePool {
   bool available_ = false;
 };
 
-// A rate, its repetitions, and the limit that it is held against.
+// A rate, the limit that it is held against, and the repetitions of both. The limit is measured
+// right before each repetition, for the cores of a virtual machine come nearer and go apart within
+// seconds.
 struct Series {
   std::string name;
   std::string unit;
   std::function<double()> measure;
-  std::string limit;  // name of another series
-  std::vector<double> values{};
+  std::string limit_name{};
+  std::function<double()> limit{};
+  std::vector<std::pair<double, double>> values{};  // of the rate and its limit
 };
 
 class Figures {
  public:
   explicit Figures(Duration duration) : duration_(duration) {}
 
-  void add_limits() {
-    for (const std::size_t bytes : kPayloads) {
-      add(fmt::format("memcpy {} B", bytes), "Gb/s",
-          [this, bytes] { return memcpy_rate(bytes, duration_); });
-      add(fmt::format("two-copy pipe {} B", bytes), "Gb/s",
-          [this, bytes] { return two_copy_pipe_rate(bytes, duration_); });
-    }
-  }
-
   void add_streams(bool reserved_pages) {
     const MemberConfig base;
+    for (const std::size_t bytes : kPayloads) {
+      series_.push_back({.name = fmt::format("memcpy on one core, {} B", bytes),
+                         .unit = "Gb/s",
+                         .measure = [this, bytes] { return memcpy_rate(bytes, duration_); }});
+    }
     add_frames("64 B inline", base, 64);
     MemberConfig variant = base;
     variant.prefetch = false;
@@ -105,53 +104,50 @@ class Figures {
       variant = base;
       variant.copy_out = copy_by_rep_movsb;
       add_stream(", out by rep movsb", variant, bytes, Production::kCopied);
-      variant.copy_out = copy_by_vectors;
-      add_stream(", out by vectors", variant, bytes, Production::kCopied);
+      variant.copy_out = std::memcpy;
+      add_stream(", out by memcpy", variant, bytes, Production::kCopied);
     }
   }
 
-  // One repetition of everything, in turn, so that a slow minute of the machine hits all alike.
   void measure_once() {
-    for (Series& series : series_) series.values.push_back(series.measure());
+    for (Series& series : series_) {
+      const double limit = series.limit ? series.limit() : 1;
+      series.values.emplace_back(series.measure(), limit);
+    }
   }
 
   void report(bench::Report& report) const {
     for (const Series& series : series_) {
-      const double value = bench::median(series.values);
-      if (series.limit.empty()) {
-        report.figure(series.name, value, series.unit);
-      } else {
-        report.figure(series.name, value, series.unit, series.limit, median_of(series.limit));
+      if (series.limit) {
+        report.figure(series.name, series.values, series.unit, series.limit_name);
+        continue;
       }
+      std::vector<double> values;
+      for (const auto& [value, limit] : series.values) values.push_back(value);
+      report.figure(series.name, bench::median(std::move(values)), series.unit);
     }
   }
 
  private:
   static constexpr std::array<std::size_t, 2> kPayloads = {1400, 65536};
 
-  void add(std::string name, std::string unit, std::function<double()> measure,
-           std::string limit = {}) {
-    series_.push_back({std::move(name), std::move(unit), std::move(measure), std::move(limit)});
-  }
   void add_frames(std::string name, const MemberConfig& config, std::size_t bytes) {
-    add(std::move(name), "M/s", [this, config, bytes] {
-      return stream(config, bytes, Production::kCopied, duration_).frames_per_second / 1e6;
-    });
+    series_.push_back(
+        {.name = std::move(name), .unit = "M/s", .measure = [this, config, bytes] {
+           return stream(config, bytes, Production::kCopied, duration_).frames_per_second / 1e6;
+         }});
   }
   void add_stream(const std::string& what, const MemberConfig& config, std::size_t bytes,
                   Production production) {
-    add(
-        fmt::format("{} B by reference{}", bytes, what), "Gb/s",
-        [this, config, bytes, production] {
-          return stream(config, bytes, production, duration_).gigabits_per_second;
-        },
-        fmt::format("two-copy pipe {} B", bytes));
-  }
-  double median_of(const std::string& name) const {
-    for (const Series& series : series_) {
-      if (series.name == name) return bench::median(series.values);
-    }
-    return 0;
+    series_.push_back(
+        {.name = fmt::format("{} B by reference{}", bytes, what),
+         .unit = "Gb/s",
+         .measure =
+             [this, config, bytes, production] {
+               return stream(config, bytes, production, duration_).gigabits_per_second;
+             },
+         .limit_name = "two-copy pipe",
+         .limit = [this, bytes] { return two_copy_pipe_rate(bytes, duration_); }});
   }
 
   Duration duration_;
@@ -185,13 +181,12 @@ void measure_all(bench::Report& report, bool quick) {
       stream({}, 1400, Production::kCopied, std::chrono::milliseconds(10)).arena_is_huge;
   report.note(collapsed ? "arenas are on 2 MiB pages by MADV_COLLAPSE unless stated otherwise"
                         : "MADV_COLLAPSE is refused: arenas are on 4 KiB pages");
-  const int repetitions = quick ? 1 : 5;
-  Figures figures(std::chrono::milliseconds(quick ? 40 : 150));
-  figures.add_limits();
+  const int repetitions = quick ? 3 : 15;
+  Figures figures(std::chrono::milliseconds(quick ? 20 : 60));
   figures.add_streams(pool.available());
   for (int i = 0; i < repetitions; ++i) figures.measure_once();
   figures.report(report);
-  measure_latency(report, repetitions, quick ? 20'000 : 100'000);
+  measure_latency(report, repetitions, quick ? 5'000 : 30'000);
 }
 
 }  // namespace

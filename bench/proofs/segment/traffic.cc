@@ -151,22 +151,4 @@ bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::ui
   return samples;
 }
 
-void* copy_by_rep_movsb(void* to, const void* from, std::size_t bytes) {
-  void* const result = to;
-  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-  return result;
-}
-
-void* copy_by_vectors(void* to, const void* from, std::size_t bytes) {
-  using Vector __attribute__((vector_size(32), aligned(1))) = std::uint64_t;
-  auto* out = static_cast<std::byte*>(to);
-  const auto* in = static_cast<const std::byte*>(from);
-  std::size_t at = 0;
-  for (; at + sizeof(Vector) <= bytes; at += sizeof(Vector)) {
-    *reinterpret_cast<Vector*>(out + at) = *reinterpret_cast<const Vector*>(in + at);
-  }
-  std::memcpy(out + at, in + at, bytes - at);
-  return to;
-}
-
 }  // namespace proofs::segment

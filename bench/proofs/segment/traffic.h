@@ -34,8 +34,4 @@ StreamRate stream(MemberConfig config, std::size_t length, Production production
 bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,
                                 tideline::Duration at_most);
 
-// Copy routines to be compared with memcpy.
-void* copy_by_rep_movsb(void* to, const void* from, std::size_t bytes);
-void* copy_by_vectors(void* to, const void* from, std::size_t bytes);
-
 }  // namespace proofs::segment
