@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // proof_token: can a socketpair end stand for a connection that the kernel does not carry, in
 // unmodified programs, and what does each call cost? See docs/adr/0005-socket-token.md.
+#include <fmt/core.h>
+
 #include "common/cli.h"
+#include "common/network.h"
 #include "common/report.h"
 #include "proofs/token/kernel_facts.h"
 #include "proofs/token/lab.h"
@@ -10,6 +13,10 @@
 int main(int argc, char** argv) {
   const bench::Options options = bench::parse_options(
       argc, argv, "the socket token: unmodified programs on byte FIFOs in shared memory");
+  if (auto status = bench::enter_private_network(); !status) {
+    fmt::print(stderr, "{}\n", status.error().message());
+    return 3;
+  }
   bench::Report report("token",
                        "a kernel descriptor for a connection that the kernel does not carry");
   report.note("programs run unpinned on all cores; nobody spins");
