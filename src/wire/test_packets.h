@@ -202,7 +202,7 @@ inline constexpr Sample kIcmpRedirect{
     "Redirect",
     "05012458c00002fe450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
     "0000000050022000ff7a0000"};
-inline constexpr Sample kIcmpTimestamp{"Timestamp", "0d005c210000000000aedc4600aedc4600aedc46"};
+inline constexpr Sample kIcmpTimestamp{"Timestamp", "0d00fea80000000000c5fb5700c5fb5700c5fb57"};
 inline constexpr Sample kIcmpAddressMask{"AddressMask", "1100eeff0000000000000000"};
 inline constexpr std::array kIcmpAll{
     kIcmpEchoRequest,  kIcmpEchoReply,        kIcmpPortUnreachable, kIcmpFragmentationNeeded,
@@ -241,7 +241,7 @@ inline constexpr Sample kNdpRouterSolicitation{
 inline constexpr Sample kNdpRouterAdvertisement{
     "RouterAdvertisement",
     "6000000000403afffe800000000000000000000000000001ff0200000000000000000000"
-    "000000018600b2404088070800007530000003e8010102000000000105010000000005d4"
+    "000000018600b2484080070800007530000003e8010102000000000105010000000005d4"
     "030440c000015180000038400000000020010db8000000000000000000000000"};
 inline constexpr Sample kNdpNeighbourSolicitation{
     "NeighbourSolicitation",
