@@ -8,12 +8,18 @@
 
 #include "wire/drop_reason.h"
 #include "wire/endian.h"
+#include "wire/protocol.h"
 #include "wire/view.h"
 
 namespace tideline::wire {
 
 // More than any legitimate packet has: RFC 8200 §4.1 names seven places.
 inline constexpr unsigned kMaxIpv6Extensions = 8;
+
+constexpr bool is_ipv6_extension(std::uint8_t protocol) {
+  return protocol == kProtocolHopByHop || protocol == kProtocolRouting ||
+         protocol == kProtocolFragment || protocol == kProtocolDestinationOptions;
+}
 
 // The first 2 bytes of all but the fragment header.
 struct Ipv6ExtensionHeader {
