@@ -70,7 +70,7 @@ void register_copy(const std::string& name, CopySumKernel kernel) {
   for (const int size : kSizes) bench->Arg(size);
 }
 
-const bool kRegistered = [] {
+const bool registered = [] {
   register_sum("naive", naive_sum);
   for (const ChecksumKernel& kernel : kChecksumKernels) {
     if (kernel.supported()) register_sum(std::string(kernel.name), kernel.sum);

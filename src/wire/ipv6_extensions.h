@@ -26,7 +26,7 @@ struct Ipv6ExtensionHeader {
   std::uint8_t next_header;
   std::uint8_t length;  // in units of 8 bytes, the first 8 not counted
 
-  constexpr std::size_t size() const { return (length + 1U) * 8U; }
+  constexpr std::size_t size() const { return std::size_t{8} * (length + 1U); }
 };
 static_assert(sizeof(Ipv6ExtensionHeader) == 2);
 

@@ -31,7 +31,7 @@ T load(Bytes frame, std::size_t at) {
 }
 
 TrustedTcp parse_trusting(Bytes frame) {
-  const std::size_t l4 = 14 + (load<std::uint8_t>(frame, 14) & 15U) * 4U;
+  const std::size_t l4 = 14 + std::size_t{4} * (load<std::uint8_t>(frame, 14) & 15U);
   return {.l4 = l4,
           .payload = l4 + (load<std::uint8_t>(frame, l4 + 12) >> 4) * 4U,
           .end = 14U + load<std::uint16_t>(frame, 16),
