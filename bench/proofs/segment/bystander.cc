@@ -18,6 +18,7 @@ using tideline::Instant;
 using tideline::monotonic_now;
 
 constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kAskAgain = std::chrono::milliseconds(5);
 constexpr std::uint64_t kChatterEvery = 64;
 
 // NOLINTNEXTLINE(performance-enum-size): fills its word of the header
@@ -144,13 +145,16 @@ bool exchange_with_bystanders(Member& member) {
   std::vector<std::byte> frame(kMaxFrame);
   const Instant deadline = monotonic_now() + kPatience;
   std::array<bool, kBystanders> answered{};
-  std::array<bool, kBystanders> asked{};
-  for (Instant now = monotonic_now(); now < deadline; now = monotonic_now()) {
+  Instant ask_at = monotonic_now();
+  for (Instant now = ask_at; now < deadline; now = monotonic_now()) {
     member.service(now);
-    for (unsigned slot = 0; slot < kBystanders; ++slot) {
-      if (asked.at(slot)) continue;
-      asked.at(slot) =
-          member.send(slot, make_frame(frame, Kind::kRequest, slot)) == SendVerdict::kSent;
+    // Again and again: a segment may drop frames, and a bystander's ring to us may be full of
+    // chatter.
+    if (now >= ask_at) {
+      ask_at = now + kAskAgain;
+      for (unsigned slot = 0; slot < kBystanders; ++slot) {
+        if (!answered.at(slot)) (void)member.send(slot, make_frame(frame, Kind::kRequest, slot));
+      }
     }
     const auto received = member.receive(frame);
     if (!received) {

@@ -261,8 +261,11 @@ class Supervisor {
       // Within a stride at random: repeated runs see other instructions.
       instructions = round * stride + rng_.below(stride);
       Child child = start([&] { return step_path(config_, board_, path); });
-      if (!single_step(child.pid(), instructions)) failure = "a member ended by itself";
-      if (path != Path::kJoin && board_.exchanged != 3) failure = "a member got another slot";
+      if (!single_step(child.pid(), instructions)) {
+        failure = "a member ended by itself";
+      } else if (path != Path::kJoin && board_.exchanged != kBystanders + 1) {
+        failure = "a member got another slot";
+      }
       if (round % kStopEvery == 0) {
         ::ptrace(PTRACE_DETACH, child.pid(), nullptr, SIGSTOP);
         sleep_for(kStopped);
