@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port/conformance_links.h"
 
+#include "port/capture.h"
 #include "port/impairment.h"
 #include "port/memory.h"
 #include "port/port_test_util.h"
@@ -34,6 +35,15 @@ Result<ConformanceLink> open_impaired() {
   return link;
 }
 
+Result<ConformanceLink> open_captured() {
+  auto link = open_memory(1500, MemoryPortOptions{}.capabilities);
+  if (!link) return link;
+  auto writer = PcapWriter::create("/dev/null", {});
+  if (!writer) return fail(std::move(writer.error()));
+  link->near = std::make_unique<CapturePort>(std::move(link->near), std::move(*writer));
+  return link;
+}
+
 }  // namespace
 
 std::vector<ConformanceKind> conformance_kinds() {
@@ -44,6 +54,7 @@ std::vector<ConformanceKind> conformance_kinds() {
        .open = [] { return open_memory(9000, MemoryPortOptions{}.capabilities); }},
       {.name = "memory_without_offloads", .open = [] { return open_memory(1500, {}); }},
       {.name = "impairment", .open = open_impaired},
+      {.name = "capture", .open = open_captured},
   };
 }
 

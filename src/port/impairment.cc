@@ -152,11 +152,11 @@ Instant ImpairedPort::next_deadline(unsigned queue) const {
   return link.count == 0 ? inner : std::min(inner, link.held[link.first].due);
 }
 
-QueueStats ImpairedPort::stats(unsigned queue) const {
+QueueStats ImpairedPort::stats(unsigned queue) {
   QueueStats sum = inner_->stats(queue);
   const QueueStats& own = counters(queue);
   for (std::size_t i = 0; i < kDropCount; ++i) sum.drops[i] += own.drops[i];
-  sum.passes.add(packet::Pass::kCopy, own.passes.bytes(packet::Pass::kCopy));
+  sum.passes.add(own.passes);
   return sum;
 }
 

@@ -35,7 +35,7 @@ class ImpairedPort final : public Port {
   void disarm(unsigned queue) override { inner_->disarm(queue); }
   Instant next_deadline(unsigned queue) const override;
   // What the inner port counts, and the drops made here.
-  QueueStats stats(unsigned queue) const override;
+  QueueStats stats(unsigned queue) override;
 
  private:
   struct Held {

@@ -100,7 +100,7 @@ class Link {
     return arrivals;
   }
 
-  QueueStats stats() const { return near_->stats(0); }
+  QueueStats stats() { return near_->stats(0); }
   const Capabilities& capabilities() const { return near_->capabilities(); }
   Pool& pool() { return *pool_; }
   Port& near() { return *near_; }

@@ -61,14 +61,14 @@ class Port {
   // then.
   virtual Instant next_deadline(unsigned /*queue*/) const { return kNever; }
 
-  virtual QueueStats stats(unsigned queue) const { return stats_[queue]; }
+  // Asks the kernel where it counts, so not on the data path.
+  virtual QueueStats stats(unsigned queue) { return stats_[queue]; }
 
  protected:
   // The capabilities must be valid.
   explicit Port(PortInfo info);
 
   QueueStats& counters(unsigned queue) { return stats_[queue]; }
-  const QueueStats& counters(unsigned queue) const { return stats_[queue]; }
   // Whether the port's capabilities cover the frame; counts the drop if not.
   bool admit(unsigned queue, const Packet& frame);
 

@@ -62,7 +62,7 @@ class PortConformance : public ::testing::TestWithParam<ConformanceKind> {
 };
 
 TEST_P(PortConformance, StatesValidCapabilitiesAndAnAddress) {
-  for (const Port* port : {&near(), &far()}) {
+  for (Port* port : {&near(), &far()}) {
     EXPECT_TRUE(validate(port->capabilities()).has_value());
     EXPECT_GE(port->capabilities().max_frame, port->info().mtu + kEthernetHeader);
     EXPECT_GE(port->info().queues, 1U);
