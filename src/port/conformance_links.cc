@@ -4,7 +4,9 @@
 #include "port/capture.h"
 #include "port/impairment.h"
 #include "port/memory.h"
+#include "port/packet.h"
 #include "port/port_test_util.h"
+#include "port/test_namespace.h"
 
 namespace tideline::port::testing {
 namespace {
@@ -44,6 +46,20 @@ Result<ConformanceLink> open_captured() {
   return link;
 }
 
+// Frames through the kernel's veth, a packet port at each end.
+Result<ConformanceLink> open_packet(unsigned mtu) {
+  ConformanceLink link = with_pools();
+  if (Status s = make_veth("tl-near", "tl-far", mtu); !s) return fail(std::move(s.error()));
+  link.resources = std::shared_ptr<void>(nullptr, [](void*) { remove_veth("tl-near"); });
+  auto near = PacketPort::open("tl-near", {link.near_pool.get()}, {.rx_blocks = 4});
+  if (!near) return fail(std::move(near.error()));
+  auto far = PacketPort::open("tl-far", {link.far_pool.get()}, {.rx_blocks = 16});
+  if (!far) return fail(std::move(far.error()));
+  link.near = std::move(*near);
+  link.far = std::move(*far);
+  return link;
+}
+
 }  // namespace
 
 std::vector<ConformanceKind> conformance_kinds() {
@@ -55,6 +71,8 @@ std::vector<ConformanceKind> conformance_kinds() {
       {.name = "memory_without_offloads", .open = [] { return open_memory(1500, {}); }},
       {.name = "impairment", .open = open_impaired},
       {.name = "capture", .open = open_captured},
+      {.name = "packet", .open = [] { return open_packet(1500); }},
+      {.name = "packet_jumbo", .open = [] { return open_packet(9000); }},
   };
 }
 
