@@ -144,9 +144,11 @@ TEST_P(PortConformance, AFullWireDropsWithACounter) {
     ++received;
   }
   EXPECT_GT(received, 0U);
-  EXPECT_GT(dropped(), 0U);
   if (GetParam().accounts_for_all) {
+    EXPECT_GT(dropped(), 0U);
     EXPECT_EQ(received + dropped(), sequence);
+  } else {
+    EXPECT_LT(received, sequence);
   }
 }
 
@@ -340,9 +342,9 @@ TEST_P(PortConformance, AnEmptyReceivePoolDropsWithACounterAndRecovers) {
        packet = link_.far_pool->get()) {
     hoard.push_back(std::move(packet));
   }
-  for (std::uint32_t i = 0; i < 200; ++i) ASSERT_TRUE(send(make_frame(pool(), 500, i)));
+  for (std::uint32_t i = 0; i < 100; ++i) ASSERT_TRUE(send(make_frame(pool(), 500, i)));
   const auto starved = receive_all(far());
-  EXPECT_EQ(starved.size() + far().stats(0).dropped(Drop::kRxPool), 200U);
+  EXPECT_EQ(starved.size() + far().stats(0).dropped(Drop::kRxPool), 100U);
   hoard.clear();
   ASSERT_TRUE(send(make_frame(pool(), 500, 999)));
   const auto received = receive_frames(far(), 1);

@@ -18,6 +18,7 @@ Status enter() {
     return fail_errno("cannot make a network namespace", "run as root");
   }
   std::ofstream("/proc/sys/net/ipv6/conf/default/disable_ipv6") << 1;
+  std::ofstream("/proc/sys/net/unix/max_dgram_qlen") << 512;
   return bring_interface_up("lo");
 }
 

@@ -8,7 +8,8 @@
 namespace tideline::port::testing {
 
 // Enters a fresh namespace at the first call. Interfaces there have no IPv6 of their own, so that
-// the kernel sends nothing unasked. An error of kind kEnvironment if this user may not.
+// the kernel sends nothing unasked, and Unix sockets hold 512 datagrams. An error of kind
+// kEnvironment if this user may not.
 Status enter_test_namespace();
 
 // Two interfaces joined by a cable, up.
