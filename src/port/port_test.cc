@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
+#include <thread>
 
 #include "port/memory.h"
 #include "port/port_test_util.h"
@@ -76,6 +78,40 @@ TEST(MemoryPort, TellsItsRoom) {
   EXPECT_EQ(pair->left->stats(0).dropped(Drop::kTxFull), 2U);
   EXPECT_EQ(pair->left->tx_room(0), 0U);
   EXPECT_EQ(pool->in_use(), 4U);
+}
+
+// Each end on a thread of its own, the receiver asleep whenever it has nothing to do: no frame is
+// lost, and no wake-up. Its packets die far from their pool.
+TEST(MemoryPort, EndsMayLiveOnDifferentThreads) {
+  constexpr std::uint32_t kFrames = 20'000;
+  const auto pool = testing::make_pool(1024);
+  auto pair = MemoryPort::create_pair({.capacity = 64});
+  ASSERT_TRUE(pair.has_value());
+  std::jthread receiver([&pair] {
+    std::uint32_t expected = 0;
+    EXPECT_TRUE(testing::receive_until(
+        *pair->right, 0,
+        [&expected](const Packet& frame) {
+          EXPECT_EQ(testing::sequence_of(testing::bytes_of(frame)), expected);
+          return ++expected == kFrames;
+        },
+        std::chrono::seconds(60)));
+  });
+  for (std::uint32_t next = 0; next < kFrames;) {
+    const std::size_t room = std::min<std::size_t>(pair->left->tx_room(0), kFrames - next);
+    Burst burst;
+    while (burst.size() < room) {
+      PacketPtr frame = testing::make_frame(*pool, 60, next);
+      if (frame == nullptr) break;
+      burst.push(std::move(frame));
+      ++next;
+    }
+    const std::size_t size = burst.size();
+    EXPECT_EQ(pair->left->tx_burst(0, burst, Instant{}), size);
+    if (size == 0) std::this_thread::yield();
+  }
+  receiver.join();
+  EXPECT_EQ(pair->left->stats(0).dropped(), 0U);
 }
 
 }  // namespace

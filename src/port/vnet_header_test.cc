@@ -96,7 +96,7 @@ TEST(VnetHeader, AnyHeaderIsRefusedOrMakesSense) {
   const auto pool = testing::make_pool(64);
   int accepted = 0;
   for (int i = 0; i < 20'000; ++i) {
-    PacketPtr frame = tcp_frame(*pool, 14 + rng.below(300));
+    PacketPtr frame = tcp_frame(*pool, 60 + rng.below(300));
     const VnetHeader header{.flags = static_cast<std::uint8_t>(rng.below(4)),
                             .gso_type = static_cast<std::uint8_t>(rng()),
                             .hdr_len = static_cast<std::uint16_t>(rng()),

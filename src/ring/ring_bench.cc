@@ -117,8 +117,6 @@ void transfer(benchmark::State& state) {
   consumer.join();
   CHECK(received == sent, "{} of {}", received, sent);
   state.SetItemsProcessed(static_cast<std::int64_t>(sent));
-  state.counters["ns_per_item"] = benchmark::Counter(
-      static_cast<double>(sent) / 1e9, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 BENCHMARK(transfer<Spsc>)->ArgName("burst")->Arg(1)->Arg(kMaxBurst)->UseRealTime();
