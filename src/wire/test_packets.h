@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Well-formed packets (and a few that must be refused), built by an independent implementation
+// (scapy). Unit tests read them and the fuzzers start from them.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace tideline::wire::packets {
+
+struct Sample {
+  std::string_view name;
+  std::string_view hex;
+};
+
+// Whole frames.
+inline constexpr Sample kEthernetPlain{
+    "Plain",
+    "020000000002020000000001080045000021123400004011e494c0000201c000020214e9"
+    "1092000d5c867469646521"};
+inline constexpr Sample kEthernetOneVlanTag{
+    "OneVlanTag",
+    "02000000000202000000000181006064080045000021123400004011e494c0000201c000"
+    "020214e91092000d5c867469646521"};
+inline constexpr Sample kEthernetTwoVlanTags{
+    "TwoVlanTags",
+    "02000000000202000000000188a8000581000064080045000021123400004011e494c000"
+    "0201c000020214e91092000d5c867469646521"};
+inline constexpr Sample kEthernetPadded{
+    "Padded",
+    "020000000002020000000001080045000021123400004011e494c0000201c000020214e9"
+    "1092000d5c86746964652100000000000000000000000000"};
+inline constexpr Sample kEthernetTcp4{
+    "Tcp4",
+    "020000000002020000000001080045000046123400004006e47ac0000201c00002029c40"
+    "0050000003e900001388801801f64cb300000101080a1122334455667788474554202f20"
+    "485454502f312e300d0a0d0a"};
+inline constexpr Sample kEthernetTcp4Syn{
+    "Tcp4Syn",
+    "02000000000202000000000108004500003c123400004006e484c0000201c00002029c40"
+    "0050000003e800000000a002faf028920000020405b40402080a00000001000000000103"
+    "0307"};
+inline constexpr Sample kEthernetTcp6{
+    "Tcp6",
+    "02000000000202000000000186dd600000000032064020010db800000000000000000000"
+    "000120010db80000000000000000000000029c400050000003e900001388801801f67542"
+    "00000101080a1122334455667788474554202f20485454502f312e300d0a0d0a"};
+inline constexpr Sample kEthernetUdp6{
+    "Udp6",
+    "02000000000202000000000186dd60000000000d114020010db800000000000000000000"
+    "000120010db800000000000000000000000214e91092000d85157469646521"};
+inline constexpr Sample kEthernetArpRequest{
+    "ArpRequest",
+    "ffffffffffff02000000000108060001080006040001020000000001c000020100000000"
+    "0000c0000202"};
+inline constexpr Sample kEthernetFragment4First{
+    "Fragment4First",
+    "020000000002020000000001080045000054007720004011d61ec0000201c0000202aaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+inline constexpr Sample kEthernetFragment4Last{
+    "Fragment4Last",
+    "020000000002020000000001080045000021007700084011f649c0000201c0000202bbbb"
+    "bbbbbbbbbbbbbbbbbbbbbb"};
+inline constexpr Sample kEthernetFragment6First{
+    "Fragment6First",
+    "02000000000202000000000186dd600000000050004020010db800000000000000000000"
+    "000120010db80000000000000000000000022c0001040000000011000001010203040001"
+    "000200641234aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+inline constexpr Sample kEthernetFragment6Last{
+    "Fragment6Last",
+    "02000000000202000000000186dd6000000000152c4020010db800000000000000000000"
+    "000120010db80000000000000000000000021100004001020304bbbbbbbbbbbbbbbbbbbb"
+    "bbbbbb"};
+inline constexpr std::array kEthernetAll{
+    kEthernetPlain,        kEthernetOneVlanTag,     kEthernetTwoVlanTags,   kEthernetPadded,
+    kEthernetTcp4,         kEthernetTcp4Syn,        kEthernetTcp6,          kEthernetUdp6,
+    kEthernetArpRequest,   kEthernetFragment4First, kEthernetFragment4Last, kEthernetFragment6First,
+    kEthernetFragment6Last};
+
+// Behind the Ethernet header.
+inline constexpr Sample kArpRequest{"Request",
+                                    "0001080006040001020000000001c0000201000000000000c0000202"};
+inline constexpr Sample kArpReply{"Reply",
+                                  "0001080006040002020000000002c0000202020000000001c0000201"};
+inline constexpr Sample kArpProbe{"Probe",
+                                  "000108000604000102000000000100000000000000000000c0000202"};
+inline constexpr std::array kArpAll{kArpRequest, kArpReply, kArpProbe};
+
+// From the IP header on.
+inline constexpr Sample kIpv4Udp{
+    "Udp", "45000021123400004011e494c0000201c000020214e91092000d5c867469646521"};
+inline constexpr Sample kIpv4RouterAlert{
+    "RouterAlert", "4600001c00010000010082c5c0000201e00000169404000022000000"};
+inline constexpr Sample kIpv4RecordRoute{
+    "RecordRoute",
+    "49000031000100004011e7a8c0000201c0000202070f0400000000000000000000000000"
+    "14e91092000d5c867469646521"};
+inline constexpr Sample kIpv4SourceRoute{
+    "SourceRoute",
+    "4700002900010000401163f6c0000201c0000202830704c00002090014e91092000d5c7f"
+    "7469646521"};
+inline constexpr std::array kIpv4All{kIpv4Udp, kIpv4RouterAlert, kIpv4RecordRoute,
+                                     kIpv4SourceRoute};
+
+// From the IP header on.
+inline constexpr Sample kIpv6Udp{
+    "Udp",
+    "60000000000d114020010db800000000000000000000000120010db80000000000000000"
+    "0000000214e91092000d85157469646521"};
+inline constexpr Sample kIpv6HopByHopRouterAlert{
+    "HopByHopRouterAlert",
+    "600000000015004020010db800000000000000000000000120010db80000000000000000"
+    "00000002110005020000010014e91092000d85157469646521"};
+inline constexpr Sample kIpv6FullChain{
+    "FullChain",
+    "600000000072004020010db800000000000000000000000120010db80000000000000000"
+    "000000023c000104000000002b01010c0000000000000000000000002c02040000000000"
+    "20010db80000000000000000000000093c0000000000000906000104000000009c400050"
+    "000003e900001388801801f6754200000101080a1122334455667788474554202f204854"
+    "54502f312e300d0a0d0a"};
+inline constexpr Sample kIpv6RoutingType0{
+    "RoutingType0",
+    "6000000000252b4020010db800000000000000000000000120010db80000000000000000"
+    "00000002110200010000000020010db800000000000000000000000914e91092000d850e"
+    "7469646521"};
+inline constexpr Sample kIpv6NoNextHeader{
+    "NoNextHeader",
+    "6000000000083c4020010db800000000000000000000000120010db80000000000000000"
+    "000000023b00010400000000"};
+inline constexpr Sample kIpv6FirstFragment{
+    "FirstFragment",
+    "6000000000482c4020010db800000000000000000000000120010db80000000000000000"
+    "0000000206000001010203049c40005000000007000000095011000000000000aaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaa"};
+inline constexpr Sample kIpv6LastFragment{
+    "LastFragment",
+    "6000000000152c4020010db800000000000000000000000120010db80000000000000000"
+    "000000021100004001020304bbbbbbbbbbbbbbbbbbbbbbbbbb"};
+inline constexpr Sample kIpv6UnknownOptionReport{
+    "UnknownOptionReport",
+    "6000000000153c4020010db800000000000000000000000120010db80000000000000000"
+    "0000000211009e040102030414e91092000d85157469646521"};
+inline constexpr std::array kIpv6All{
+    kIpv6Udp,          kIpv6HopByHopRouterAlert, kIpv6FullChain,    kIpv6RoutingType0,
+    kIpv6NoNextHeader, kIpv6FirstFragment,       kIpv6LastFragment, kIpv6UnknownOptionReport};
+
+// Datagrams, 192.0.2.1 to 192.0.2.2 and 2001:db8::1 to 2001:db8::2, as all below.
+inline constexpr Sample kUdpOverIpv4{"OverIpv4", "14e91092000d5c867469646521"};
+inline constexpr Sample kUdpOverIpv6{"OverIpv6", "14e91092000d85157469646521"};
+inline constexpr std::array kUdpAll{kUdpOverIpv4, kUdpOverIpv6};
+
+// Segments; NoOptions travels over IPv6, the others over IPv4.
+inline constexpr Sample kTcpSyn{
+    "Syn",
+    "9c400050000003e800000000a002faf028920000020405b40402080a0000000100000000"
+    "01030307"};
+inline constexpr Sample kTcpData{
+    "Data",
+    "9c400050000003e900001388801801f64cb300000101080a112233445566778847455420"
+    "2f20485454502f312e300d0a0d0a"};
+inline constexpr Sample kTcpThreeSackBlocks{
+    "ThreeSackBlocks",
+    "00509c4000001388000003e9f01001f6519800000101080a11223344556677880101051a"
+    "000007d000000bb800000fa0000011940000177000001771"};
+inline constexpr Sample kTcpFastOpen{
+    "FastOpen",
+    "9c400050000003e800000000d002faf0c6670000020405b40402080a0000000100000000"
+    "01030307220a01020304050607080000"};
+inline constexpr Sample kTcpNoOptions{"NoOptions", "9c400050000000070000000950110000b7be0000"};
+inline constexpr Sample kTcpUserTimeout{"UserTimeout",
+                                        "000100020000000000000000601020005fbb00001c04800a"};
+inline constexpr std::array kTcpAll{kTcpSyn,      kTcpData,      kTcpThreeSackBlocks,
+                                    kTcpFastOpen, kTcpNoOptions, kTcpUserTimeout};
+
+// Messages.
+inline constexpr Sample kIcmpEchoRequest{"EchoRequest", "08002421424200076162636465666768"};
+inline constexpr Sample kIcmpEchoReply{"EchoReply", "0000c32042420007616263646566676869"};
+inline constexpr Sample kIcmpPortUnreachable{
+    "PortUnreachable",
+    "0303e95400000000450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpFragmentationNeeded{
+    "FragmentationNeeded",
+    "0304e3db00000578450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpTimeExceeded{
+    "TimeExceeded",
+    "0b00e15700000000450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpParameterProblem{
+    "ParameterProblem",
+    "0c00cc5714000000450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpSourceQuench{
+    "SourceQuench",
+    "0400e85700000000450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpRedirect{
+    "Redirect",
+    "05012458c00002fe450000280007000040068e8cc0000202c633640704d201bbdeadbeef"
+    "0000000050022000ff7a0000"};
+inline constexpr Sample kIcmpTimestamp{"Timestamp", "0d00fea80000000000c5fb5700c5fb5700c5fb57"};
+inline constexpr Sample kIcmpAddressMask{"AddressMask", "1100eeff0000000000000000"};
+inline constexpr std::array kIcmpAll{
+    kIcmpEchoRequest,  kIcmpEchoReply,        kIcmpPortUnreachable, kIcmpFragmentationNeeded,
+    kIcmpTimeExceeded, kIcmpParameterProblem, kIcmpSourceQuench,    kIcmpRedirect,
+    kIcmpTimestamp,    kIcmpAddressMask};
+
+// Messages.
+inline constexpr Sample kIcmpv6EchoRequest{"EchoRequest", "80005061424200076162636465666768"};
+inline constexpr Sample kIcmpv6EchoReply{"EchoReply", "81001c9942420007616263"};
+inline constexpr Sample kIcmpv6PortUnreachable{
+    "PortUnreachable",
+    "010431dd00000000600000000010114020010db800000000000000000000000220010db8"
+    "00010000000000000000000704d201bb0010ccf03132333435363738"};
+inline constexpr Sample kIcmpv6PacketTooBig{
+    "PacketTooBig",
+    "0200f9450000057860000000001c3c4020010db800000000000000000000000220010db8"
+    "000100000000000000000007060001040000000004d201bbdeadbeef0000000050022000"
+    "903c0000"};
+inline constexpr Sample kIcmpv6TimeExceeded{
+    "TimeExceeded",
+    "03002fe100000000600000000010114020010db800000000000000000000000220010db8"
+    "00010000000000000000000704d201bb0010ccf03132333435363738"};
+inline constexpr Sample kIcmpv6ParameterProblem{
+    "ParameterProblem",
+    "04012eb800000028600000000010114020010db800000000000000000000000220010db8"
+    "00010000000000000000000704d201bb0010ccf03132333435363738"};
+inline constexpr std::array kIcmpv6All{kIcmpv6EchoRequest,     kIcmpv6EchoReply,
+                                       kIcmpv6PortUnreachable, kIcmpv6PacketTooBig,
+                                       kIcmpv6TimeExceeded,    kIcmpv6ParameterProblem};
+
+// From the IPv6 header on.
+inline constexpr Sample kNdpRouterSolicitation{
+    "RouterSolicitation",
+    "6000000000103afffe800000000000000000000000000001ff0200000000000000000000"
+    "0000000285007a2c000000000101020000000001"};
+inline constexpr Sample kNdpRouterAdvertisement{
+    "RouterAdvertisement",
+    "6000000000403afffe800000000000000000000000000001ff0200000000000000000000"
+    "000000018600b2484080070800007530000003e8010102000000000105010000000005d4"
+    "030440c000015180000038400000000020010db8000000000000000000000000"};
+inline constexpr Sample kNdpNeighbourSolicitation{
+    "NeighbourSolicitation",
+    "6000000000203afffe800000000000000000000000000001ff0200000000000000000001"
+    "ff00000287007a9700000000fe8000000000000000000000000000020101020000000001"};
+inline constexpr Sample kNdpDuplicateAddressProbe{
+    "DuplicateAddressProbe",
+    "6000000000183aff00000000000000000000000000000000ff0200000000000000000001"
+    "ff00000287007c2300000000fe800000000000000000000000000002"};
+inline constexpr Sample kNdpNeighbourAdvertisement{
+    "NeighbourAdvertisement",
+    "6000000000203afffe800000000000000000000000000001fe8000000000000000000000"
+    "000000028800181c60000000fe8000000000000000000000000000010201020000000001"};
+inline constexpr Sample kNdpRedirect{
+    "Redirect",
+    "6000000000683afffe800000000000000000000000000001fe8000000000000000000000"
+    "000000028900cda300000000fe80000000000000000000000000000920010db800070000"
+    "00000000000000010201020000000001040700000000000060000000000d114020010db8"
+    "00000000000000000000000120010db800000000000000000000000214e91092000d8515"};
+inline constexpr std::array kNdpAll{kNdpRouterSolicitation,     kNdpRouterAdvertisement,
+                                    kNdpNeighbourSolicitation,  kNdpDuplicateAddressProbe,
+                                    kNdpNeighbourAdvertisement, kNdpRedirect};
+
+}  // namespace tideline::wire::packets

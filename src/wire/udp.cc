@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/udp.h"
+
+namespace tideline::wire {
+
+Parsed<std::uint16_t> check_udp(Bytes head, std::size_t size) {
+  if (size < sizeof(UdpHeader)) return drop(DropReason::kUdpShort);
+  if (head.size() < sizeof(UdpHeader)) return drop(DropReason::kHeadersScattered);
+  const auto& header = view_as<UdpHeader>(head);
+  const std::uint16_t length = header.length.value();
+  if (length < sizeof(UdpHeader)) return drop(DropReason::kUdpLengthBelowHeader);
+  if (length > size) return drop(DropReason::kUdpLengthBeyondPacket);
+  if (header.destination_port == be16(0)) return drop(DropReason::kUdpDestinationPortZero);
+  return length;
+}
+
+Parsed<Udp> parse_udp(Bytes payload) {
+  const auto length = check_udp(payload, payload.size());
+  if (!length) return drop(length.error());
+  const auto& header = view_as<UdpHeader>(payload);
+  return Udp{.source_port = header.source_port.value(),
+             .destination_port = header.destination_port.value(),
+             .length = *length,
+             .checksum = header.checksum.value()};
+}
+
+Parsed<void> check_udp_checksum(const Udp& udp, const PartialChecksum& sum, UdpChecksumRule rule) {
+  if (udp.checksum == 0) {
+    if (rule == UdpChecksumRule::kRequired) return drop(DropReason::kUdpChecksumMissing);
+    return {};
+  }
+  if (!sum.valid()) return drop(DropReason::kUdpChecksum);
+  return {};
+}
+
+std::size_t emit(const Udp& udp, MutableBytes out) {
+  view_as<UdpHeader>(out) = {.source_port = be16(udp.source_port),
+                             .destination_port = be16(udp.destination_port),
+                             .length = be16(udp.length),
+                             .checksum = be16(udp.checksum)};
+  return sizeof(UdpHeader);
+}
+
+}  // namespace tideline::wire
