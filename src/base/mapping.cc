@@ -4,13 +4,44 @@
 #include <fmt/core.h>
 #include <sys/mman.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <utility>
+
+#include "base/bits.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
 
 namespace tideline {
+
+namespace {
+
+// mmap of `size` bytes, at a multiple of 2 MiB if `size` is one: the kernel chooses any page
+// otherwise, and memory at an odd place can never be mapped by huge pages.
+void* map_aligned(std::size_t size, int protection, int flags, int fd) {
+  if (size % kHugePageSize != 0) return ::mmap(nullptr, size, protection, flags, fd, 0);
+  const std::size_t room_size = size + kHugePageSize;
+  void* room =
+      ::mmap(nullptr, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (room == MAP_FAILED) return room;
+  const auto begin = reinterpret_cast<std::uintptr_t>(room);
+  const std::size_t before = align_up(begin, kHugePageSize) - begin;
+  std::byte* aligned = static_cast<std::byte*>(room) + before;
+  void* data = ::mmap(aligned, size, protection, flags | MAP_FIXED, fd, 0);
+  const int error = errno;
+  if (data == MAP_FAILED) {
+    ::munmap(room, room_size);
+  } else {
+    if (before > 0) ::munmap(room, before);
+    ::munmap(aligned + size, kHugePageSize - before);
+  }
+  errno = error;
+  return data;
+}
+
+}  // namespace
 
 Mapping::Mapping(Mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
@@ -30,7 +61,7 @@ Mapping::~Mapping() {
 
 Result<Mapping> Mapping::map(int fd, std::size_t size, Access access) {
   const int protection = access == Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* data = ::mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
+  void* data = map_aligned(size, protection, MAP_SHARED, fd);
   if (data == MAP_FAILED) {
     return fail_errno(fmt::format("cannot map {} bytes of shared memory", size));
   }
@@ -38,7 +69,7 @@ Result<Mapping> Mapping::map(int fd, std::size_t size, Access access) {
 }
 
 Result<Mapping> Mapping::anonymous_shared(std::size_t size) {
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* data = map_aligned(size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1);
   if (data == MAP_FAILED) {
     return fail_errno(fmt::format("cannot map {} bytes of memory", size));
   }

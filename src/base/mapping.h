@@ -22,7 +22,8 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
 
-  // Maps `size` bytes of `fd` from offset 0, shared.
+  // Maps `size` bytes of `fd` from offset 0, shared. A multiple of 2 MiB is placed at a multiple of
+  // 2 MiB, so that huge pages can serve it.
   static Result<Mapping> map(int fd, std::size_t size, Access access);
   // `size` bytes of zeroed memory shared with children that are forked later.
   static Result<Mapping> anonymous_shared(std::size_t size);
@@ -31,8 +32,9 @@ class Mapping {
   // later access can raise SIGBUS for want of memory: a sealed file may still be sparse.
   // MADV_POPULATE_READ/WRITE.
   Status populate();
-  // Asks for 2 MiB pages here and now, without a reserved pool (MADV_COLLAPSE). Returns whether the
-  // kernel had them; normal pages serve otherwise.
+  // Asks for 2 MiB pages here and now, without a reserved pool (MADV_COLLAPSE); works on sealed
+  // memfds, and mappings that others make of them profit. Returns whether the kernel had them;
+  // normal pages serve otherwise.
   bool try_collapse();
 
   explicit operator bool() const { return data_ != nullptr; }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <cstring>
 
 #include "base/bits.h"
@@ -65,6 +66,22 @@ TEST(Memfd, VerifyRefusesWhatIsNotSealedOrOfAnotherSize) {
   EXPECT_FALSE(verify_memfd(fd->get(), kSize - kPageSize, Sharing::kReadWrite).has_value());
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   EXPECT_FALSE(verify_memfd(null.get(), kSize, Sharing::kReadWrite).has_value());
+}
+
+TEST(Mapping, MultiplesOfAHugePageAreAligned) {
+  const std::size_t size = 2 * kHugePageSize;
+  auto fd = create_memfd("test", size, PageKind::kNormal);
+  ASSERT_TRUE(fd.has_value());
+  for (int i = 0; i < 4; ++i) {
+    // A page mapped in between shifts where the kernel would put the next mapping.
+    auto shift = Mapping::anonymous_shared(kPageSize);
+    auto mapping = Mapping::map(fd->get(), size, Access::kReadWrite);
+    ASSERT_TRUE(mapping.has_value());
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(mapping->data()) % kHugePageSize, 0U);
+    ASSERT_TRUE(mapping->populate().has_value());
+    mapping->data()[size - 1] = std::byte{1};
+  }
+  EXPECT_FALSE(Mapping::map(-1, size, Access::kReadOnly).has_value());
 }
 
 TEST(Fd, DescriptorsPassOverAUnixSocket) {
