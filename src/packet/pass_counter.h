@@ -19,6 +19,9 @@ enum class Pass : std::uint8_t {
 class PassCounter {
  public:
   void add(Pass kind, std::size_t bytes) { bytes_[static_cast<std::size_t>(kind)] += bytes; }
+  void add(const PassCounter& other) {
+    for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] += other.bytes_[i];
+  }
 
   // Bytes traversed in passes of this kind.
   std::uint64_t bytes(Pass kind) const { return bytes_[static_cast<std::size_t>(kind)]; }

@@ -17,12 +17,13 @@ Parsed<Arp> parse_arp(Bytes packet) {
   if (header.protocol_type.value() != kEtherTypeIpv4) return drop(DropReason::kArpProtocolType);
   if (header.hardware_length != sizeof(MacAddress)) return drop(DropReason::kArpHardwareLength);
   if (header.protocol_length != sizeof(Ipv4Address)) return drop(DropReason::kArpProtocolLength);
-  const auto operation = static_cast<ArpOperation>(header.operation.value());
-  if (operation != ArpOperation::kRequest && operation != ArpOperation::kReply) {
+  const std::uint16_t operation = header.operation.value();
+  if (operation != static_cast<std::uint16_t>(ArpOperation::kRequest) &&
+      operation != static_cast<std::uint16_t>(ArpOperation::kReply)) {
     return drop(DropReason::kArpOperation);
   }
   if (header.sender_mac.is_multicast()) return drop(DropReason::kArpSenderMulticast);
-  return Arp{.operation = operation,
+  return Arp{.operation = static_cast<ArpOperation>(operation),
              .sender_mac = header.sender_mac,
              .sender_ip = header.sender_ip,
              .target_mac = header.target_mac,

@@ -26,7 +26,7 @@ struct ArpHeader {
 };
 static_assert(sizeof(ArpHeader) == 28);
 
-enum class ArpOperation : std::uint16_t { kRequest = 1, kReply = 2 };
+enum class ArpOperation : std::uint8_t { kRequest = 1, kReply = 2 };
 
 struct Arp {
   ArpOperation operation = ArpOperation::kRequest;

@@ -26,6 +26,7 @@ struct ChecksumKernel {
 };
 
 // From the slowest, which every processor has, to the fastest.
+// NOLINTNEXTLINE(readability-identifier-naming): a constexpr variable where it is defined
 extern const std::array<ChecksumKernel, 3> kChecksumKernels;
 
 // The last of kChecksumKernels that this processor supports.

@@ -3,23 +3,25 @@
 
 namespace tideline::wire {
 
-Parsed<Ethernet> parse_ethernet(Bytes frame) {
-  if (frame.size() < sizeof(EthernetHeader)) return drop(DropReason::kEthernetShort);
-  const auto& header = view_as<EthernetHeader>(frame);
+Parsed<Ethernet> parse_ethernet(Bytes head, std::size_t frame_size) {
+  if (frame_size < sizeof(EthernetHeader)) return drop(DropReason::kEthernetShort);
+  if (head.size() < sizeof(EthernetHeader)) return drop(DropReason::kHeadersScattered);
+  const auto& header = view_as<EthernetHeader>(head);
   Ethernet ethernet{.destination = header.destination,
                     .source = header.source,
                     .ether_type = header.ether_type.value()};
   while (is_vlan(ethernet.ether_type)) {
     if (ethernet.tag_count == kMaxVlanTags) return drop(DropReason::kVlanTooDeep);
-    const Bytes rest = frame.subspan(ethernet.header_size());
-    if (rest.size() < sizeof(VlanHeader)) return drop(DropReason::kVlanTruncated);
-    const auto& tag = view_as<VlanHeader>(rest);
+    const std::size_t tag_end = ethernet.header_size() + sizeof(VlanHeader);
+    if (frame_size < tag_end) return drop(DropReason::kVlanTruncated);
+    if (head.size() < tag_end) return drop(DropReason::kHeadersScattered);
+    const auto& tag = view_as<VlanHeader>(head.subspan(ethernet.header_size()));
     ethernet.tags[ethernet.tag_count++] = {.ether_type = ethernet.ether_type,
                                            .tci = tag.tci.value()};
     ethernet.ether_type = tag.ether_type.value();
   }
   if (ethernet.ether_type < kEtherTypeMinimum) return drop(DropReason::kEthernetLengthField);
-  if (frame.size() == ethernet.header_size()) return drop(DropReason::kEthernetEmpty);
+  if (frame_size == ethernet.header_size()) return drop(DropReason::kEthernetEmpty);
   return ethernet;
 }
 

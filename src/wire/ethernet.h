@@ -62,7 +62,10 @@ constexpr bool is_vlan(std::uint16_t ether_type) {
   return ether_type == kEtherTypeVlan || ether_type == kEtherTypeServiceVlan;
 }
 
-Parsed<Ethernet> parse_ethernet(Bytes frame);
+// `head` holds the first bytes of a frame of `frame_size`.
+Parsed<Ethernet> parse_ethernet(Bytes head, std::size_t frame_size);
+
+inline Parsed<Ethernet> parse_ethernet(Bytes frame) { return parse_ethernet(frame, frame.size()); }
 
 // Writes header_size() bytes and returns their number.
 std::size_t emit(const Ethernet& ethernet, MutableBytes out);

@@ -13,15 +13,11 @@ namespace {
 Parsed<std::size_t> skip_quoted_extensions(Bytes quoted, std::uint8_t& protocol) {
   std::size_t at = sizeof(Ipv6Header);
   for (unsigned count = 0; count <= kMaxIpv6Extensions; ++count) {
-    const bool fragment = protocol == kProtocolFragment;
-    if (!fragment && protocol != kProtocolHopByHop && protocol != kProtocolRouting &&
-        protocol != kProtocolDestinationOptions) {
-      return at;
-    }
+    if (!is_ipv6_extension(protocol)) return at;
     const Bytes rest = quoted.subspan(at);
     if (rest.size() < sizeof(Ipv6FragmentHeader)) return drop(DropReason::kIcmpv6QuoteShort);
     std::size_t size = sizeof(Ipv6FragmentHeader);
-    if (fragment) {
+    if (protocol == kProtocolFragment) {
       if (view_as<Ipv6FragmentHeader>(rest).offset() != 0) {
         return drop(DropReason::kIcmpv6QuoteFragment);
       }

@@ -32,7 +32,7 @@ struct Ipv4Header {
   static constexpr std::uint16_t kFragmentOffsetMask = 0x1fff;
 
   constexpr unsigned version() const { return version_ihl >> 4; }
-  constexpr std::size_t header_size() const { return (version_ihl & 0x0fU) * 4U; }
+  constexpr std::size_t header_size() const { return std::size_t{4} * (version_ihl & 0x0fU); }
   constexpr bool dont_fragment() const { return (flags_fragment.value() & kDontFragment) != 0; }
   constexpr bool more_fragments() const { return (flags_fragment.value() & kMoreFragments) != 0; }
   // In bytes.

@@ -2,7 +2,6 @@
 #include "wire/ipv6_extensions.h"
 
 #include "wire/ipv6.h"
-#include "wire/protocol.h"
 
 namespace tideline::wire {
 namespace {
@@ -39,7 +38,7 @@ class Walk {
   }
 
   std::expected<Ipv6Extensions, Refusal> run() {
-    for (unsigned count = 0; is_extension(found_.protocol); ++count) {
+    for (unsigned count = 0; is_ipv6_extension(found_.protocol); ++count) {
       if (count == kMaxIpv6Extensions) return refuse(DropReason::kIpv6ExtensionTooMany, next_at_);
       if (const auto stepped = step(); !stepped) return std::unexpected(stepped.error());
       if (stopped_) break;
@@ -49,11 +48,6 @@ class Walk {
   }
 
  private:
-  static constexpr bool is_extension(std::uint8_t protocol) {
-    return protocol == kProtocolHopByHop || protocol == kProtocolRouting ||
-           protocol == kProtocolFragment || protocol == kProtocolDestinationOptions;
-  }
-
   // That `size` bytes from `at_` are part of the packet, and here.
   std::expected<void, Refusal> need(std::size_t size) const {
     if (size > packet_size_ - at_) return refuse(DropReason::kIpv6ExtensionTruncated, next_at_);
@@ -175,7 +169,7 @@ class Walk {
     std::uint8_t protocol = fragment.next_header;
     std::size_t at = at_ + sizeof(Ipv6FragmentHeader);
     const auto incomplete = refuse(DropReason::kIpv6FirstFragmentIncomplete, 0);
-    for (unsigned count = 0; is_extension(protocol); ++count) {
+    for (unsigned count = 0; is_ipv6_extension(protocol); ++count) {
       if (count == kMaxIpv6Extensions) return refuse(DropReason::kIpv6ExtensionTooMany, at_);
       if (protocol == kProtocolFragment) return refuse(DropReason::kIpv6FragmentNested, at_);
       if (packet_size_ - at < sizeof(Ipv6FragmentHeader)) return incomplete;

@@ -8,6 +8,7 @@
 
 #include "wire/drop_reason.h"
 #include "wire/endian.h"
+#include "wire/protocol.h"
 #include "wire/view.h"
 
 namespace tideline::wire {
@@ -15,12 +16,17 @@ namespace tideline::wire {
 // More than any legitimate packet has: RFC 8200 §4.1 names seven places.
 inline constexpr unsigned kMaxIpv6Extensions = 8;
 
+constexpr bool is_ipv6_extension(std::uint8_t protocol) {
+  return protocol == kProtocolHopByHop || protocol == kProtocolRouting ||
+         protocol == kProtocolFragment || protocol == kProtocolDestinationOptions;
+}
+
 // The first 2 bytes of all but the fragment header.
 struct Ipv6ExtensionHeader {
   std::uint8_t next_header;
   std::uint8_t length;  // in units of 8 bytes, the first 8 not counted
 
-  constexpr std::size_t size() const { return (length + 1U) * 8U; }
+  constexpr std::size_t size() const { return std::size_t{8} * (length + 1U); }
 };
 static_assert(sizeof(Ipv6ExtensionHeader) == 2);
 

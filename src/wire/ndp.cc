@@ -132,7 +132,7 @@ Parsed<Options> parse_options(Bytes bytes) {
   Options options;
   while (!bytes.empty()) {
     if (bytes.size() < sizeof(OptionHeader)) return drop(DropReason::kNdpOptionBeyondMessage);
-    const std::size_t size = view_as<OptionHeader>(bytes).length * 8U;
+    const std::size_t size = std::size_t{8} * view_as<OptionHeader>(bytes).length;
     if (size == 0) return drop(DropReason::kNdpOptionLengthZero);
     if (size > bytes.size()) return drop(DropReason::kNdpOptionBeyondMessage);
     const auto parsed = parse_option(bytes.first(size), options);

@@ -13,22 +13,27 @@ Parsed<std::uint16_t> check_tcp(Bytes head, std::size_t size) {
   return static_cast<std::uint16_t>(header_size);
 }
 
+// Fills the one result in place: a Tcp that is copied into an expected costs more than its parsing.
 Parsed<Tcp> parse_tcp(Bytes segment) {
+  Parsed<Tcp> tcp;
   const auto header_size = check_tcp(segment, segment.size());
-  if (!header_size) return drop(header_size.error());
+  if (!header_size) {
+    tcp = drop(header_size.error());
+    return tcp;
+  }
   const auto& header = view_as<TcpHeader>(segment);
-  Tcp tcp{.source_port = header.source_port.value(),
-          .destination_port = header.destination_port.value(),
-          .sequence_number = header.sequence_number.value(),
-          .acknowledgment_number = header.acknowledgment_number.value(),
-          .flags = header.flags(),
-          .window = header.window.value(),
-          .checksum = header.checksum.value(),
-          .urgent_pointer = header.urgent_pointer.value()};
+  tcp->source_port = header.source_port.value();
+  tcp->destination_port = header.destination_port.value();
+  tcp->sequence_number = header.sequence_number.value();
+  tcp->acknowledgment_number = header.acknowledgment_number.value();
+  tcp->flags = header.flags();
+  tcp->window = header.window.value();
+  tcp->checksum = header.checksum.value();
+  tcp->urgent_pointer = header.urgent_pointer.value();
   if (*header_size > sizeof(TcpHeader)) {
     const Bytes options = segment.first(*header_size).subspan(sizeof(TcpHeader));
-    const auto parsed = parse_tcp_options(options, (tcp.flags & kTcpSyn) != 0, tcp.options);
-    if (!parsed) return drop(parsed.error());
+    const auto parsed = parse_tcp_options(options, (tcp->flags & kTcpSyn) != 0, tcp->options);
+    if (!parsed) tcp = drop(parsed.error());
   }
   return tcp;
 }

@@ -34,7 +34,9 @@ struct TcpHeader {
   be16 checksum;
   be16 urgent_pointer;
 
-  constexpr std::size_t header_size() const { return (offset_flags.value() >> 12) * 4U; }
+  constexpr std::size_t header_size() const {
+    return std::size_t{4} * (offset_flags.value() >> 12);
+  }
   constexpr std::uint16_t flags() const { return offset_flags.value() & kTcpFlagMask; }
 };
 static_assert(sizeof(TcpHeader) == 20);

@@ -173,9 +173,10 @@ bool fits_aligned(const TcpOptions& options) {
 constexpr std::uint32_t kAlignedTimestamps = kNop << 24 | kNop << 16 | kTimestamps << 8 | 10;
 constexpr std::size_t kAlignedTimestampsSize = 12;
 
-bool only_timestamps(const TcpOptions& options) {
-  return options.timestamps && !options.mss && !options.sack_permitted && !options.window_scale &&
-         !options.fast_open && !options.user_timeout && options.sack_count == 0;
+const TcpTimestamps* only_timestamps(const TcpOptions& options) {
+  const bool others = options.mss || options.sack_permitted || options.window_scale ||
+                      options.fast_open || options.user_timeout || options.sack_count != 0;
+  return options.timestamps && !others ? &*options.timestamps : nullptr;
 }
 
 }  // namespace
@@ -203,7 +204,7 @@ Parsed<void> parse_tcp_options(Bytes bytes, bool syn, TcpOptions& options) {
 }
 
 std::size_t emitted_size(const TcpOptions& options) {
-  if (only_timestamps(options)) return kAlignedTimestampsSize;
+  if (only_timestamps(options) != nullptr) return kAlignedTimestampsSize;
   const std::size_t aligned = write(options, Writer({}, true));
   if (aligned <= kMaxTcpOptions) return aligned;
   const std::size_t packed = write(options, Writer({}, false));
@@ -213,10 +214,10 @@ std::size_t emitted_size(const TcpOptions& options) {
 
 std::size_t emit(const TcpOptions& options, MutableBytes out) {
   CHECK(out.size() >= emitted_size(options), "{} bytes for TCP options", out.size());
-  if (only_timestamps(options)) {
+  if (const TcpTimestamps* timestamps = only_timestamps(options); timestamps != nullptr) {
     view_as<be32>(out) = be32(kAlignedTimestamps);
-    view_as<be32>(out.subspan(4)) = be32(options.timestamps->value);
-    view_as<be32>(out.subspan(8)) = be32(options.timestamps->echo);
+    view_as<be32>(out.subspan(4)) = be32(timestamps->value);
+    view_as<be32>(out.subspan(8)) = be32(timestamps->echo);
     return kAlignedTimestampsSize;
   }
   return write(options, Writer(out, fits_aligned(options)));

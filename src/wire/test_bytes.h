@@ -25,8 +25,9 @@ inline ByteVector from_hex(std::string_view hex) {
       continue;
     }
     std::uint8_t value = 0;
-    const char* end = hex.data() + 2;
-    CHECK(hex.size() >= 2 && std::from_chars(hex.data(), end, value, 16).ptr == end);
+    const std::string_view digits = hex.substr(0, 2);
+    const char* end = digits.data() + digits.size();
+    CHECK(digits.size() == 2 && std::from_chars(digits.data(), end, value, 16).ptr == end);
     bytes.push_back(static_cast<std::byte>(value));
     hex.remove_prefix(2);
   }

@@ -29,7 +29,7 @@ struct Udp {
 };
 
 // Who may leave the checksum out.
-enum class UdpChecksumRule {
+enum class UdpChecksumRule : std::uint8_t {
   kOptional,  // over IPv4: RFC 1122 §4.1.3.4
   kRequired,  // over IPv6: RFC 8200 §8.1
 };
