@@ -35,8 +35,8 @@ PacketPtr copy_piece(const packet::Packet& whole, std::size_t offset, std::size_
 
 }  // namespace
 
-void cut(PacketPtr packet, std::size_t header_size, std::size_t piece_size, Context& context,
-         FragmentSink& sink) {
+void cut_datagram(PacketPtr packet, std::size_t header_size, std::size_t piece_size,
+                  Context& context, FragmentSink& sink) {
   complete_checksum(*packet, context.passes);  // it covers what the pieces share
   const PacketRef whole(std::move(packet));
   const std::size_t size = whole->size() - header_size;

@@ -47,7 +47,7 @@ class FragmentSink {
 // Cuts `packet` behind its first `header_size` bytes into pieces of `piece_size`, a multiple of 8.
 // Pieces borrow the packet's memory as far as the pool has loans, else they are copies. What an
 // exhausted pool cannot hold is counted, and ends it: the rest would be of no use.
-void cut(packet::PacketPtr packet, std::size_t header_size, std::size_t piece_size,
-         Context& context, FragmentSink& sink);
+void cut_datagram(packet::PacketPtr packet, std::size_t header_size, std::size_t piece_size,
+                  Context& context, FragmentSink& sink);
 
 }  // namespace tideline::ip

@@ -184,7 +184,7 @@ void Ipv4::carry(PacketPtr packet, const MacAddress& to, Instant now) {
   }
   Fragments fragments(header, to, context_, now);
   const std::size_t piece = (mtu - sizeof(Ipv4Header)) / 8 * 8;
-  cut(std::move(packet), sizeof(Ipv4Header), piece, context_, fragments);
+  cut_datagram(std::move(packet), sizeof(Ipv4Header), piece, context_, fragments);
 }
 
 // RFC 1122 §3.3.1.1: the protocol that sent it is told.

@@ -207,7 +207,7 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
       identifications_.next(header.source, header.destination, header.next_header);
   Fragments fragments(header, identification, to, context_, now);
   const std::size_t piece = (mtu - sizeof(Ipv6Header) - sizeof(Ipv6FragmentHeader)) / 8 * 8;
-  cut(std::move(packet), sizeof(Ipv6Header), piece, context_, fragments);
+  cut_datagram(std::move(packet), sizeof(Ipv6Header), piece, context_, fragments);
 }
 
 // RFC 4861 §7.2.2: the protocol that sent it is told.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "ip/frame.h"
 #include "ip/stack.h"
 #include "packet/copy.h"
 #include "packet/pool.h"
@@ -28,11 +29,14 @@
 
 namespace tideline::ip {
 
+using wire::behind;
 using wire::ByteVector;
+using wire::cut;
 using wire::Ipv4Address;
 using wire::Ipv6Address;
 using wire::MacAddress;
 using wire::operator+;
+using wire::with;
 
 inline constexpr MacAddress kOurMac({2, 0, 0, 0, 0, 1});
 inline constexpr MacAddress kPeerMac({2, 0, 0, 0, 0, 2});
