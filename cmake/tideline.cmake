@@ -23,7 +23,7 @@ endif()
 set(TIDELINE_ROOM_FLAGS -fno-exceptions -fno-rtti)
 
 # tideline_room(NAME SOURCES ... HEADERS ... DEPENDS ...)
-# One static library per room, `tideline::NAME`. Headers are included as <NAME/header.h>, and each is
+# One static library per room, `tideline::NAME`. Headers are included as "NAME/header.h", and each is
 # compiled alone (target all_verify_interface_header_sets).
 function(tideline_room name)
   cmake_parse_arguments(room "" "" "SOURCES;HEADERS;DEPENDS" ${ARGN})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The atomics that rings and wake flags are written against. Code takes the policy as a template
+// The memory that rings and wake flags are written against. Code takes the policy as a template
 // parameter, so that the model test (model/explorer.h) runs the very same code under every
 // interleaving.
 #pragma once
@@ -11,6 +11,17 @@ namespace tideline::ring {
 struct StdMemory {
   template <typename T>
   using Atomic = std::atomic<T>;
+
+  // Memory that indices guard: not atomic, and never touched by two threads at once.
+  template <typename T>
+  class Plain {
+   public:
+    const T& load() const { return value_; }
+    void store(const T& value) { value_ = value; }
+
+   private:
+    T value_;
+  };
 
   // Orders every earlier store before every later load: the one order that x86 does not give by
   // itself.

@@ -48,7 +48,7 @@ class SpinBudget {
   }
 
   void relax() {
-    if (yields_ && ++looks_ > limits_.looks_before_yield) {
+    if (++looks_ > limits_.looks_before_yield && yields_) {
       ::sched_yield();
     } else {
       cpu_relax();
@@ -57,9 +57,15 @@ class SpinBudget {
 
   bool interrupted(std::uint64_t now, std::uint64_t ticks) {
     if (ticks < long_offer_) return true;
-    if (yields_) no_yield_before_ = now + limits_.long_offer_factor * ticks;
+    // An absence before the first offer was not of our making.
+    if (yields_ && looks_ > limits_.looks_before_yield) {
+      no_yield_before_ = now + limits_.long_offer_factor * ticks;
+    }
     return false;
   }
+
+  // Whether the wait under way offers the core once it has looked for long enough.
+  bool offers() const { return yields_; }
 
   void spun() { next_skip_ = std::max(next_skip_ / 2, 1U); }
 

@@ -57,10 +57,39 @@ TEST(SpinBudget, AShortAbsenceIsAPeerAtWork) {
   EXPECT_TRUE(budget.interrupted(1000, tsc_ticks(std::chrono::microseconds(30))));
 }
 
-TEST(SpinBudget, ALongAbsenceEndsTheLook) {
+// Looks until the core has been offered once.
+void look_past_the_first_offer(SpinBudget& budget) {
+  for (int look = 0; look <= 20; ++look) budget.relax();
+}
+
+TEST(SpinBudget, ALongOfferIsNotRepeatedForAHundredTimesItsLength) {
+  SpinBudget budget(kLimits);
+  const std::uint64_t slice = tsc_ticks(std::chrono::milliseconds(4));
+  const std::uint64_t now = 1'000'000;
+  budget.limit(now);
+  EXPECT_TRUE(budget.offers());
+  look_past_the_first_offer(budget);
+  EXPECT_FALSE(budget.interrupted(now, slice));
+  budget.limit(now + 100 * slice - 1);
+  EXPECT_FALSE(budget.offers());
+  budget.limit(now + 100 * slice);
+  EXPECT_TRUE(budget.offers());
+}
+
+TEST(SpinBudget, ALongAbsenceBeforeTheFirstOfferEndsTheLookOnly) {
   SpinBudget budget(kLimits);
   budget.limit(1000);
   EXPECT_FALSE(budget.interrupted(1000, tsc_ticks(std::chrono::milliseconds(4))));
+  budget.limit(1001);
+  EXPECT_TRUE(budget.offers());
+}
+
+TEST(SpinBudget, AShortOfferIsRepeated) {
+  SpinBudget budget(kLimits);
+  budget.limit(1000);
+  look_past_the_first_offer(budget);
+  EXPECT_TRUE(budget.interrupted(1000, tsc_ticks(std::chrono::microseconds(30))));
+  EXPECT_TRUE(budget.offers());
 }
 
 }  // namespace

@@ -38,14 +38,16 @@ template <typename T, typename Memory = StdMemory>
 struct SpscRing {
   static_assert(std::is_trivially_copyable_v<T>, "items are copied between address spaces");
 
+  using Slot = typename Memory::template Plain<T>;
+
   SpscIndices<Memory>* indices = nullptr;
-  T* slots = nullptr;
+  Slot* slots = nullptr;
   std::size_t capacity = 0;  // a power of two
 
   // Bytes of memory that a ring takes.
   static constexpr std::size_t bytes(std::size_t capacity) {
     // NOLINTNEXTLINE(bugprone-sizeof-expression): items may be pointers
-    return sizeof(SpscIndices<Memory>) + align_up(capacity * sizeof(T), kCacheLine);
+    return sizeof(SpscIndices<Memory>) + align_up(capacity * sizeof(Slot), kCacheLine);
   }
 
   // Lays out an empty ring in `memory` (bytes(capacity) long, cache-line aligned).
@@ -60,7 +62,7 @@ struct SpscRing {
   static SpscRing attach(std::byte* memory, std::size_t capacity) {
     CHECK(is_power_of_two(capacity), "capacity {}", capacity);
     return {.indices = reinterpret_cast<SpscIndices<Memory>*>(memory),
-            .slots = reinterpret_cast<T*>(memory + sizeof(SpscIndices<Memory>)),
+            .slots = reinterpret_cast<Slot*>(memory + sizeof(SpscIndices<Memory>)),
             .capacity = capacity};
   }
 };
@@ -78,7 +80,7 @@ class SpscProducer {
   std::size_t push_burst(std::span<const T> items) {
     const std::size_t count = std::min(items.size(), room(items.size()));
     for (std::size_t i = 0; i < count; ++i) {
-      ring_.slots[(tail_ + i) & (ring_.capacity - 1)] = items[i];
+      ring_.slots[(tail_ + i) & (ring_.capacity - 1)].store(items[i]);
     }
     if (count == 0) return 0;
     tail_ += count;
@@ -122,7 +124,7 @@ class SpscConsumer {
   std::size_t pop_burst(std::span<T> items) {
     const std::size_t count = std::min(items.size(), available(items.size()));
     for (std::size_t i = 0; i < count; ++i) {
-      items[i] = ring_.slots[(head_ + i) & (ring_.capacity - 1)];
+      items[i] = ring_.slots[(head_ + i) & (ring_.capacity - 1)].load();
     }
     if (count == 0) return 0;
     head_ += count;

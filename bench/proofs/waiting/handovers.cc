@@ -3,11 +3,18 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <memory>
+#include <new>
+#include <optional>
 
 #include "base/clock.h"
+#include "base/mapping.h"
 #include "base/random.h"
 #include "common/process.h"
-#include "proofs/waiting/station.h"
+#include "ring/bell.h"
+#include "ring/spsc_ring.h"
+#include "ring/waiter.h"
 
 namespace proofs::waiting {
 namespace {
@@ -17,104 +24,186 @@ using tideline::Duration;
 using tideline::Mapping;
 using tideline::Result;
 using tideline::Rng;
+using tideline::ring::BasicNotifier;
+using tideline::ring::BasicWakeFlag;
+using tideline::ring::EventBell;
+using tideline::ring::SpscConsumer;
+using tideline::ring::SpscProducer;
+using tideline::ring::SpscRing;
+using tideline::ring::StdMemory;
+using tideline::ring::Waiter;
 
-constexpr std::size_t kProducer = 0;
-constexpr std::size_t kConsumer = 1;
 constexpr std::size_t kBurst = 64;
-// A sleep that lasts so long although there is work was not woken.
-constexpr Duration kWatchdog = std::chrono::seconds(2);
+constexpr std::size_t kCapacity = 256;
+// A sleep that lasts so long is ended, and looked into.
+constexpr Duration kWatchdog = std::chrono::milliseconds(100);
+// A bell that does not come within this time either, although there is work, was never rung: its
+// notifier may have lost its core between publishing and ringing, but not for so long.
+constexpr Duration kGrace = std::chrono::seconds(1);
 
-struct Shared {
-  std::array<std::uint64_t, 2> sleeps;
-  std::array<std::uint64_t, 2> lost;
-  std::uint64_t received;
-  bool in_order;
+// The fences of the protocol taken away from the processor; the compiler still keeps the order.
+struct Unfenced : StdMemory {
+  static void full_fence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 };
 
-// A moment of work between two bursts: up to about 2 us, so that the other side runs dry at every
-// point of its wait.
-void dawdle(Rng& rng) {
-  for (std::uint64_t spins = rng.below(64); spins > 0; --spins) tideline::cpu_relax();
-}
+struct NeverSpin {
+  static std::uint64_t limit(std::uint64_t) { return 0; }
+  static void relax() {}
+  static bool interrupted(std::uint64_t, std::uint64_t) { return false; }
+  void spun() {}
+  void slept() {}
+};
 
-template <std::predicate Ready>
-void wait_watched(Station& self, Ready&& ready, std::uint64_t& lost) {
-  const std::uint64_t begin = tideline::tsc_now();
-  const bool found = self.wait(ready, kWatchdog);
-  if (found && tideline::tsc_now() - begin > tideline::tsc_ticks(kWatchdog)) ++lost;
-}
+template <typename Memory>
+struct Shared {
+  using Ring = SpscRing<std::uint64_t, Memory>;
 
-// `pause_every`: items between two pauses, on average.
-int produce(const Exchange& exchange, Shared& shared, std::uint64_t items,
-            std::uint64_t pause_every, std::uint64_t seed) {
+  BasicWakeFlag<Memory> not_empty;
+  BasicWakeFlag<Memory> not_full;
+  alignas(tideline::kCacheLine) std::atomic<std::uint64_t> consumed{0};
+  std::atomic<std::uint64_t> slept{0};
+  std::atomic<std::uint64_t> lost{0};
+  std::atomic<bool> in_order{true};
+  alignas(tideline::kCacheLine) std::array<std::byte, Ring::bytes(kCapacity)> ring;
+};
+
+// One side: waits on its flag and bell, notifies the other's.
+template <typename Memory>
+class Side {
+ public:
+  Side(BasicWakeFlag<Memory>& own, const EventBell& own_bell, const BasicWakeFlag<Memory>& other,
+       const EventBell& other_bell)
+      : waiter_(own, NeverSpin()), bell_(&own_bell), notifier_(other), other_bell_(&other_bell) {}
+
+  template <std::predicate Ready>
+  void wait(Ready&& ready) {
+    bool rung = true;
+    const bool found = waiter_.wait(ready, [&] { rung = bell_->sleep(kWatchdog); });
+    if (found && !rung && !bell_->sleep(kGrace)) ++lost_;
+  }
+  void notify() {
+    if (notifier_.should_ring()) other_bell_->ring();
+  }
+  std::uint64_t slept() const { return waiter_.sleeps(); }
+  std::uint64_t lost() const { return lost_; }
+
+ private:
+  Waiter<NeverSpin, Memory> waiter_;
+  const EventBell* bell_;
+  BasicNotifier<Memory> notifier_;
+  const EventBell* other_bell_;
+  std::uint64_t lost_ = 0;
+};
+
+struct Bells {
+  EventBell producer;
+  EventBell consumer;
+};
+
+// `alone_every`: items between two that are handed over alone, on average.
+template <typename Memory>
+int produce(Shared<Memory>& shared, const Bells& bells, std::uint64_t items,
+            std::uint64_t alone_every, std::uint64_t seed) {
   bench::pin_to_core(0);
-  Station self(exchange, kProducer, {kConsumer}, never_spin());
+  SpscProducer<std::uint64_t, Memory> end(
+      Shared<Memory>::Ring::attach(shared.ring.data(), kCapacity));
+  Side<Memory> self(shared.not_full, bells.producer, shared.not_empty, bells.consumer);
   Rng rng(seed);
-  std::array<Message, kBurst> burst{};
-  std::uint64_t pause_at = 0;
-  for (Message next = 0; next < items;) {
-    const std::size_t size = std::min<std::uint64_t>(1 + rng.below(kBurst), items - next);
+  std::array<std::uint64_t, kBurst> burst{};
+  std::uint64_t next = 0;
+  const auto push = [&](std::size_t size) {
     for (std::size_t i = 0; i < size; ++i) burst[i] = next + i;
-    const std::size_t sent = self.send(kConsumer, {burst.data(), size});
-    next += sent;
-    if (sent == 0) {
-      wait_watched(self, [&] { return self.has_room(kConsumer); }, shared.lost[kProducer]);
+    const std::size_t pushed = end.push_burst({burst.data(), size});
+    next += pushed;
+    if (pushed > 0) self.notify();
+    return pushed;
+  };
+  const auto until_taken = [&] {
+    while (shared.consumed.load(std::memory_order_acquire) != next) tideline::cpu_relax();
+  };
+  for (std::uint64_t alone_at = 0; next < items;) {
+    if (push(std::min<std::uint64_t>(1 + rng.below(kBurst), items - next)) == 0) {
+      self.wait([&] { return !end.full(); });
     }
-    if (next < pause_at) continue;
-    pause_at = next + rng.below(2 * pause_every);
-    dawdle(rng);
+    if (next < alone_at || next == items) continue;
+    alone_at = next + rng.below(2 * alone_every);
+    until_taken();
+    for (std::uint64_t pauses = rng.below(8); pauses > 0; --pauses) tideline::cpu_relax();
+    push(1);
+    until_taken();
   }
-  shared.sleeps[kProducer] = self.sleeps();
+  shared.slept += self.slept();
+  shared.lost += self.lost();
   return 0;
 }
 
-int consume(const Exchange& exchange, Shared& shared, std::uint64_t items, std::uint64_t seed) {
+template <typename Memory>
+int consume(Shared<Memory>& shared, const Bells& bells, std::uint64_t items, std::uint64_t seed) {
   bench::pin_to_core(1);
-  Station self(exchange, kConsumer, {kProducer}, never_spin());
+  SpscConsumer<std::uint64_t, Memory> end(
+      Shared<Memory>::Ring::attach(shared.ring.data(), kCapacity));
+  Side<Memory> self(shared.not_empty, bells.consumer, shared.not_full, bells.producer);
   Rng rng(seed);
-  std::array<Message, kBurst> burst{};
-  bool in_order = true;
-  Message expected = 0;
+  std::array<std::uint64_t, kBurst> burst{};
+  std::uint64_t expected = 0;
   while (expected < items) {
-    const std::size_t count = self.receive(kProducer, {burst.data(), 1 + rng.below(kBurst)});
-    for (std::size_t i = 0; i < count; ++i) in_order = in_order && burst[i] == expected + i;
+    const std::size_t count = end.pop_burst({burst.data(), 1 + rng.below(kBurst)});
+    for (std::size_t i = 0; i < count; ++i) {
+      if (burst[i] != expected + i) shared.in_order = false;
+    }
     expected += count;
-    if (count == 0) {
-      wait_watched(self, [&] { return self.has_input(kProducer); }, shared.lost[kConsumer]);
+    shared.consumed.store(expected, std::memory_order_release);
+    if (count > 0) {
+      self.notify();
+    } else {
+      self.wait([&] { return !end.empty(); });
     }
   }
-  shared.received = expected;
-  shared.in_order = in_order;
-  shared.sleeps[kConsumer] = self.sleeps();
+  shared.slept += self.slept();
+  shared.lost += self.lost();
   return 0;
+}
+
+// A round in two processes of its own; adds to `outcome`.
+template <typename Memory>
+tideline::Status run_round(const HandoverPlan& plan, std::uint64_t round,
+                           HandoverOutcome& outcome) {
+  auto memory = Mapping::anonymous_shared(sizeof(Shared<Memory>));
+  if (!memory) return tideline::fail(memory.error());
+  auto& shared = *new (memory->data()) Shared<Memory>();
+  Shared<Memory>::Ring::create(shared.ring.data(), kCapacity);
+  auto producer_bell = EventBell::create();
+  auto consumer_bell = EventBell::create();
+  if (!producer_bell || !consumer_bell) return tideline::fail({.what = "cannot create eventfds"});
+  const Bells bells{std::move(*producer_bell), std::move(*consumer_bell)};
+
+  const std::uint64_t items = std::max<std::uint64_t>(plan.items / 10, 1);
+  const std::uint64_t alone_every =
+      std::max<std::uint64_t>(plan.items / std::max<std::uint64_t>(plan.sleeps, 1), 2) / 2;
+  const std::uint64_t seed = plan.seed + 2 * round;
+  Child producer =
+      Child::run([&] { return produce<Memory>(shared, bells, items, alone_every, seed); });
+  Child consumer = Child::run([&] { return consume<Memory>(shared, bells, items, seed + 1); });
+  const bool ended = producer.succeeded() && consumer.succeeded();
+  outcome.handed_over += shared.consumed;
+  outcome.slept += shared.slept;
+  outcome.lost += shared.lost;
+  outcome.in_order = outcome.in_order && ended && shared.in_order;
+  return {};
 }
 
 }  // namespace
 
-Result<HandoverOutcome> hand_over(std::uint64_t items, std::uint64_t sleeps, std::uint64_t seed) {
-  auto memory = Mapping::anonymous_shared(sizeof(Shared));
-  if (!memory) return tideline::fail(memory.error());
+Result<HandoverOutcome> hand_over(const HandoverPlan& plan) {
   HandoverOutcome outcome{.in_order = true};
   const tideline::Instant begin = tideline::monotonic_now();
-  // In rounds, until there were enough of both: most pauses, not all, make the other side sleep.
-  for (std::uint64_t round = 0; outcome.handed_over < items || outcome.slept < sleeps; ++round) {
-    auto exchange = Exchange::create();
-    if (!exchange) return tideline::fail(exchange.error());
-    Shared& shared = *memory->at<Shared>(0);
-    shared = Shared{};
-    const std::uint64_t round_items = std::max<std::uint64_t>(items / 10, 1);
-    const std::uint64_t pause_every =
-        std::max<std::uint64_t>(items / std::max<std::uint64_t>(2 * sleeps, 1), 1);
-    Child producer = Child::run(
-        [&] { return produce(*exchange, shared, round_items, pause_every, seed + 2 * round); });
-    Child consumer =
-        Child::run([&] { return consume(*exchange, shared, round_items, seed + 2 * round + 1); });
-    const bool ended = producer.succeeded() && consumer.succeeded();
-    outcome.handed_over += shared.received;
-    outcome.slept += shared.sleeps[kProducer] + shared.sleeps[kConsumer];
-    outcome.lost += shared.lost[kProducer] + shared.lost[kConsumer];
-    outcome.in_order = outcome.in_order && ended && shared.in_order;
-    if (!outcome.in_order) break;
+  for (std::uint64_t round = 0; outcome.handed_over < plan.items || outcome.slept < plan.sleeps;
+       ++round) {
+    const tideline::Status status = plan.fences == Fences::kInPlace
+                                        ? run_round<StdMemory>(plan, round, outcome)
+                                        : run_round<Unfenced>(plan, round, outcome);
+    if (!status) return tideline::fail(status.error());
+    if (!outcome.in_order || (plan.stop_at_first_loss && outcome.lost > 0)) break;
   }
   outcome.seconds = static_cast<double>((tideline::monotonic_now() - begin).count()) / 1e9;
   return outcome;

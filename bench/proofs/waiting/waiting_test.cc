@@ -10,7 +10,7 @@ namespace proofs::waiting {
 namespace {
 
 TEST(Handovers, NoWakeUpIsLost) {
-  const auto outcome = hand_over(200'000, 2'000, 1);
+  const auto outcome = hand_over({.items = 200'000, .sleeps = 2'000});
   ASSERT_TRUE(outcome.has_value());
   EXPECT_TRUE(outcome->in_order);
   EXPECT_GE(outcome->handed_over, 200'000U);

@@ -2,12 +2,12 @@
 // Runs code that is written against a Memory policy (memory.h) under every interleaving that x86's
 // memory model (TSO) allows, and finds the one in which everybody sleeps. For tests.
 //
-// The bodies of a scenario are fibers. Each access to a Memory::Atomic is a step. Stores go to a
-// store buffer per thread and reach memory later, in order; a fence, a read-modify-write and a
-// system call (Bell) drain it. Before each step the explorer chooses: which thread steps, or which
-// buffer drains by one. Depth first, it takes every choice; a state that was reached before is not
-// followed again. A thread's local state is a function of the values it has read, so the hash of
-// those, the buffers and the memory identify a state.
+// The bodies of a scenario are fibers. Each access to a Memory::Atomic or Plain is a step. Stores
+// go to a store buffer per thread and reach memory later, in order; a fence, a read-modify-write
+// and a system call (Bell) drain it. Before each step the explorer chooses: which thread steps, or
+// which buffer drains by one. Depth first, it takes every choice; a state that was reached before
+// is not followed again. A thread's local state is a function of the values it has read, so the
+// hash of those, the buffers and the memory identify a state.
 //
 // Bodies must be deterministic, must be finite in every interleaving, and must hold nothing that
 // needs a destructor: the stack of a fiber whose state is known already is dropped.
@@ -48,6 +48,8 @@ class Explorer {
 
   // For ModelMemory and Bell below. Outside of an execution all accesses act at once.
   static Explorer* current();
+  // Which body runs.
+  std::size_t running() const { return running_; }
   std::uint64_t load(const std::uint64_t& location);
   void store(std::uint64_t& location, std::uint64_t value);
   std::uint64_t exchange(std::uint64_t& location, std::uint64_t value);
@@ -124,6 +126,17 @@ struct ModelMemory {
 
    private:
     std::uint64_t value_;
+  };
+
+  // Each access is a step as well: what the indices fail to guard is found.
+  template <typename T>
+  class Plain {
+   public:
+    T load() const { return cell_.load(std::memory_order_relaxed); }
+    void store(T value) { cell_.store(value, std::memory_order_relaxed); }
+
+   private:
+    Atomic<T> cell_{T{}};
   };
 
   static void full_fence() { Explorer::current()->fence(); }
