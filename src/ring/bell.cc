@@ -8,12 +8,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tideline::ring {
 namespace {
 
 timespec to_timespec(Duration duration) {
+  duration = std::max(duration, Duration::zero());  // a deadline that has passed
   constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
   return {.tv_sec = duration.count() / kNanosPerSecond,
           .tv_nsec = duration.count() % kNanosPerSecond};

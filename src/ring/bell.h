@@ -14,10 +14,14 @@ namespace tideline::ring {
 // A bell with a descriptor (eventfd), so that its owner can sleep on it together with sockets and
 // devices. Rings before the sleep are kept and several count as one. Thread: ring on any, sleep on
 // one.
+//
+// Among processes that trust each other: whoever holds the descriptor can make it blocking and fill
+// it, and then the next ring() hangs. Across a trust boundary a byte is sent into a socketpair with
+// MSG_DONTWAIT instead, which nobody else can turn into waiting.
 class EventBell {
  public:
   static Result<EventBell> create();
-  // The bell of another process, by the descriptor it has passed.
+  // The bell of another process, by the eventfd that it has passed.
   static EventBell attach(UniqueFd fd) { return EventBell(std::move(fd)); }
 
   void ring() const;

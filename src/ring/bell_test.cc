@@ -20,6 +20,14 @@ TEST(EventBell, ARingBeforeTheSleepIsKeptAndSeveralCountAsOne) {
   EXPECT_FALSE(bell->sleep(kShort));
 }
 
+TEST(EventBell, ADeadlineThatHasPassedDoesNotSleep) {
+  auto bell = EventBell::create();
+  ASSERT_TRUE(bell.has_value());
+  EXPECT_FALSE(bell->sleep(-kLong));
+  bell->ring();
+  EXPECT_TRUE(bell->sleep(-kLong));
+}
+
 TEST(EventBell, SilenceTakesTheRings) {
   auto bell = EventBell::create();
   ASSERT_TRUE(bell.has_value());

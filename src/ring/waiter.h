@@ -33,7 +33,7 @@ concept SpinPolicy = requires(B budget, std::uint64_t now, std::uint64_t ticks) 
 };
 
 // Two reads of the TSC in a spin loop are about 30 ns apart. A gap of this length means that the
-// kernel ran something else on this core. Unit: nanoseconds.
+// kernel ran something else on this core.
 inline constexpr Duration kInterruptedGap = std::chrono::microseconds(4);
 
 template <SpinPolicy Budget, typename Memory = StdMemory>
