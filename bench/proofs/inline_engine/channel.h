@@ -38,6 +38,9 @@ struct Channel {
 
   tideline::ring::WakeFlag engine_flag;
   tideline::ring::WakeFlag peer_flag;
+  // Armed by a holder that finds the ring to the peer full: the peer rings the engine's bell once
+  // it has made room.
+  tideline::ring::WakeFlag room_flag;
   alignas(tideline::kCacheLine) RingMemory to_engine;
   alignas(tideline::kCacheLine) RingMemory to_peer;
 

@@ -7,7 +7,7 @@ void Engine::execute(const Work& work, std::uint64_t now, Server server) {
   out_.push({.id = work.id, .sent_tsc = now, .served_tsc = now, .server = server});
 }
 
-bool Engine::work(std::uint64_t now, Server server) {
+bool Engine::run(std::uint64_t now, Server server) {
   bool worked = false;
   for (int i = 0; i < kBurst && !in_.empty() && !out_.full(); ++i) {
     Frame frame;

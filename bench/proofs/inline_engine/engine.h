@@ -19,11 +19,10 @@ class Engine {
   Engine(Channel& channel, std::uint64_t timer_period)
       : in_(channel.engine_ring()), out_(channel.peer_ring()), timer_period_(timer_period) {}
 
-  // One pass: a burst of frames and the timer. Returns whether there was work.
-  bool run(std::uint64_t now, Server server) {
-    if (in_.empty() && now < deadline_) return false;
-    return work(now, server);
-  }
+  bool has_work(std::uint64_t now) { return !in_.empty() || now >= deadline_; }
+  // One pass: a burst of frames, as far as there is room for the answers, and the timer. Returns
+  // whether anything was done.
+  bool run(std::uint64_t now, Server server);
 
   // Whether there is room for a message of the program, and sending it.
   bool ready() { return !out_.full(); }
@@ -34,8 +33,6 @@ class Engine {
   std::uint64_t timer_fires() const { return timer_fires_; }
 
  private:
-  bool work(std::uint64_t now, Server server);
-
   FrameConsumer in_;
   FrameProducer out_;
   std::uint64_t timer_period_;

@@ -63,7 +63,7 @@ struct Helper::Holder {
     runtime.control_->helper_sleeps_until.store(runtime.engine_->next_deadline(),
                                                 std::memory_order_relaxed);
   }
-  bool ready() const { return runtime.engine_->ready(); }
+  bool ready() const { return runtime.has_room(); }
   void execute(const Work& work) {
     runtime.engine_->execute(work, tideline::tsc_now(), Server::kHelper);
     ring_peer |= runtime.peer_notifier_->should_ring();

@@ -51,6 +51,7 @@ bool Member::send(std::uint64_t id) {
 std::optional<Frame> Member::receive() {
   Frame frame;
   if (!in_.pop(frame)) return std::nullopt;
+  if (room_notifier_.should_ring()) engine_bell_.ring();
   return frame;
 }
 

@@ -41,6 +41,7 @@ class Member {
       : memory_(std::move(memory)),
         channel_(&channel),
         engine_notifier_(channel.engine_flag),
+        room_notifier_(channel.room_flag),
         out_(channel.engine_ring()),
         in_(channel.peer_ring()),
         engine_bell_(std::move(engine_bell)),
@@ -49,6 +50,7 @@ class Member {
   tideline::Mapping memory_;
   Channel* channel_;
   tideline::ring::Notifier engine_notifier_;
+  tideline::ring::Notifier room_notifier_;
   FrameProducer out_;
   FrameConsumer in_;
   tideline::ring::EventBell engine_bell_;  // wakes the engine's helper

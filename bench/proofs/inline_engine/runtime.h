@@ -99,7 +99,7 @@ class Runtime {
       kick |= runtime.engine_->next_deadline() <
               runtime.control_->helper_sleeps_until.load(std::memory_order_relaxed);
     }
-    bool ready() const { return runtime.engine_->ready(); }
+    bool ready() const { return runtime.has_room(); }
     void execute(const Work& work) {
       runtime.engine_->execute(work, tideline::tsc_now(), Server::kProgram);
       ring_peer |= runtime.peer_notifier_->should_ring();
@@ -116,9 +116,20 @@ class Runtime {
 
   static tideline::Result<ControlPtr> make_control();
 
+  // For the holder of the gate. Whether there is room for a message to the peer; if not, the peer
+  // rings the helper when there is. So nothing waits for room that nobody tells of.
+  bool has_room() {
+    if (engine_->ready()) return true;
+    tideline::ring::WakeFlag& flag = channel_->room_flag;
+    if (flag.sequence() % 2 == 1) flag.disarm();  // a ring is due once per arming
+    flag.arm();
+    return engine_->ready();
+  }
   // For the holder of the gate. Returns whether there was work; sets `ring_peer` if the peer must
   // be rung for.
   bool run_engine(std::uint64_t now, Server server, bool& ring_peer) {
+    if (!engine_->has_work(now)) return false;
+    static_cast<void>(has_room());
     if (!engine_->run(now, server)) return false;
     control_->timer_fires.store(engine_->timer_fires(), std::memory_order_relaxed);
     ring_peer |= peer_notifier_->should_ring();

@@ -139,6 +139,17 @@ TEST_F(Attached, MessagesOfManyThreadsArriveOnce) {
   EXPECT_FALSE(member_->receive());
 }
 
+TEST_F(Attached, NothingWaitsForRoomThatNobodyTellsOf) {
+  // The ring to the peer is full, and more frames wait for answers than it holds.
+  for (std::uint64_t id = 0; id < kRingFrames; ++id) ASSERT_EQ(runtime_->submit({id}), Entry::kRan);
+  EXPECT_EQ(runtime_->submit({0}), Entry::kFull);
+  for (std::uint64_t id = 0; id < 100; ++id) ASSERT_TRUE(member_->send(id));
+  // The helper has looked in vain and sleeps.
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  for (std::uint64_t id = 0; id < kRingFrames; ++id) EXPECT_EQ(answer().id, id);
+  for (std::uint64_t id = 0; id < 100; ++id) EXPECT_EQ(answer().id, id);
+}
+
 TEST_F(Attached, TheProgramsTableHoldsOnlyHighNumbers) {
   struct stat status{};
   int numbers = 0;
