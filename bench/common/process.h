@@ -9,17 +9,19 @@
 
 namespace bench {
 
-// How many cores this process may use now.
+// How many cores this process was given (taskset, a container's cpuset), whether pinned now or not.
 int usable_cores();
 
-// Binds the calling thread to one core (0, 1, ..), or to all of them again. Aborts if the kernel
-// refuses: a figure of an unbound thread would be a wrong figure.
+// Binds the calling thread to one of the given cores (0, 1, ..), or to all of them again. Aborts if
+// there is no such core or the kernel refuses: a figure of an unbound thread would be a wrong
+// figure.
 void pin_to_core(int core);
 void unpin();
 
 // A forked child that runs `body` and exits with what it returns. The destructor kills (SIGKILL)
 // and reaps a child that still runs, so a failing benchmark leaves none behind; the child dies with
-// its parent, too (PR_SET_PDEATHSIG). Fork before starting threads.
+// its parent, too (PR_SET_PDEATHSIG). Fork before starting threads. SIGCHLD gets its default action
+// back: nobody else may reap these children.
 class Child {
  public:
   static Child run(const std::function<int()>& body);

@@ -364,7 +364,6 @@ Finding check_integrity(std::uint64_t rounds, std::uint64_t seed) {
 }
 
 Finding check_kernel_permission() {
-  if (::geteuid() != 0) return {.holds = true, .detail = "not tried: needs root"};
   constexpr uid_t kUser = 65534;
   struct Case {
     uid_t target;

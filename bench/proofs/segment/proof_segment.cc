@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "common/latency.h"
 #include "common/process.h"
 #include "common/report.h"
+#include "proofs/segment/exchange.h"
 #include "proofs/segment/limits.h"
 #include "proofs/segment/traffic.h"
 
@@ -24,26 +26,45 @@ using tideline::Duration;
 // A busy machine gives fewer samples, not a longer run.
 constexpr Duration kLatencyTime = std::chrono::seconds(1);
 
-// The pool of 2 MiB pages, grown for the run and put back afterwards.
+// The pool of 2 MiB pages, grown for the run if it has too few to spare, and put back afterwards.
 class HugePagePool {
  public:
   static constexpr const char* kPath = "/proc/sys/vm/nr_hugepages";
 
   explicit HugePagePool(int pages) {
-    std::ifstream(kPath) >> before_;
-    std::ofstream(kPath) << pages;
-    int now = 0;
-    std::ifstream(kPath) >> now;
-    available_ = now >= pages;
+    const int missing = pages - to_spare();
+    if (missing > 0) {
+      int before = 0;
+      if (std::ifstream(kPath) >> before) {
+        before_ = before;
+        std::ofstream(kPath) << before + missing;
+      }
+    }
+    available_ = to_spare() >= pages;
   }
-  ~HugePagePool() { std::ofstream(kPath) << before_; }
+  ~HugePagePool() {
+    if (before_) std::ofstream(kPath) << *before_;
+  }
   HugePagePool(const HugePagePool&) = delete;
   HugePagePool& operator=(const HugePagePool&) = delete;
 
   bool available() const { return available_; }
 
  private:
-  int before_ = 0;
+  // Pages that nobody uses and that are promised to nobody.
+  static int to_spare() {
+    std::ifstream file("/proc/meminfo");
+    std::string word;
+    int free = 0;
+    int promised = 0;
+    while (file >> word) {
+      if (word == "HugePages_Free:") file >> free;
+      if (word == "HugePages_Rsvd:") file >> promised;
+    }
+    return free - promised;
+  }
+
+  std::optional<int> before_;  // nothing if the pool was left alone
   bool available_ = false;
 };
 
@@ -133,9 +154,18 @@ class Figures {
 
   void add_frames(std::string name, const MemberConfig& config, std::size_t bytes) {
     series_.push_back(
-        {.name = std::move(name), .unit = "M/s", .measure = [this, config, bytes] {
-           return stream(config, bytes, Production::kCopied, duration_).frames_per_second / 1e6;
-         }});
+        {.name = std::move(name),
+         .unit = "M/s",
+         .measure =
+             [this, config, bytes] {
+               return stream(config, bytes, Production::kCopied, duration_).frames_per_second / 1e6;
+             },
+         .limit_name = "two-copy pipe",
+         .limit =
+             [this, bytes] {
+               const double bits = static_cast<double>(bytes) * 8;
+               return two_copy_pipe_rate(bytes, duration_) * 1e9 / bits / 1e6;
+             }});
   }
   void add_stream(const std::string& what, const MemberConfig& config, std::size_t bytes,
                   Production production) {
@@ -174,13 +204,33 @@ void measure_latency(bench::Report& report, int repetitions, std::uint64_t count
   }
 }
 
+// Returns whether the kernel gave 2 MiB pages; it may refuse to collapse, but nothing else.
+bool check_pages(bench::Report& report, const std::string& name, ArenaPages pages) {
+  MemberConfig config;
+  config.arena_pages = pages;
+  const Exchange result = exchange(config, 200);
+  const bool as_asked = pages == ArenaPages::kCollapsed
+                            ? result.mapped_huge == result.said_huge
+                            : result.mapped_huge == (pages == ArenaPages::kReserved);
+  report.check(fmt::format("frames between two processes arrive whole, {}", name),
+               result.intact && as_asked,
+               fmt::format("{} frames of 64 B, 1400 B and 64 KiB there and back; the arena is on "
+                           "{} pages",
+                           result.round_trips, result.mapped_huge ? "2 MiB" : "4 KiB"));
+  return result.mapped_huge;
+}
+
 void measure_all(bench::Report& report, bool quick) {
   const HugePagePool pool(16);
-  if (!pool.available()) report.note("no pool of 2 MiB pages can be reserved here");
-  const bool collapsed =
-      stream({}, 1400, Production::kCopied, std::chrono::milliseconds(10)).arena_is_huge;
+  check_pages(report, "4 KiB pages", ArenaPages::kNormal);
+  const bool collapsed = check_pages(report, "collapsed 2 MiB pages", ArenaPages::kCollapsed);
   report.note(collapsed ? "arenas are on 2 MiB pages by MADV_COLLAPSE unless stated otherwise"
                         : "MADV_COLLAPSE is refused: arenas are on 4 KiB pages");
+  if (pool.available()) {
+    check_pages(report, "reserved 2 MiB pages", ArenaPages::kReserved);
+  } else {
+    report.note("not tried: reserved 2 MiB pages, for no pool of them can be had");
+  }
   const int repetitions = quick ? 3 : 15;
   Figures figures(std::chrono::milliseconds(quick ? 20 : 60));
   figures.add_streams(pool.available());

@@ -227,13 +227,20 @@ class Supervisor {
                               met, expected));
   }
 
+  // Waits until the tracee stops. False: it ended; its Child is left to reap it.
+  static bool stops(pid_t pid) {
+    siginfo_t seen{};
+    int status = 0;
+    return ::waitid(P_PID, static_cast<id_t>(pid), &seen, WEXITED | WSTOPPED | WNOWAIT) == 0 &&
+           (seen.si_code == CLD_TRAPPED || seen.si_code == CLD_STOPPED) &&
+           ::waitpid(pid, &status, 0) == pid && WIFSTOPPED(status);
+  }
+
   // Lets the tracee execute up to `count` instructions. False: it ended.
   static bool single_step(pid_t pid, std::uint64_t count) {
-    int status = 0;
-    if (::waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status)) return false;
+    if (!stops(pid)) return false;
     for (std::uint64_t i = 0; i < count; ++i) {
-      if (::ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr) != 0) return false;
-      if (::waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status)) return false;
+      if (::ptrace(PTRACE_SINGLESTEP, pid, nullptr, nullptr) != 0 || !stops(pid)) return false;
     }
     return true;
   }
@@ -243,9 +250,10 @@ class Supervisor {
     Child child = start([&] { return step_path(config_, board_, Path::kJoin); });
     std::uint64_t count = 0;
     if (!single_step(child.pid(), 0)) return 0;
-    for (int status = 0; board_.exchanged != kJoined; ++count) {
-      if (::ptrace(PTRACE_SINGLESTEP, child.pid(), nullptr, nullptr) != 0) return 0;
-      if (::waitpid(child.pid(), &status, 0) != child.pid() || !WIFSTOPPED(status)) return 0;
+    for (; board_.exchanged != kJoined; ++count) {
+      if (::ptrace(PTRACE_SINGLESTEP, child.pid(), nullptr, nullptr) != 0 || !stops(child.pid())) {
+        return 0;
+      }
     }
     return count;
   }
@@ -351,7 +359,7 @@ class Supervisor {
 
 void torture(bench::Report& report, const TortureScale& scale, std::uint64_t seed) {
   Supervisor(report, seed).run(scale);
-  if (bench::usable_cores() == 1) bench::unpin();
+  bench::unpin();
 }
 
 }  // namespace proofs::segment

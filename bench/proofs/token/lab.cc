@@ -5,7 +5,6 @@
 #include <fmt/core.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -61,11 +60,8 @@ Server::~Server() {
   kill_group(pid);
 }
 
-Lab::Lab(std::string ports) : ports_(std::move(ports)) {
-  char name[] = "/tmp/tideline-token-XXXXXX";
-  CHECK(::mkdtemp(name) != nullptr, "errno {}", errno);
-  CHECK(::chmod(name, 0755) == 0, "errno {}", errno);  // a server may change its user
-  directory_ = name;
+Lab::Lab(std::string directory, std::string ports)
+    : directory_(std::move(directory)), ports_(std::move(ports)) {
   broker_ = std::make_unique<bench::Child>(bench::Child::run([this]() -> int {
     execute({binaries() + "/token_broker", broker_path()}, directory_ + "/broker.log");
   }));
@@ -75,12 +71,6 @@ Lab::Lab(std::string ports) : ports_(std::move(ports)) {
           read_file(directory_ + "/broker.log"));
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-}
-
-Lab::~Lab() {
-  broker_.reset();
-  std::error_code ignored;
-  std::filesystem::remove_all(directory_, ignored);
 }
 
 std::string Lab::binaries() {

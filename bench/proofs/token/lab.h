@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A private directory with a broker of its own, in which unmodified programs are run with the shim
+// A broker of its own in a directory, in which unmodified programs are run with the shim
 // preloaded, or without it for comparison. Every program has a time limit and a process group that
 // is killed at the end. One thread.
 #pragma once
@@ -42,9 +42,9 @@ class Server {
 
 class Lab {
  public:
-  // `ports`: of wildcard and 127.0.0.1 addresses that belong to the shim, comma-separated.
-  explicit Lab(std::string ports);
-  ~Lab();
+  // `directory`: an empty one. `ports`: of wildcard and 127.0.0.1 addresses that belong to the
+  // shim, comma-separated.
+  Lab(std::string directory, std::string ports);
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
 
@@ -67,8 +67,8 @@ class Lab {
   bench::Child spawn(Carrier carrier, const Command& command, const std::string& output,
                      const std::string& setting) const;
 
-  std::string ports_;
   std::string directory_;
+  std::string ports_;
   std::unique_ptr<bench::Child> broker_;
   mutable int runs_ = 0;
 };

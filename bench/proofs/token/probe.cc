@@ -199,7 +199,7 @@ int main(int argc, char** argv) {
   first_use("first-use.token", ends.second);
   for (const std::string kind : {"token", "tcp", "unix"}) {
     transitions(kind, rounds, 0);
-    if (::sysconf(_SC_NPROCESSORS_ONLN) > 1) transitions(kind, rounds, 1);
+    if (bench::usable_cores() > 1) transitions(kind, rounds, 1);
   }
   return 0;
 }

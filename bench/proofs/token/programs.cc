@@ -216,6 +216,10 @@ void run_probe(bench::Report& report, const Lab& lab, bool quick) {
   report.figure("first use of an unknown token", ns("first-use.token") / 1000, "us");
   for (const std::string where : {"one-core", "two-cores"}) {
     const std::string name = ".transition-" + where;
+    if (!found["doorbell"].contains("token" + name)) {
+      report.note("not tried: wake-ups between two cores, for there is one");
+      continue;
+    }
     report.figure("empty to readable, " + where + ", doorbell", ns("token" + name) / 1000, "us",
                   "byte to token", ns("token" + name, "token") / 1000);
     report.figure("empty to readable, " + where + ", doorbell", ns("token" + name) / 1000, "us",
