@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "port/capabilities.h"
+
+namespace tideline::port {
+
+Capabilities without_unmet(Capabilities capabilities) {
+  capabilities.scatter_gather &= capabilities.tx_checksum;
+  const bool gso = capabilities.scatter_gather;
+  capabilities.tso4 &= gso;
+  capabilities.tso6 &= gso;
+  capabilities.uso &= gso;
+  capabilities.roce_gso &= gso;
+  return capabilities;
+}
+
+Status validate(const Capabilities& capabilities) {
+  if (capabilities.max_frame < kMinFrame) {
+    return fail({.kind = ErrorKind::kUsage, .what = "a port must take frames of 14 bytes"});
+  }
+  if (capabilities.scatter_gather && !capabilities.tx_checksum) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = "scatter/gather needs checksum offload",
+                 .remedy = "switch checksum offload on, or scatter/gather off"});
+  }
+  if (without_unmet(capabilities) != capabilities) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = "segmentation offload needs checksum offload and scatter/gather",
+                 .remedy = "switch both on, or segmentation offload off"});
+  }
+  return {};
+}
+
+}  // namespace tideline::port

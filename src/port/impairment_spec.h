@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The notation of `--impair`: `loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,corrupt=0.01%,
+// rate=1Gbit`, every part optional.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/time.h"
+
+namespace tideline::port {
+
+struct ImpairmentSpec {
+  double loss = 0;     // probability, each frame by itself
+  double reorder = 0;  // probability that a frame skips the delay and overtakes those that wait
+  double dup = 0;
+  double corrupt = 0;  // probability that one bit of the frame is flipped
+  Duration delay{};
+  Duration jitter{};            // the delay varies by up to this much both ways, evenly; in order
+  std::uint64_t rate_bits = 0;  // per second; 0 is without limit
+
+  // Units: `%`; `ns us ms s`; `bit kbit Mbit Gbit`, decimal.
+  static Result<ImpairmentSpec> parse(std::string_view text);
+
+  friend bool operator==(const ImpairmentSpec&, const ImpairmentSpec&) = default;
+};
+
+}  // namespace tideline::port
