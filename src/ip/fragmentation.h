@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cuts datagrams that exceed the path's MTU: RFC 791 §3.2, RFC 8200 §4.5; and the numbers that
+// identify them. Thread: the worker's that owns the host.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/random.h"
+#include "ip/context.h"
+#include "ip/lru_map.h"
+#include "packet/packet.h"
+
+namespace tideline::ip {
+
+// Identifications: a counter per group of destinations, chosen by a keyed hash, each starting
+// anywhere. Unique as long as a counter of its kind can make them (RFC 6864 §4.3), and what one
+// destination sees tells little of what others get (RFC 7739 §5.3).
+class IdentificationSource {
+ public:
+  explicit IdentificationSource(Rng& rng) : secret_(rng()) {
+    for (std::uint32_t& counter : counters_) counter = static_cast<std::uint32_t>(rng());
+  }
+
+  template <typename Address>
+  std::uint32_t next(const Address& source, const Address& destination, std::uint8_t protocol) {
+    const std::uint64_t hash = keyed_hash(destination, keyed_hash(source, secret_ + protocol));
+    return counters_[hash % counters_.size()]++;
+  }
+
+ private:
+  std::uint64_t secret_;
+  std::array<std::uint32_t, 1024> counters_{};
+};
+
+// Takes the bytes behind a datagram's headers, piece by piece.
+class FragmentSink {
+ public:
+  // `offset` counts from the first byte behind the headers.
+  virtual void fragment(packet::PacketPtr data, std::size_t offset, bool more) = 0;
+
+ protected:
+  ~FragmentSink() = default;
+};
+
+// Cuts `packet` behind its first `header_size` bytes into pieces of `piece_size`, a multiple of 8.
+// Pieces borrow the packet's memory as far as the pool has loans, else they are copies. What an
+// exhausted pool cannot hold is counted, and ends it: the rest would be of no use.
+void cut_datagram(packet::PacketPtr packet, std::size_t header_size, std::size_t piece_size,
+                  Context& context, FragmentSink& sink);
+
+}  // namespace tideline::ip

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ip/frame.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "packet/copy.h"
+#include "wire/ethernet.h"
+
+namespace tideline::ip {
+
+using packet::Checksum;
+using packet::Packet;
+using packet::PacketPtr;
+using packet::Segment;
+
+namespace {
+
+// As much as any chain of headers that a peer may reasonably send.
+constexpr std::size_t kHeadersSize = 256;
+
+bool exhausted(PacketPtr& packet, Context& context) {
+  context.drops.count(Discard::kPoolExhausted);
+  packet.reset();
+  return false;
+}
+
+}  // namespace
+
+wire::MutableBytes prepend_header(PacketPtr& packet, std::size_t size, Context& context) {
+  std::byte* front = packet->prepend(size);
+  if (front == nullptr) {
+    PacketPtr head = context.pool.get();
+    if (head == nullptr) {
+      exhausted(packet, context);
+      return {};
+    }
+    head->meta() = packet->meta();
+    front = head->append(size);
+    head->append(std::move(packet));
+    packet = std::move(head);
+  }
+  packet::Offload& offload = packet->meta().offload;
+  if (offload.checksum == Checksum::kNeeded) {
+    offload.checksum_start = static_cast<std::uint16_t>(offload.checksum_start + size);
+  }
+  if (offload.gso != packet::Gso::kNone) {
+    offload.header_length = static_cast<std::uint16_t>(offload.header_length + size);
+  }
+  return {front, size};
+}
+
+bool own_front(PacketPtr& packet, std::size_t size, Context& context) {
+  if (packet->size() < size) return exhausted(packet, context);
+  if (!packet->first().borrowed() && packet->pull_front(size, context.passes)) return true;
+  PacketPtr head = context.pool.get();
+  if (head == nullptr) return exhausted(packet, context);
+  head->meta() = packet->meta();
+  std::byte* front = head->append(size);
+  if (front == nullptr) return exhausted(packet, context);
+  packet::copy_out(*packet, 0, {front, size}, context.passes);
+  packet->trim_front(size);
+  if (packet->size() > 0) head->append(std::move(packet));
+  packet = std::move(head);
+  return true;
+}
+
+void gather_headers(Packet& packet, Context& context) {
+  const Segment& first = packet.first();
+  const std::size_t here = first.bytes().size();
+  if (here >= kHeadersSize || here == packet.size()) return;
+  packet.pull_front(std::min({kHeadersSize, packet.size(), here + first.tailroom()}),
+                    context.passes);
+}
+
+wire::PartialChecksum sum_range(const Packet& packet, std::size_t offset, std::size_t size,
+                                packet::PassCounter& passes) {
+  wire::PartialChecksum sum;
+  passes.add(packet::Pass::kChecksum, size);
+  for (const Segment* segment = &packet.first(); size > 0; segment = segment->next()) {
+    const wire::Bytes bytes = segment->bytes();
+    if (offset >= bytes.size()) {
+      offset -= bytes.size();
+      continue;
+    }
+    const std::size_t part = std::min(size, bytes.size() - offset);
+    sum.add(bytes.subspan(offset, part));
+    offset = 0;
+    size -= part;
+  }
+  return sum;
+}
+
+void complete_checksum(Packet& packet, packet::PassCounter& passes) {
+  packet::Offload& offload = packet.meta().offload;
+  if (offload.checksum != Checksum::kNeeded) return;
+  const std::size_t start = offload.checksum_start;
+  const wire::PartialChecksum sum = sum_range(packet, start, packet.size() - start, passes);
+  // Of all protocols, only UDP cares which zero it is, and the others take either.
+  const std::uint16_t value = sum.checksum() == 0 ? 0xffff : sum.checksum();
+  const wire::be16 field(value);
+  const std::size_t at = start + offload.checksum_offset;
+  CHECK(at + sizeof(field) <= packet.first().bytes().size(), "checksum field at {}", at);
+  std::memcpy(packet.first().writable().data() + at, &field, sizeof(field));
+  offload.checksum = Checksum::kInPacket;
+}
+
+wire::QuotedTransport quote_transport(const Packet& packet, std::size_t offset,
+                                      packet::PassCounter& passes) {
+  std::array<std::byte, sizeof(wire::QuotedTransport)> bytes{};
+  const std::size_t size = std::min(bytes.size(), packet.size() - std::min(offset, packet.size()));
+  packet::copy_out(packet, offset, std::span(bytes).first(size), passes);
+  return wire::view_as<wire::QuotedTransport>(wire::Bytes(bytes));
+}
+
+void transmit(PacketPtr packet, const wire::MacAddress& to, std::uint16_t ether_type,
+              Context& context, Instant now) {
+  const wire::MutableBytes header = prepend_header(packet, sizeof(wire::EthernetHeader), context);
+  if (header.empty()) return;
+  wire::view_as<wire::EthernetHeader>(header) = {
+      .destination = to, .source = context.mac, .ether_type = wire::be16(ether_type)};
+  context.output.transmit(std::move(packet), now);
+}
+
+}  // namespace tideline::ip

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every protocol here does to packets: put headers in front, sum payload, hand frames out.
+// Thread: the worker's that owns the host.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+#include "ip/context.h"
+#include "packet/packet.h"
+#include "wire/checksum.h"
+#include "wire/icmp_quote.h"
+#include "wire/mac_address.h"
+#include "wire/view.h"
+
+namespace tideline::ip {
+
+// Opens `size` bytes in front of the packet, in a segment of their own if the first has no room or
+// is borrowed, and shifts the checksum offload. Empty, and the packet counted and gone, if the pool
+// is exhausted.
+wire::MutableBytes prepend_header(packet::PacketPtr& packet, std::size_t size, Context& context);
+
+// Makes the first `size` bytes contiguous and writable. False, and the packet counted and gone, if
+// the pool is exhausted or the packet shorter.
+bool own_front(packet::PacketPtr& packet, std::size_t size, Context& context);
+
+// Makes headers contiguous as far as the first segment has room: what parsers of `packet` need.
+void gather_headers(packet::Packet& packet, Context& context);
+
+// The sum of the bytes [offset, offset + size).
+wire::PartialChecksum sum_range(const packet::Packet& packet, std::size_t offset, std::size_t size,
+                                packet::PassCounter& passes);
+
+// Does in software what the offload metadata leaves to others.
+void complete_checksum(packet::Packet& packet, packet::PassCounter& passes);
+
+// The first 8 bytes at `offset`, zero where the packet is shorter.
+wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,
+                                      packet::PassCounter& passes);
+
+// Puts an Ethernet header in front and transmits.
+void transmit(packet::PacketPtr packet, const wire::MacAddress& to, std::uint16_t ether_type,
+              Context& context, Instant now);
+
+}  // namespace tideline::ip

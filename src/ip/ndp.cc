@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ip/ndp.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "ip/frame.h"
+#include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/icmpv6.h"
+#include "wire/ipv6.h"
+#include "wire/protocol.h"
+
+namespace tideline::ip {
+
+using packet::PacketPtr;
+using wire::Ipv6Address;
+using wire::MacAddress;
+using wire::NdpCarrier;
+
+namespace {
+
+// RFC 4861 §10, MAX_RTR_SOLICITATION_DELAY: hosts that start together do not ask together.
+constexpr Duration kMaxFirstDelay = std::chrono::seconds(1);
+
+}  // namespace
+
+Ndp::Ndp(Context& context, const NdpOptions& options, Carrier& carrier)
+    : context_(context),
+      options_(options),
+      neighbours_(options.neighbours, *this, carrier, context.drops, context.rng) {}
+
+void Ndp::receive(wire::Bytes message, const NdpCarrier& carrier, Instant now) {
+  const auto ndp = wire::parse_ndp(message, carrier);
+  if (!ndp) {
+    context_.drops.count(ndp.error());
+    return;
+  }
+  if (const auto* ns = std::get_if<wire::NeighbourSolicitation>(&*ndp)) {
+    solicited(*ns, carrier, now);
+  } else if (const auto* na = std::get_if<wire::NeighbourAdvertisement>(&*ndp)) {
+    advertised(*na, now);
+  } else if (std::holds_alternative<wire::Redirect>(*ndp)) {
+    context_.drops.count(Discard::kNdpRedirect);
+  } else {
+    context_.drops.count(Discard::kNdpRouterMessage);
+  }
+}
+
+// RFC 4861 §7.2.3, RFC 4862 §5.4.3.
+void Ndp::solicited(const wire::NeighbourSolicitation& message, const NdpCarrier& carrier,
+                    Instant now) {
+  const bool probe = carrier.source.is_unspecified();
+  if (context_.addresses.is_tentative(message.target)) {
+    if (probe) {
+      duplicate_found(message.target, std::nullopt, now);  // another tests it too
+    } else {
+      context_.drops.count(Discard::kNdpDuplicateProbe);
+    }
+    return;
+  }
+  if (!context_.addresses.is_ours(message.target)) {
+    context_.drops.count(Discard::kNdpNotForUs);
+    return;
+  }
+  const wire::NeighbourAdvertisement answer{.solicited = !probe,
+                                            .override_cache = true,
+                                            .target = message.target,
+                                            .target_mac = context_.mac};
+  if (probe) {
+    send(answer, message.target, wire::kIpv6AllNodes, std::nullopt, now);
+    return;
+  }
+  if (!context_.routes6.is_on_link(carrier.source)) {
+    context_.drops.count(Discard::kNdpSourceOffLink);
+    return;
+  }
+  if (message.source_mac && message.source_mac->is_unicast()) {
+    neighbours_.heard_request(carrier.source, *message.source_mac, now);
+  }
+  send(answer, message.target, carrier.source, std::nullopt, now);
+}
+
+// RFC 4861 §7.2.5, RFC 4862 §5.4.4.
+void Ndp::advertised(const wire::NeighbourAdvertisement& message, Instant now) {
+  if (context_.addresses.is_tentative(message.target)) {
+    duplicate_found(message.target, message.target_mac, now);
+    return;
+  }
+  if (context_.addresses.is_ours(message.target)) {
+    context_.drops.count(Discard::kAddressConflict);
+    context_.events.address_conflict(message.target, message.target_mac.value_or(MacAddress()),
+                                     now);
+    return;
+  }
+  if (message.target_mac && !message.target_mac->is_unicast()) {
+    context_.drops.count(Discard::kNdpUnsolicited);
+    return;
+  }
+  // "Solicited" is the sender's word; it counts only where we have asked.
+  const NeighbourClaim claim{.mac = message.target_mac,
+                             .solicited = message.solicited && neighbours_.asks_for(message.target),
+                             .override_cache = message.override_cache};
+  if (!neighbours_.heard_claim(message.target, claim, now)) {
+    context_.drops.count(Discard::kNdpUnsolicited);
+  }
+}
+
+void Ndp::duplicate_found(const Ipv6Address& address, const std::optional<MacAddress>& other,
+                          Instant now) {
+  context_.drops.count(Discard::kAddressConflict);
+  context_.addresses.remove(address);
+  std::erase_if(tentative_, [&](const Tentative& each) { return each.prefix.address == address; });
+  context_.events.address_conflict(address, other.value_or(MacAddress()), now);
+}
+
+void Ndp::add_address(const wire::Ipv6Prefix& prefix, Instant now) {
+  if (options_.duplicate_probes == 0) {
+    context_.addresses.add(prefix);
+    context_.events.address_ready(prefix.address, now);
+    return;
+  }
+  context_.addresses.add(prefix, AddressState::kTentative);
+  const auto delay = static_cast<Duration::rep>(
+      context_.rng.below(static_cast<std::uint64_t>(kMaxFirstDelay.count())));
+  tentative_.push_back({.prefix = prefix,
+                        .probes_left = options_.duplicate_probes,
+                        .deadline = now + Duration(delay)});
+}
+
+Instant Ndp::next_deadline() const {
+  Instant earliest = neighbours_.next_deadline();
+  for (const Tentative& each : tentative_) earliest = std::min(earliest, each.deadline);
+  return earliest;
+}
+
+void Ndp::run_timers(Instant now) {
+  neighbours_.run_timers(now);
+  for (std::size_t i = 0; i < tentative_.size();) {
+    Tentative& each = tentative_[i];
+    if (each.deadline > now) {
+      ++i;
+      continue;
+    }
+    const Ipv6Address address = each.prefix.address;
+    if (each.probes_left > 0) {
+      --each.probes_left;
+      each.deadline = now + options_.neighbours.retransmit_time;
+      ++i;
+      send(wire::NeighbourSolicitation{.target = address, .source_mac = std::nullopt},
+           Ipv6Address(), address.solicited_node(), std::nullopt, now);
+      continue;
+    }
+    context_.addresses.add(each.prefix);
+    tentative_.erase(tentative_.begin() + static_cast<std::ptrdiff_t>(i));
+    context_.events.address_ready(address, now);
+  }
+}
+
+void Ndp::solicit(const Ipv6Address& target, const std::optional<MacAddress>& known, Instant now) {
+  const auto source = context_.addresses.source_for(target);
+  if (!source) {
+    context_.drops.count(Discard::kNoSource);
+    return;
+  }
+  const Ipv6Address destination = known ? target : target.solicited_node();
+  send(wire::NeighbourSolicitation{.target = target, .source_mac = context_.mac}, *source,
+       destination, known, now);
+}
+
+// Straight to the link: to `to`, to the group's address, or by way of the table.
+void Ndp::send(const wire::Ndp& message, const Ipv6Address& source, const Ipv6Address& destination,
+               const std::optional<MacAddress>& to, Instant now) {
+  PacketPtr packet = context_.pool.get();
+  if (packet == nullptr) {
+    context_.drops.count(Discard::kPoolExhausted);
+    return;
+  }
+  wire::MutableBytes bytes(packet->append(wire::kMaxNdpSize), wire::kMaxNdpSize);
+  const std::size_t size = wire::emit(message, bytes);
+  packet->truncate(size);
+  bytes = bytes.first(size);
+  wire::PartialChecksum sum = wire::pseudo_header(source, destination, wire::kProtocolIcmpv6,
+                                                  static_cast<std::uint32_t>(size));
+  sum.add(bytes);
+  wire::view_as<wire::Icmpv6Header>(bytes).checksum = wire::be16(sum.checksum());
+  const wire::MutableBytes header = prepend_header(packet, sizeof(wire::Ipv6Header), context_);
+  if (header.empty()) return;
+  wire::emit(wire::Ipv6{.payload_length = static_cast<std::uint16_t>(size),
+                        .next_header = wire::kProtocolIcmpv6,
+                        .hop_limit = wire::kNdpHopLimit,
+                        .source = source,
+                        .destination = destination},
+             header);
+  if (!to && !destination.is_multicast()) {
+    neighbours_.send(std::move(packet), destination, now);
+    return;
+  }
+  const MacAddress mac = to ? *to : MacAddress::for_multicast(destination);
+  transmit(std::move(packet), mac, wire::kEtherTypeIpv6, context_, now);
+}
+
+}  // namespace tideline::ip

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ip/stack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ip/frame.h"
+#include "wire/ethernet.h"
+#include "wire/protocol.h"
+
+namespace tideline::ip {
+
+using packet::PacketPtr;
+using wire::Ipv6Address;
+using wire::PacketLayout;
+
+namespace {
+
+template <typename Address>
+Status check_address(const wire::Prefix<Address>& prefix, bool usable) {
+  if (usable && prefix.length <= Address::kBits) return {};
+  return fail({.kind = ErrorKind::kUsage,
+               .what = fmt::format("{} is no address that a host can have", prefix.to_text())});
+}
+
+// The octet that names what a whole datagram carries: where a "next header unknown" points.
+std::uint32_t next_header_at(const packet::Packet& packet, const PacketLayout& layout) {
+  const wire::Bytes head = packet.first().bytes().subspan(layout.l3);
+  std::uint32_t at = offsetof(wire::Ipv6Header, next_header);
+  std::uint32_t header = sizeof(wire::Ipv6Header);
+  while (layout.l3 + header < layout.l4) {
+    at = header;
+    const std::uint8_t length = std::to_integer<std::uint8_t>(head[header + 1]);
+    const bool fragment = layout.l3 + header == layout.fragment_header;
+    header += fragment ? sizeof(wire::Ipv6FragmentHeader) : (length + 1U) * 8U;
+  }
+  return at;
+}
+
+}  // namespace
+
+Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& output,
+             Events& events)
+    : context_{.mac = options.mac,
+               .mtu = options.mtu,
+               .pool = pool,
+               .rng = rng,
+               .output = output,
+               .events = events},
+      reassembler_(context_, options.reassembly, *this),
+      paths_(options.path_mtu, options.mtu, rng),
+      identifications_(rng),
+      limiter_(options.errors, rng),
+      ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp),
+      ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp),
+      icmp_(context_, *this, *this, paths_, limiter_, echoes_),
+      icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp()),
+      udp_(context_, *this, *this) {
+  CHECK(options.mtu >= wire::kIpv6MinimumMtu, "MTU {}", options.mtu);
+  handlers4_[wire::kProtocolIcmp] = &icmp_;
+  handlers6_[wire::kProtocolIcmpv6] = &icmpv6_;
+  set_handler(wire::kProtocolUdp, &udp_);
+}
+
+Status Stack::add_address(const wire::Ipv4Prefix& prefix, Instant now) {
+  const wire::Ipv4Address address = prefix.address;
+  const bool usable = !address.is_unspecified() && !address.is_multicast() &&
+                      !address.is_reserved() && !address.is_loopback();
+  if (const Status checked = check_address(prefix, usable); !checked) return checked;
+  context_.addresses.add(prefix);
+  context_.routes4.add({.destination = prefix});
+  ipv4_.arp().announce(address, now);
+  return {};
+}
+
+Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now) {
+  const Ipv6Address& address = prefix.address;
+  const bool usable = !address.is_unspecified() && !address.is_multicast() &&
+                      !address.is_loopback() && !address.is_mapped();
+  if (const Status checked = check_address(prefix, usable); !checked) return checked;
+  context_.routes6.add({.destination = prefix});
+  ipv6_.ndp().add_address(prefix, now);
+  return {};
+}
+
+void Stack::set_handler(std::uint8_t protocol, ProtocolHandler* handler) {
+  handlers4_[protocol] = handler;
+  handlers6_[protocol] = handler;
+}
+
+void Stack::receive(PacketPtr frame, Instant now) {
+  gather_headers(*frame, context_);
+  const auto layout = wire::parse_layout(frame->first().bytes(), frame->size());
+  if (!layout) {
+    context_.drops.count(layout.error().reason);
+    ipv6_.refused(*frame, layout.error(), now);
+    return;
+  }
+  receive(std::move(frame), *layout, now);
+}
+
+void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  switch (layout.ether_type) {
+    case wire::kEtherTypeIpv4:
+      ipv4_.receive(std::move(frame), layout, now);
+      return;
+    case wire::kEtherTypeIpv6:
+      ipv6_.receive(std::move(frame), layout, now);
+      return;
+    case wire::kEtherTypeArp:
+      ipv4_.arp().receive(std::move(frame), layout, now);
+      return;
+    default:
+      context_.drops.count(Discard::kEtherType);
+  }
+}
+
+Instant Stack::next_deadline() const {
+  return std::min({ipv4_.arp().neighbours().next_deadline(), ipv6_.ndp().next_deadline(),
+                   reassembler_.next_deadline()});
+}
+
+void Stack::run_timers(Instant now) {
+  ipv4_.arp().neighbours().run_timers(now);
+  ipv6_.ndp().run_timers(now);
+  reassembler_.run_timers(now);
+}
+
+Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {
+  if (departure.destination.is_mapped()) return ipv4_.send(std::move(packet), departure, now);
+  return ipv6_.send(std::move(packet), departure, now);
+}
+
+std::optional<Ipv6Address> Stack::source_for(const Ipv6Address& destination) const {
+  if (!destination.is_mapped()) return context_.addresses.source_for(destination);
+  const auto source = context_.addresses.source_for(destination.mapped_ipv4());
+  if (!source) return std::nullopt;
+  return Ipv6Address::mapped(*source);
+}
+
+PathMtu Stack::path_mtu(const Ipv6Address& destination, Instant now) const {
+  return paths_.find(destination, now);
+}
+
+void Stack::confirm(const Ipv6Address& destination, Instant now) {
+  if (destination.is_mapped()) {
+    const auto hop = context_.routes4.next_hop(destination.mapped_ipv4());
+    if (hop) ipv4_.arp().neighbours().confirm(*hop, now);
+  } else {
+    const auto hop = context_.routes6.next_hop(destination);
+    if (hop) ipv6_.ndp().neighbours().confirm(*hop, now);
+  }
+}
+
+Sent Stack::ping(PacketPtr data, const Ipv6Address& destination, std::uint16_t identifier,
+                 std::uint16_t sequence, Instant now) {
+  const auto source = source_for(destination);
+  if (!source) return context_.drops.refuse(Discard::kNoSource);
+  Departure departure{.source = *source, .destination = destination};
+  if (destination.is_mapped()) {
+    departure.protocol = wire::kProtocolIcmp;
+    return icmp_.ping(std::move(data), departure, identifier, sequence, now);
+  }
+  departure.protocol = wire::kProtocolIcmpv6;
+  return icmpv6_.ping(std::move(data), departure, identifier, sequence, now);
+}
+
+// RFC 1122 §3.2.2.1, RFC 8200 §4: an unknown protocol is reported.
+void Stack::deliver(PacketPtr packet, const Datagram& datagram, Instant now) {
+  const PacketLayout& layout = datagram.layout;
+  const auto& handlers = layout.ip_version == 4 ? handlers4_ : handlers6_;
+  if (ProtocolHandler* handler = handlers[layout.protocol]) {
+    handler->receive(std::move(packet), datagram, now);
+    return;
+  }
+  context_.drops.count(Discard::kProtocolUnknown);
+  if (layout.protocol == wire::kProtocolNoNext) return;  // RFC 8200 §4.7
+  Problem problem{.kind = Problem::Kind::kProtocolUnreachable};
+  if (layout.ip_version == 6) problem.pointer = next_header_at(*packet, layout);
+  report(*packet, layout, problem, now);
+}
+
+void Stack::report(const packet::Packet& offending, const PacketLayout& layout,
+                   const Problem& problem, Instant now) {
+  if (layout.ip_version == 4) {
+    icmp_.report(offending, layout, problem, now);
+  } else {
+    icmpv6_.report(offending, layout, problem, now);
+  }
+}
+
+bool Stack::recognises(const PathError& error) const {
+  const auto& handlers = error.quote.destination.is_mapped() ? handlers4_ : handlers6_;
+  const ProtocolHandler* handler = handlers[error.quote.protocol];
+  return handler != nullptr && handler->recognises(error);
+}
+
+void Stack::failed(const PathError& error, Instant now) {
+  const auto& handlers = error.quote.destination.is_mapped() ? handlers4_ : handlers6_;
+  handlers[error.quote.protocol]->failed(error, now);
+}
+
+void Stack::reassembly_timed_out(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  report(*frame, layout, {.kind = Problem::Kind::kReassemblyTimeout}, now);
+}
+
+}  // namespace tideline::ip

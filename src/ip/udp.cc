@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ip/udp.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "ip/frame.h"
+#include "wire/protocol.h"
+#include "wire/udp.h"
+
+namespace tideline::ip {
+
+using packet::Checksum;
+using packet::PacketPtr;
+using wire::Ipv4Address;
+using wire::Ipv6Address;
+using wire::PacketLayout;
+using wire::UdpHeader;
+
+namespace {
+
+constexpr Ipv6Address kAnyIpv4 = Ipv6Address::mapped(Ipv4Address());
+
+wire::PartialChecksum pseudo_header(const Ipv6Address& source, const Ipv6Address& destination,
+                                    std::size_t size) {
+  const auto length = static_cast<std::uint32_t>(size);
+  if (destination.is_mapped()) {
+    return wire::pseudo_header(source.mapped_ipv4(), destination.mapped_ipv4(), wire::kProtocolUdp,
+                               length);
+  }
+  return wire::pseudo_header(source, destination, wire::kProtocolUdp, length);
+}
+
+}  // namespace
+
+Udp::Udp(Context& context, Upcalls& upcalls, Sender& sender)
+    : context_(context), upcalls_(upcalls), sender_(sender) {}
+
+Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler) {
+  if (local.port == 0) {
+    return fail({.kind = ErrorKind::kUsage, .what = "cannot bind UDP port 0"});
+  }
+  if (!handlers_.emplace(local, &handler).second) {
+    return fail(
+        {.kind = ErrorKind::kUsage,
+         .what = fmt::format("UDP port {} of {} is in use", local.port, local.address.to_text())});
+  }
+  return {};
+}
+
+void Udp::unbind(const UdpEndpoint& local) { handlers_.erase(local); }
+
+// The most specific listener: RFC 1122 §4.1.3.5.
+UdpHandler* Udp::find(const UdpEndpoint& local) const {
+  const auto exact = handlers_.find(local);
+  if (exact != handlers_.end()) return exact->second;
+  const Ipv6Address any = local.address.is_mapped() ? kAnyIpv4 : Ipv6Address();
+  const auto version = handlers_.find({.address = any, .port = local.port});
+  if (version != handlers_.end()) return version->second;
+  const auto both = handlers_.find({.address = Ipv6Address(), .port = local.port});
+  return both == handlers_.end() ? nullptr : both->second;
+}
+
+void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
+  if (!check_checksum(*packet, datagram)) return;
+  const PacketLayout& layout = datagram.layout;
+  const UdpHeader& header = layout.udp(packet->first().bytes());
+  const UdpPath path{
+      .source = {.address = datagram.source, .port = header.source_port.value()},
+      .destination = {.address = datagram.destination, .port = header.destination_port.value()},
+      .hop_limit = datagram.hop_limit,
+      .traffic_class = datagram.traffic_class};
+  UdpHandler* handler = find(path.destination);
+  if (handler == nullptr) {
+    context_.drops.count(Discard::kUdpPortClosed);
+    upcalls_.report(*packet, layout, {.kind = Problem::Kind::kPortUnreachable}, now);
+    return;
+  }
+  packet->truncate(layout.end);
+  packet->trim_front(layout.payload);
+  packet->meta().offload = {};
+  handler->receive(std::move(packet), path, now);
+}
+
+// RFC 1122 §4.1.3.4, RFC 8200 §8.1.
+bool Udp::check_checksum(const packet::Packet& packet, const Datagram& datagram) {
+  if (packet.meta().offload.checksum != Checksum::kInPacket) return true;
+  const PacketLayout& layout = datagram.layout;
+  const wire::Udp udp{.length = static_cast<std::uint16_t>(layout.l4_size()),
+                      .checksum = layout.udp(packet.first().bytes()).checksum.value()};
+  wire::PartialChecksum sum;
+  if (udp.checksum != 0) {
+    sum = pseudo_header(datagram.source, datagram.destination, udp.length);
+    sum.add(sum_range(packet, layout.l4, udp.length, context_.passes));
+  }
+  const auto rule =
+      layout.ip_version == 4 ? wire::UdpChecksumRule::kOptional : wire::UdpChecksumRule::kRequired;
+  const auto checked = wire::check_udp_checksum(udp, sum, rule);
+  if (!checked) context_.drops.count(checked.error());
+  return checked.has_value();
+}
+
+Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
+  const std::size_t size = sizeof(UdpHeader) + payload->size();
+  if (size > wire::kMaxDatagram) return context_.drops.refuse(Discard::kTooBig);
+  const wire::MutableBytes header = prepend_header(payload, sizeof(UdpHeader), context_);
+  if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
+  const auto pseudo = pseudo_header(path.source.address, path.destination.address, size);
+  wire::emit(wire::Udp{.source_port = path.source.port,
+                       .destination_port = path.destination.port,
+                       .length = static_cast<std::uint16_t>(size),
+                       .checksum = pseudo.folded()},
+             header);
+  packet::Offload& offload = payload->meta().offload;
+  offload.checksum = Checksum::kNeeded;
+  offload.checksum_start = 0;
+  offload.checksum_offset = offsetof(UdpHeader, checksum);
+  return sender_.send(std::move(payload),
+                      {.source = path.source.address,
+                       .destination = path.destination.address,
+                       .protocol = wire::kProtocolUdp,
+                       .hop_limit = path.hop_limit,
+                       .traffic_class = path.traffic_class},
+                      now);
+}
+
+bool Udp::recognises(const PathError& error) const {
+  return find({.address = error.quote.source, .port = error.quote.source_port()}) != nullptr;
+}
+
+void Udp::failed(const PathError& error, Instant now) {
+  UdpHandler* handler = find({.address = error.quote.source, .port = error.quote.source_port()});
+  if (handler != nullptr) handler->failed(error, now);
+}
+
+}  // namespace tideline::ip

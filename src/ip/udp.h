@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// UDP: RFC 768, RFC 1122 §4.1, RFC 8200 §8.1. Ports and who listens on them; addresses of IPv4 are
+// mapped. Thread: the worker's that owns the host.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "ip/context.h"
+#include "ip/delivery.h"
+#include "wire/ip_address.h"
+
+namespace tideline::ip {
+
+struct UdpEndpoint {
+  wire::Ipv6Address address;  // ::, or 0.0.0.0 mapped: any of ours
+  std::uint16_t port = 0;
+
+  friend bool operator==(const UdpEndpoint&, const UdpEndpoint&) = default;
+};
+
+// One datagram's way.
+struct UdpPath {
+  UdpEndpoint source;
+  UdpEndpoint destination;
+  std::uint8_t hop_limit = 64;
+  std::uint8_t traffic_class = 0;
+};
+
+class UdpHandler {
+ public:
+  // `payload` is what follows the UDP header.
+  virtual void receive(packet::PacketPtr payload, const UdpPath& path, Instant now) = 0;
+  // About a datagram that was sent from this handler's port to `error.quote.destination`.
+  virtual void failed(const PathError& error, Instant now) = 0;
+
+ protected:
+  ~UdpHandler() = default;
+};
+
+class Udp final : public ProtocolHandler {
+ public:
+  Udp(Context& context, Upcalls& upcalls, Sender& sender);
+
+  // Fails if the endpoint is taken. :: listens for both IP versions.
+  Status bind(const UdpEndpoint& local, UdpHandler& handler);
+  void unbind(const UdpEndpoint& local);
+
+  // `path.source.address` is one of ours. Leaves the checksum to whoever transmits.
+  Sent send(packet::PacketPtr payload, const UdpPath& path, Instant now);
+
+  void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
+  bool recognises(const PathError& error) const override;
+  void failed(const PathError& error, Instant now) override;
+
+ private:
+  struct EndpointHash {
+    std::size_t operator()(const UdpEndpoint& endpoint) const noexcept {
+      return std::hash<wire::Ipv6Address>()(endpoint.address) ^ wire::mix_hash(endpoint.port);
+    }
+  };
+
+  bool check_checksum(const packet::Packet& packet, const Datagram& datagram);
+  UdpHandler* find(const UdpEndpoint& local) const;
+
+  Context& context_;
+  Upcalls& upcalls_;
+  Sender& sender_;
+  std::unordered_map<UdpEndpoint, UdpHandler*, EndpointHash> handlers_;
+};
+
+}  // namespace tideline::ip
