@@ -115,63 +115,71 @@ TEST(Pool, AnotherThreadMayAdoptIt) {
   EXPECT_EQ(pool->stats().foreign_returns, 0U);
 }
 
-// Three workers with a pool each send packets round, chain them with what they got, and free
-// them wherever they are: every loan must be released once, and every segment come home.
-TEST(Pool, WorkersMayFreeEachOthersPackets) {
-  constexpr std::size_t kWorkers = 3;
-  constexpr int kRounds = 20'000;
+// A worker of the test below: sends packets round, chains them with what it got, and frees them
+// wherever they are.
+struct Worker {
   using Ring = ring::MpmcRing<Packet*>;
+
+  std::unique_ptr<Pool> pool;
+  std::uint64_t lent = 0;
+  std::uint64_t released = 0;  // written by the pool's owner only
+
+  void round(Ring& ring, Rng& rng) {
+    static const std::array<std::byte, 64> memory{};
+    PacketPtr packet = pool->get_chain(1 + rng.below(4000));
+    PacketPtr borrowed = pool->lend(
+        {.memory = memory,
+         .release = [](void* context,
+                       std::span<const std::byte>) { ++*static_cast<std::uint64_t*>(context); },
+         .context = &released});
+    if (borrowed != nullptr) ++lent;
+    if (packet != nullptr && borrowed != nullptr) packet->append(std::move(borrowed));
+    Packet* received = nullptr;
+    if (ring.pop(received)) {
+      PacketPtr theirs(received);
+      if (packet != nullptr && rng.below(2) == 0) packet->append(std::move(theirs));
+    }
+    if (packet != nullptr && packet->segment_count() < 20) {
+      Packet* sent = packet.release();
+      if (!ring.push(sent)) packet.reset(sent);
+    }
+    if (rng.below(8) == 0) pool->reclaim();
+  }
+
+  void run(Ring ring, std::uint64_t seed) {
+    constexpr int kRounds = 20'000;
+    pool->adopt();
+    Rng rng(seed);
+    for (int i = 0; i < kRounds; ++i) round(ring, rng);
+    pool->disown();
+  }
+};
+
+// Every loan must be released once, and every segment come home.
+TEST(Pool, WorkersMayFreeEachOthersPackets) {
   struct alignas(kCacheLine) Line {
     std::array<std::byte, kCacheLine> bytes;
   };
-  std::vector<Line> lines(Ring::bytes(64) / sizeof(Line));
-  Ring exchange = Ring::create(reinterpret_cast<std::byte*>(lines.data()), 64);
-  const std::array<std::byte, 64> memory{};
-  std::array<std::unique_ptr<Pool>, kWorkers> pools;
-  std::array<std::uint64_t, kWorkers> lent{};
-  std::array<std::uint64_t, kWorkers> released{};  // written by the pool's owner only
-  for (auto& pool : pools) {
-    pool = make_pool(96, 32);
-    pool->disown();
+  std::vector<Line> lines(Worker::Ring::bytes(64) / sizeof(Line));
+  auto exchange = Worker::Ring::create(reinterpret_cast<std::byte*>(lines.data()), 64);
+  std::array<Worker, 3> workers;
+  for (Worker& worker : workers) {
+    worker.pool = make_pool(96, 32);
+    worker.pool->disown();
   }
-  const auto work = [&](std::size_t self) {
-    Pool& pool = *pools[self];
-    pool.adopt();
-    Rng rng(self);
-    Ring ring = exchange;
-    for (int round = 0; round < kRounds; ++round) {
-      PacketPtr packet = pool.get_chain(1 + rng.below(4000));
-      PacketPtr borrowed = pool.lend(
-          {.memory = memory,
-           .release = [](void* context,
-                         std::span<const std::byte>) { ++*static_cast<std::uint64_t*>(context); },
-           .context = &released[self]});
-      if (borrowed != nullptr) ++lent[self];
-      if (packet != nullptr && borrowed != nullptr) packet->append(std::move(borrowed));
-      Packet* received = nullptr;
-      if (ring.pop(received)) {
-        PacketPtr theirs(received);
-        if (packet != nullptr && rng.below(2) == 0) packet->append(std::move(theirs));
-      }
-      if (packet != nullptr && packet->segment_count() < 20 && ring.push(packet.get())) {
-        static_cast<void>(packet.release());
-      }
-      if (rng.below(8) == 0) pool.reclaim();
-    }
-    pool.disown();
-  };
   {
-    std::vector<std::jthread> workers;
-    for (std::size_t i = 0; i < kWorkers; ++i) workers.emplace_back(work, i);
+    std::array<std::jthread, 3> threads;
+    for (std::size_t i = 0; i < workers.size(); ++i) {
+      threads[i] = std::jthread([&, i] { workers[i].run(exchange, i); });
+    }
   }
-  Packet* left = nullptr;
-  while (exchange.pop(left)) Pool::put(left);
-  for (std::size_t i = 0; i < kWorkers; ++i) {
-    pools[i]->adopt();
-    pools[i]->reclaim();
-    EXPECT_EQ(pools[i]->in_use(), 0U);
-    EXPECT_EQ(released[i], lent[i]);
-    EXPECT_GT(lent[i], 0U);
+  for (Packet* left = nullptr; exchange.pop(left);) Pool::put(left);
+  for (Worker& worker : workers) {
+    worker.pool->adopt();
+    worker.pool->reclaim();
+    EXPECT_EQ(worker.pool->in_use(), 0U);
+    EXPECT_EQ(worker.released, worker.lent);
+    EXPECT_GT(worker.lent, 0U);
   }
 }
 

@@ -23,7 +23,8 @@ namespace {
 constexpr std::size_t kBlock = std::size_t{1} << 20;
 // A slot: the ring's header, alignment, the offload header, and the longest frame.
 constexpr std::size_t kSlot = align_up<std::size_t>(
-    TPACKET2_HDRLEN + 2 * TPACKET_ALIGNMENT + sizeof(VnetHeader) + kMaxGsoFrame, TPACKET_ALIGNMENT);
+    TPACKET2_HDRLEN + std::size_t{2} * TPACKET_ALIGNMENT + sizeof(VnetHeader) + kMaxGsoFrame,
+    TPACKET_ALIGNMENT);
 constexpr unsigned kSlotsPerBlock = kBlock / kSlot;
 static_assert(kSlotsPerBlock == 15);
 // Where the kernel looks for a frame to send, in its slot.

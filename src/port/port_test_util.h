@@ -37,7 +37,7 @@ inline std::vector<std::byte> frame_bytes(std::size_t size, std::uint32_t sequen
   std::memcpy(bytes.data(), kHeader.data(), kHeader.size());
   std::memcpy(bytes.data() + kEthernetHeader, &sequence, sizeof(sequence));
   for (std::size_t i = kTestHeader; i < size; ++i) {
-    bytes[i] = static_cast<std::byte>(sequence * 31 + i);
+    bytes[i] = static_cast<std::byte>(std::size_t{sequence} * 31 + i);
   }
   return bytes;
 }

@@ -31,8 +31,8 @@ Status run(const std::string& command) {
 }  // namespace
 
 Status enter_test_namespace() {
-  static const Status kEntered = enter();
-  return kEntered;
+  static const Status entered = enter();
+  return entered;
 }
 
 Status make_veth(const char* left, const char* right, unsigned mtu) {
@@ -46,6 +46,9 @@ Status make_veth(const char* left, const char* right, unsigned mtu) {
   return bring_interface_up(right);
 }
 
-void remove_veth(const char* left) { static_cast<void>(run(fmt::format("ip link del {}", left))); }
+void remove_veth(const char* left) {
+  const Status removed = run(fmt::format("ip link del {}", left));
+  if (!removed) fmt::print(stderr, "{}\n", removed.error().message());
+}
 
 }  // namespace tideline::port::testing

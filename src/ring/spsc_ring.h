@@ -44,6 +44,7 @@ struct SpscRing {
 
   // Bytes of memory that a ring takes.
   static constexpr std::size_t bytes(std::size_t capacity) {
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): items may be pointers
     return sizeof(SpscIndices<Memory>) + align_up(capacity * sizeof(T), kCacheLine);
   }
 
