@@ -129,12 +129,13 @@ void Icmp::answer(PacketPtr packet, const Datagram& datagram, Instant now) {
     header.checksum = wire::be16(0);
     header.checksum = wire::be16(sum_range(*packet, 0, packet->size(), context_.passes).checksum());
   }
-  sender_.send(std::move(packet),
-               {.source = datagram.destination,
-                .destination = datagram.source,
-                .protocol = wire::kProtocolIcmp,
-                .traffic_class = datagram.traffic_class},
-               now);
+  (void)sender_.send(  // a refusal is counted there
+      std::move(packet),
+      {.source = datagram.destination,
+       .destination = datagram.source,
+       .protocol = wire::kProtocolIcmp,
+       .traffic_class = datagram.traffic_class},
+      now);
 }
 
 void Icmp::replied(PacketPtr packet, const Datagram& datagram, const wire::Icmp& icmp,
@@ -221,11 +222,12 @@ void Icmp::report(const packet::Packet& offending, const PacketLayout& layout,
   wire::emit(message_of(problem), message);
   packet::copy_out(offending, layout.l3, message.subspan(sizeof(IcmpHeader)), context_.passes);
   wire::view_as<IcmpHeader>(message).checksum = wire::be16(wire::checksum(message));
-  sender_.send(std::move(packet),
-               {.source = Ipv6Address::mapped(header.destination),
-                .destination = destination,
-                .protocol = wire::kProtocolIcmp},
-               now);
+  (void)sender_.send(  // a refusal is counted there
+      std::move(packet),
+      {.source = Ipv6Address::mapped(header.destination),
+       .destination = destination,
+       .protocol = wire::kProtocolIcmp},
+      now);
 }
 
 // RFC 1122 §3.2.2: never about an ICMP error, a broadcast or multicast on either layer, or a

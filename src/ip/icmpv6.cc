@@ -170,12 +170,13 @@ void Icmpv6::answer(PacketPtr packet, const Datagram& datagram, Instant now) {
         sum_message(*packet, 0, packet->size(), datagram.source, datagram.destination, context_)
             .checksum());
   }
-  sender_.send(std::move(packet),
-               {.source = datagram.destination,
-                .destination = datagram.source,
-                .protocol = wire::kProtocolIcmpv6,
-                .traffic_class = datagram.traffic_class},
-               now);
+  (void)sender_.send(  // a refusal is counted there
+      std::move(packet),
+      {.source = datagram.destination,
+       .destination = datagram.source,
+       .protocol = wire::kProtocolIcmpv6,
+       .traffic_class = datagram.traffic_class},
+      now);
 }
 
 void Icmpv6::replied(PacketPtr packet, const Datagram& datagram, const wire::Icmpv6& icmpv6,
@@ -266,9 +267,9 @@ void Icmpv6::report(const packet::Packet& offending, const PacketLayout& layout,
   packet::copy_out(offending, layout.l3, message.subspan(sizeof(Icmpv6Header)), context_.passes);
   wire::view_as<Icmpv6Header>(message).checksum =
       wire::be16(sum_message(*packet, 0, size, *source, destination, context_).checksum());
-  sender_.send(std::move(packet),
-               {.source = *source, .destination = destination, .protocol = wire::kProtocolIcmpv6},
-               now);
+  (void)sender_.send(  // a refusal is counted there
+      std::move(packet),
+      {.source = *source, .destination = destination, .protocol = wire::kProtocolIcmpv6}, now);
 }
 
 // RFC 4443 §2.4 (e): never about an ICMPv6 error or redirect, nor about a multicast on either

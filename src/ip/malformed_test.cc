@@ -16,7 +16,7 @@ using wire::DropReason;
 class Hostile : public ::testing::Test {
  protected:
   void TearDown() override {
-    host->sent.clear();
+    host->meet_peer();
     host->receive(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoRequest}, {})));
     EXPECT_EQ(host->sent.size(), 1U);
     host->receive(

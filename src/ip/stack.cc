@@ -34,7 +34,8 @@ std::uint32_t next_header_at(const packet::Packet& packet, const PacketLayout& l
     at = header;
     const std::uint8_t length = std::to_integer<std::uint8_t>(head[header + 1]);
     const bool fragment = layout.l3 + header == layout.fragment_header;
-    header += fragment ? sizeof(wire::Ipv6FragmentHeader) : (length + 1U) * 8U;
+    constexpr std::uint32_t kFragmentHeader = sizeof(wire::Ipv6FragmentHeader);
+    header += fragment ? kFragmentHeader : (length + 1U) * 8U;
   }
   return at;
 }
