@@ -22,7 +22,7 @@ expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
 expect 2 '1838' ping 192.0.2.1 -c 1 --mtu 9000 --ip 192.0.2.2/24 \
   --wire "dgram:$directory/a,$directory/b"
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24
-expect 3 'is used by' echo --wire $tap --ip 192.0.2.1/24 --duration 5
+expect 3 'is used by' echo --wire $tap,peer6=2001:db8::1/64 --ip6 2001:db8::1/64 --duration 5
 expect 1 '2 lost' ping 192.0.2.9 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24 \
   --impair loss=100% --seed 1
