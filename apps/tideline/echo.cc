@@ -58,10 +58,9 @@ class Echo final : public engine::Task, private ip::UdpHandler {
     const auto source = stack().source_for(path.source.address);
     if (!source) return;
     payload->meta().offload = {};
-    ++datagrams_;
-    (void)stack().udp().send(
-        std::move(payload),
-        {.source = {.address = *source, .port = kEchoPort}, .destination = path.source}, now);
+    const ip::UdpPath back{.source = {.address = *source, .port = kEchoPort},
+                           .destination = path.source};
+    if (stack().udp().send(std::move(payload), back, now)) ++datagrams_;
   }
   void failed(const ip::PathError& /*error*/, Instant /*now*/) override {}
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/worker.h"
@@ -17,17 +18,17 @@ namespace tideline::app {
 // An Error on its way to main, which prints it and turns its kind into the exit status.
 class Failure : public std::runtime_error {
  public:
-  explicit Failure(Error error) : std::runtime_error(error.message()), kind(error.kind) {}
+  explicit Failure(const Error& error) : std::runtime_error(error.message()), kind(error.kind) {}
   ErrorKind kind;
 };
 
 template <typename T>
 T value_or_throw(Result<T> result) {
-  if (!result) throw Failure(std::move(result.error()));
+  if (!result) throw Failure(result.error());
   return std::move(*result);
 }
 inline void value_or_throw(Status status) {
-  if (!status) throw Failure(std::move(status.error()));
+  if (!status) throw Failure(status.error());
 }
 
 class Session {
