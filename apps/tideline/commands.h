@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands. Each returns the exit status; errors are thrown as Failure.
+#pragma once
+
+#include "options.h"
+
+namespace tideline::app {
+
+int ping(const WireOptions& wire, const PingOptions& options);
+int echo(const WireOptions& wire);
+int capture(const WireOptions& wire, const CaptureOptions& options);
+int ports(bool json);
+
+}  // namespace tideline::app

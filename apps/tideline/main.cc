@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: commands, options, exit statuses.
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+
+#include "commands.h"
+#include "session.h"
+
+namespace tideline::app {
+namespace {
+
+constexpr const char* kExamples = R"(Examples, as root:
+  tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+      then, elsewhere: ping 192.0.2.2
+  tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+  tideline ping 2001:db8::1 -s 65507 --wire packet:eth1 --ip6 2001:db8::2/64
+  tideline capture -w frames.pcap --wire packet:eth1 --duration 10
+Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
+
+int exit_status(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kUsage:
+      return kUsage;
+    case ErrorKind::kPeer:
+      return kPeerFailed;
+    case ErrorKind::kEnvironment:
+    case ErrorKind::kExhausted:
+      return kEnvironment;
+  }
+  return kEnvironment;
+}
+
+struct Arguments {
+  WireOptions wire;
+  PingOptions ping;
+  CaptureOptions capture;
+};
+
+int run(int argc, char** argv) {
+  CLI::App app("A network host in user space.");
+  app.footer(kExamples);
+  app.require_subcommand(1);
+  Arguments arguments;
+
+  CLI::App* ping_command = app.add_subcommand("ping", "ask a host for echoes");
+  ping_command->add_option("HOST", arguments.ping.host, "IPv4 or IPv6 address")->required();
+  ping_command->add_option("-c,--count", arguments.ping.count, "requests (default: until stopped)")
+      ->check(CLI::PositiveNumber);
+  ping_command->add_option("-s,--size", arguments.ping.size, "bytes of data")
+      ->check(CLI::Range(0, 65507))
+      ->capture_default_str();
+  ping_command->add_option("-i,--interval", arguments.ping.interval, "seconds between requests")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  add_host_options(*ping_command, arguments.wire);
+
+  CLI::App* echo_command =
+      app.add_subcommand("echo", "answer ICMP echo requests, and UDP on port 7, until stopped");
+  add_host_options(*echo_command, arguments.wire);
+
+  CLI::App* capture_command =
+      app.add_subcommand("capture", "write the frames that arrive on a wire, until stopped");
+  capture_command->add_option("-w,--write", arguments.capture.file, "the pcap file")->required();
+  capture_command->add_option("--count", arguments.capture.count, "stop after so many frames")
+      ->check(CLI::PositiveNumber);
+  add_wire_options(*capture_command, arguments.wire);
+
+  CLI::App* ports_command =
+      app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
+  ports_command->add_flag("--json", arguments.wire.json, "print one JSON object");
+
+  for (CLI::App* command : {ping_command, echo_command, capture_command, ports_command}) {
+    command->footer(kExamples);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  if (ping_command->parsed()) return ping(arguments.wire, arguments.ping);
+  if (echo_command->parsed()) return echo(arguments.wire);
+  if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
+  return ports(arguments.wire.json);
+}
+
+}  // namespace
+}  // namespace tideline::app
+
+int main(int argc, char** argv) {
+  try {
+    return tideline::app::run(argc, argv);
+  } catch (const tideline::app::Failure& failure) {
+    fmt::print(stderr, "tideline: {}\n", failure.what());
+    return tideline::app::exit_status(failure.kind);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "tideline: {}\n", error.what());
+    return tideline::app::kEnvironment;
+  }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command has to say at the end, in its two forms.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "engine/worker.h"
+
+namespace tideline::app {
+
+inline constexpr int kJsonSchema = 1;
+
+// `schema`, `command` and `ok`, to which the command adds its results.
+nlohmann::ordered_json begin_json(const char* command, bool ok);
+// Every reason for which something was dropped, by `room.counter`; an empty object if nothing was.
+nlohmann::ordered_json drops_of(engine::Worker& worker);
+// The same as lines of text; nothing if nothing was dropped.
+void print_drops(engine::Worker& worker);
+void print_json(const nlohmann::ordered_json& object);
+
+}  // namespace tideline::app

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands on a wire share: the wire opened, a worker on it, stopped by SIGINT, SIGTERM or
+// the end of --duration.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "base/error.h"
+#include "engine/worker.h"
+#include "options.h"
+#include "port/pcap_file.h"
+
+namespace tideline::app {
+
+// An Error on its way to main, which prints it and turns its kind into the exit status.
+class Failure : public std::runtime_error {
+ public:
+  explicit Failure(const Error& error) : std::runtime_error(error.message()), kind(error.kind) {}
+  ErrorKind kind;
+};
+
+template <typename T>
+T value_or_throw(Result<T> result) {
+  if (!result) throw Failure(result.error());
+  return std::move(*result);
+}
+inline void value_or_throw(Status status) {
+  if (!status) throw Failure(status.error());
+}
+
+class Session {
+ public:
+  explicit Session(const WireOptions& options);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  engine::Worker& worker() { return *worker_; }
+  packet::Pool& pool() { return worker_->pool(); }
+  std::uint64_t seed() const { return seed_; }
+  std::size_t mtu() const { return mtu_; }
+
+  // Gives the worker a host with the options' addresses.
+  void add_host();
+  // Until the task is done, or the user or --duration stops it. Then writes the capture out; throws
+  // if another station has our address.
+  void run(engine::Task& task);
+
+ private:
+  WireOptions options_;
+  std::uint64_t seed_;
+  std::size_t mtu_ = 0;
+  std::shared_ptr<port::PcapWriter> capture_;
+  std::unique_ptr<engine::Worker> worker_;
+};
+
+}  // namespace tideline::app

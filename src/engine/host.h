@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A host: an address set with its protocol state, on a NIC function. Thread: its worker's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "ip/stack.h"
+#include "nic/function.h"
+#include "packet/pool.h"
+#include "wire/ip_address.h"
+
+namespace tideline::engine {
+
+struct HostOptions {
+  std::uint16_t mtu = 1500;
+  std::vector<wire::Ipv4Prefix> ipv4{};
+  std::vector<wire::Ipv6Prefix> ipv6{};
+  std::optional<wire::Ipv4Address> gateway4{};
+  std::optional<wire::Ipv6Address> gateway6{};
+};
+
+class Host final : private ip::Output, private ip::Events {
+ public:
+  // The three outlive the host.
+  Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng);
+
+  // Takes the addresses and routes. IPv6 addresses serve after their test for duplicates.
+  Status configure(const HostOptions& options, Instant now);
+
+  ip::Stack& stack() { return stack_; }
+  const ip::Stack& stack() const { return stack_; }
+
+  // Whether all addresses serve.
+  bool is_ready() const { return pending_ == 0; }
+  // Another station uses an address of ours; nothing while there is none.
+  const std::optional<Error>& conflict() const { return conflict_; }
+
+ private:
+  void transmit(packet::PacketPtr frame, Instant now) override;
+  void address_ready(const wire::Ipv6Address& address, Instant now) override;
+  void address_conflict(const wire::Ipv6Address& address, const wire::MacAddress& other,
+                        Instant now) override;
+
+  nic::Function& function_;
+  std::size_t pending_ = 0;  // IPv6 addresses that are being tested
+  std::optional<Error> conflict_;
+  ip::Stack stack_;
+};
+
+}  // namespace tideline::engine

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/worker.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace tideline::engine {
+namespace {
+
+// Without any deadline, a worker sleeps this long at a time.
+constexpr Duration kLongestSleep = std::chrono::seconds(10);
+
+timespec to_timespec(Duration duration) {
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  const std::int64_t count = std::max<std::int64_t>(duration.count(), 0);
+  return {.tv_sec = count / kNanoseconds, .tv_nsec = count % kNanoseconds};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::create(std::unique_ptr<packet::Pool> pool,
+                                               std::unique_ptr<port::Port> port,
+                                               std::uint64_t seed) {
+  if (Status s = nic::Function::check(port->info()); !s) return fail(std::move(s.error()));
+  auto bell = ring::EventBell::create();
+  if (!bell) return fail(std::move(bell.error()));
+  return std::unique_ptr<Worker>(
+      new Worker(std::move(pool), std::move(port), std::move(*bell), seed));
+}
+
+Worker::Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port,
+               ring::EventBell bell, std::uint64_t seed)
+    : pool_(std::move(pool)),
+      port_(std::move(port)),
+      function_(*port_, 0, *pool_, port_->info().mac),
+      rng_(seed),
+      bell_(std::move(bell)),
+      waiter_(flag_, ring::SpinBudget()) {}
+
+Status Worker::add_host(const HostOptions& options) {
+  host_.emplace(options.mtu, function_, *pool_, rng_);
+  return host_->configure(options, monotonic_now());
+}
+
+void Worker::run(Task& task) {
+  while (!is_stopped() && !task.is_done()) {
+    turn(task);
+    if (is_stopped() || task.is_done()) break;
+    waiter_.wait([&] { return has_work(task); }, [&] { sleep(task); });
+  }
+}
+
+void Worker::stop() noexcept {
+  stopped_.store(true, std::memory_order_relaxed);
+  bell_.ring();
+}
+
+void Worker::turn(Task& task) {
+  const Instant now = monotonic_now();
+  function_.rx_burst(received_, now);
+  for (packet::PacketPtr& frame : received_) {
+    if (host_) host_->stack().receive(std::move(frame), now);
+  }
+  received_.clear();
+  if (host_ && host_->stack().next_deadline() <= now) host_->stack().run_timers(now);
+  if (task.next_deadline() <= now) task.run_timers(now);
+  function_.flush(now);
+  pool_->reclaim();
+}
+
+Instant Worker::next_deadline(const Task& task) const {
+  const Instant own = std::min(task.next_deadline(), port_->next_deadline(0));
+  return host_ ? std::min(own, host_->stack().next_deadline()) : own;
+}
+
+bool Worker::has_work(const Task& task) {
+  const Instant now = monotonic_now();
+  return function_.rx_burst(received_, now) > 0 || is_stopped() || next_deadline(task) <= now;
+}
+
+void Worker::sleep(const Task& task) {
+  port_->arm(0);
+  if (!has_work(task)) {
+    const Instant now = monotonic_now();
+    const timespec timeout = to_timespec(std::min(next_deadline(task), now + kLongestSleep) - now);
+    std::array<pollfd, 2> fds{pollfd{.fd = port_->fd(0), .events = POLLIN},
+                              pollfd{.fd = bell_.fd(), .events = POLLIN}};
+    ::ppoll(fds.data(), fds.size(), &timeout, nullptr);
+  }
+  port_->disarm(0);
+}
+
+}  // namespace tideline::engine

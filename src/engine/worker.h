@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: owns a port, its memory, and the host on it, and runs them in one loop: receive burst,
+// timers, transmit burst; then wait. Here the clock is read, once a turn. Thread: the one that
+// created the worker's pool; stop() on any, and in signal handlers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "engine/host.h"
+#include "nic/function.h"
+#include "packet/packet.h"
+#include "packet/pool.h"
+#include "port/port.h"
+#include "ring/bell.h"
+#include "ring/spin_budget.h"
+#include "ring/waiter.h"
+#include "ring/wake_flag.h"
+
+namespace tideline::engine {
+
+// What a program does beside its host, on the worker's thread.
+class Task {
+ public:
+  virtual Instant next_deadline() const = 0;
+  // The deadline has come.
+  virtual void run_timers(Instant now) = 0;
+  virtual bool is_done() const = 0;
+
+ protected:
+  ~Task() = default;
+};
+
+class Worker {
+ public:
+  // The frames of the port lie in `pool`. `seed` is for the host's identifiers and jitter.
+  static Result<std::unique_ptr<Worker>> create(std::unique_ptr<packet::Pool> pool,
+                                                std::unique_ptr<port::Port> port,
+                                                std::uint64_t seed);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Puts a host on the port's function. Without one, frames are received and forgotten.
+  Status add_host(const HostOptions& options);
+  // Null if there is none.
+  Host* host() { return host_ ? &*host_ : nullptr; }
+
+  // Until the task is done, or stop().
+  void run(Task& task);
+  // Async-signal-safe. A worker that was stopped runs no more.
+  void stop() noexcept;
+  bool is_stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+  port::Port& port() { return *port_; }
+  packet::Pool& pool() { return *pool_; }
+  const nic::Function& function() const { return function_; }
+
+ private:
+  Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port, ring::EventBell bell,
+         std::uint64_t seed);
+
+  void turn(Task& task);
+  void sleep(const Task& task);
+  bool has_work(const Task& task);
+  Instant next_deadline(const Task& task) const;
+
+  // In this order: hosts go before their function, frames and ports before their pool.
+  std::unique_ptr<packet::Pool> pool_;
+  std::unique_ptr<port::Port> port_;
+  nic::Function function_;
+  Rng rng_;
+  std::optional<Host> host_;
+  packet::Burst received_;
+  ring::EventBell bell_;
+  ring::WakeFlag flag_;
+  ring::Waiter<ring::SpinBudget> waiter_;
+  std::atomic<bool> stopped_{false};
+};
+
+}  // namespace tideline::engine

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A NIC function: what a host sees of a port. It takes whole frames whose checksums are left open,
+// in as many segments as they like, and does in software what its port lacks of that: gathering,
+// then the checksum, as late as possible. It takes no GSO frames yet. Frames for other stations
+// stop here. Thread: the worker's that owns the port's queue.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "packet/packet.h"
+#include "packet/pass_counter.h"
+#include "packet/pool.h"
+#include "port/port.h"
+#include "wire/mac_address.h"
+
+namespace tideline::nic {
+
+// Why a function dropped a frame, in the order of the names in function.cc.
+enum class Drop : std::uint8_t {
+  kRxOtherStation,  // for another station on the link
+  kTxGso,           // asks for segmentation
+  kTxOffload,       // its checksum offload points beyond the frame, or behind the first segment
+  kTxPool,          // no segment free to gather into
+};
+inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxPool) + 1;
+
+// The name of its counter: "rx_other_station".
+std::string_view name_of(Drop reason);
+
+struct FunctionStats {
+  std::uint64_t rx_frames = 0;  // handed up
+  std::uint64_t tx_frames = 0;  // handed to the port
+  std::array<std::uint64_t, kDropCount> drops{};
+  packet::PassCounter passes;
+
+  std::uint64_t dropped(Drop reason) const { return drops[static_cast<std::size_t>(reason)]; }
+};
+
+class Function {
+ public:
+  // Both outlive the function. The pool serves what is gathered.
+  Function(port::Port& port, unsigned queue, packet::Pool& pool, const wire::MacAddress& mac);
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+
+  // An error if the port takes one segment only, and its frames are longer than that.
+  static Status check(const port::PortInfo& port);
+
+  const wire::MacAddress& mac() const { return mac_; }
+  // What the host may rely on.
+  const port::Capabilities& capabilities() const { return capabilities_; }
+
+  // Adds frames for this station, and groups, to `burst`. Returns how many.
+  std::size_t rx_burst(packet::Burst& burst, Instant now);
+  // Takes a frame to send. It leaves with the burst: when that is full, or at flush().
+  void transmit(packet::PacketPtr frame, Instant now);
+  void flush(Instant now);
+
+  const FunctionStats& stats() const { return stats_; }
+
+ private:
+  bool is_for_us(const packet::Packet& frame) const;
+  bool complete(packet::PacketPtr& frame);
+  bool drop(Drop reason) {
+    ++stats_.drops[static_cast<std::size_t>(reason)];
+    return false;
+  }
+
+  port::Port& port_;
+  unsigned queue_;
+  packet::Pool& pool_;
+  wire::MacAddress mac_;
+  port::Capabilities capabilities_;
+  packet::Burst leaving_;
+  FunctionStats stats_;
+};
+
+}  // namespace tideline::nic

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// A function between a test and a memory wire, with ports that can much and little.
+#include "nic/function.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "packet/copy.h"
+#include "port/memory.h"
+#include "wire/checksum.h"
+
+namespace tideline::nic {
+namespace {
+
+using packet::Burst;
+using packet::PacketPtr;
+using packet::Pool;
+using port::Capabilities;
+
+constexpr wire::MacAddress kOurs({2, 0, 0, 0, 0, 1});
+constexpr Instant kNow{std::chrono::hours(1)};
+constexpr std::size_t kHeader = 14;
+
+std::unique_ptr<Pool> make_pool(std::size_t segments = 64) {
+  auto pool = Pool::create({.segments = segments, .huge_pages = false});
+  EXPECT_TRUE(pool.has_value());
+  return std::move(*pool);
+}
+
+struct Wired {
+  explicit Wired(const Capabilities& capabilities, std::size_t segments = 64)
+      : pool(make_pool(segments)) {
+    auto ends = port::MemoryPort::create_pair({.capabilities = capabilities});
+    EXPECT_TRUE(ends.has_value());
+    near = std::move(ends->left);
+    far = std::move(ends->right);
+    function.emplace(*near, 0, *pool, kOurs);
+  }
+
+  // A frame to `to` of two segments, whose checksum over the second and some of the first is open.
+  PacketPtr open_frame(std::size_t size, const wire::MacAddress& to = kOurs) {
+    PacketPtr frame = pool->get();
+    std::byte* head = frame->append(kHeader + 2);
+    std::memset(head, 0, kHeader + 2);
+    std::memcpy(head, to.bytes().data(), 6);
+    PacketPtr tail = pool->get();
+    std::byte* data = tail->append(size);
+    for (std::size_t i = 0; i < size; ++i) data[i] = static_cast<std::byte>(i * 7 + 1);
+    frame->append(std::move(tail));
+    frame->meta().offload = {.checksum = packet::Checksum::kNeeded, .checksum_start = kHeader};
+    return frame;
+  }
+
+  PacketPtr sent() {
+    function->flush(kNow);
+    Burst burst;
+    return far->rx_burst(0, burst, kNow) == 1 ? std::move(burst[0]) : nullptr;
+  }
+
+  std::unique_ptr<Pool> pool;
+  std::unique_ptr<port::Port> near;
+  std::unique_ptr<port::Port> far;
+  std::optional<Function> function;
+};
+
+bool intact(const packet::Packet& frame) {
+  packet::PassCounter passes;
+  std::vector<std::byte> bytes(frame.size());
+  packet::copy_out(frame, 0, bytes, passes);
+  return wire::checksum(wire::Bytes(bytes).subspan(kHeader)) == 0;
+}
+
+TEST(Function, OffersChecksumAndGatherButNoSegmentation) {
+  const Wired poor({});
+  const Capabilities& upward = poor.function->capabilities();
+  EXPECT_TRUE(upward.tx_checksum && upward.scatter_gather);
+  const Wired rich({.tx_checksum = true, .scatter_gather = true, .tso4 = true, .uso = true});
+  EXPECT_FALSE(rich.function->capabilities().tso4 || rich.function->capabilities().uso);
+}
+
+TEST(Function, LeavesToThePortWhatItCan) {
+  Wired setup({.tx_checksum = true, .scatter_gather = true});
+  setup.function->transmit(setup.open_frame(101), kNow);
+  const PacketPtr frame = setup.sent();
+  ASSERT_NE(frame, nullptr);
+  EXPECT_EQ(frame->meta().offload.checksum, packet::Checksum::kNeeded);
+  EXPECT_EQ(frame->segment_count(), 2U);
+  EXPECT_EQ(setup.function->stats().passes.total(), 0U);
+}
+
+TEST(Function, FillsTheChecksumOverScatteredFrames) {
+  Wired poor({});
+  for (const std::size_t size : {1U, 2U, 101U, 1400U}) {
+    poor.function->transmit(poor.open_frame(size), kNow);
+    const PacketPtr frame = poor.sent();
+    ASSERT_NE(frame, nullptr) << size;
+    EXPECT_EQ(frame->segment_count(), 1U);
+    EXPECT_EQ(frame->meta().offload.checksum, packet::Checksum::kInPacket);
+    EXPECT_TRUE(intact(*frame)) << size;
+  }
+  EXPECT_GT(poor.function->stats().passes.bytes(packet::Pass::kChecksum), 1504U);
+}
+
+TEST(Function, RefusesWhatItCannotComplete) {
+  Wired setup({});
+  PacketPtr gso = setup.open_frame(100);
+  gso->meta().offload.gso = packet::Gso::kUdp;
+  setup.function->transmit(std::move(gso), kNow);
+  EXPECT_EQ(setup.function->stats().dropped(Drop::kTxGso), 1U);
+  PacketPtr beyond = setup.open_frame(100);
+  beyond->meta().offload.checksum_offset = 101;
+  setup.function->transmit(std::move(beyond), kNow);
+  EXPECT_EQ(setup.function->stats().dropped(Drop::kTxOffload), 1U);
+  EXPECT_EQ(setup.sent(), nullptr);
+  EXPECT_EQ(setup.pool->in_use(), 0U);
+}
+
+TEST(Function, CountsAnExhaustedPool) {
+  Wired setup({}, 2);
+  setup.function->transmit(setup.open_frame(100), kNow);
+  EXPECT_EQ(setup.function->stats().dropped(Drop::kTxPool), 1U);
+}
+
+TEST(Function, HandsUpOnlyFramesForThisStation) {
+  Wired setup({.tx_checksum = true, .scatter_gather = true});
+  Burst burst;
+  burst.push(setup.open_frame(60));
+  burst.push(setup.open_frame(61, wire::MacAddress({2, 0, 0, 0, 0, 9})));
+  burst.push(setup.open_frame(62, wire::kMacBroadcast));
+  burst.push(setup.open_frame(63, wire::MacAddress({0x33, 0x33, 0, 0, 0, 1})));
+  ASSERT_EQ(setup.far->tx_burst(0, burst, kNow), 4U);
+  EXPECT_EQ(setup.function->rx_burst(burst, kNow), 3U);
+  EXPECT_EQ(burst[1]->size(), 62 + kHeader + 2);
+  EXPECT_EQ(setup.function->stats().dropped(Drop::kRxOtherStation), 1U);
+  burst.clear();
+}
+
+TEST(Function, ChecksThatFramesFitIntoOneSegment) {
+  port::PortInfo info{.name = "dgram:a,b", .mtu = 9000, .capabilities = {.max_frame = 9018}};
+  const Status refused = Function::check(info);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().remedy.find("1838"), std::string::npos) << refused.error().remedy;
+  info.capabilities = {.tx_checksum = true, .scatter_gather = true, .max_frame = 9018};
+  EXPECT_TRUE(Function::check(info).has_value());
+  info.capabilities = {.max_frame = 1518};
+  EXPECT_TRUE(Function::check(info).has_value());
+}
+
+}  // namespace
+}  // namespace tideline::nic

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the tests of the command line: sourced with the path of `tideline` as $1. The test goes on in
+# a network namespace of its own, which ends with it, as do its processes and its directory.
+set -euo pipefail
+
+tideline=$(realpath "$1")
+if [ "$(id -u)" -ne 0 ]; then
+  echo "skipped: needs root, for a network namespace"
+  exit 77
+fi
+if [ -z "${TIDELINE_TEST_NAMESPACE:-}" ]; then
+  export TIDELINE_TEST_NAMESPACE=1
+  exec unshare --net --kill-child --fork bash "$0" "$@"
+fi
+
+directory=$(mktemp -d)
+children=()
+finish() {
+  for child in "${children[@]}"; do
+    kill "$child" 2>/dev/null || true
+    wait "$child" 2>/dev/null || true
+  done
+  rm -rf "$directory"
+}
+trap finish EXIT
+ip link set lo up
+
+fail() {
+  echo "FAILED: $*" >&2
+  for log in "$directory"/*.log; do
+    [ -e "$log" ] && { echo "--- $log"; cat "$log"; } >&2
+  done
+  exit 1
+}
+
+# Starts `tideline ARGUMENTS...` in the background and waits until it says that it is ready.
+start() {  # start NAME ARGUMENTS...
+  local log=$directory/$1.log
+  shift
+  "$tideline" "$@" >"$log" 2>&1 &
+  last_child=$!
+  children+=("$last_child")
+  local tries=0
+  until grep -q '^ready' "$log"; do
+    kill -0 "$last_child" 2>/dev/null || fail "'$*' has ended"
+    [ $((tries += 1)) -le 500 ] || fail "'$*' did not get ready in 10 seconds"
+    sleep 0.02
+  done
+}
+
+# SIGINT, and the exit status must be 0.
+stop() {  # stop PID
+  kill -INT "$1"
+  wait "$1" || fail "exit status $? after SIGINT"
+  children=()
+}
+
+# No malformed packet and no bad checksum, and at least one packet.
+check_capture() {  # check_capture FILE
+  local bad
+  bad=$(tshark -n -r "$1" -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE \
+    -Y '_ws.malformed || ip.checksum.status == 0 || icmp.checksum.status == 0 ||
+        icmpv6.checksum.status == 0 || udp.checksum.status == 0' 2>"$directory/tshark.log") ||
+    fail "tshark"
+  [ -z "$bad" ] || fail "tshark finds in $1: $bad"
+  [ "$(tshark -n -r "$1" -Y "icmp.checksum.status == 1 || icmpv6.checksum.status == 1" \
+    2>/dev/null | wc -l)" -gt 0 ] || fail "no good ICMP message in $1"
+}

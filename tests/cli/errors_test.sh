@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# errors_test.sh TIDELINE: exit statuses, and errors that say what to do.
+. "$(dirname "$0")/common.sh"
+
+expect() {  # expect STATUS WORDS ARGUMENTS...: the status, and words that the output must contain
+  local status=0 wanted=$1 words=$2
+  shift 2
+  timeout 20 "$tideline" "$@" >"$directory/out.log" 2>&1 || status=$?
+  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
+  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
+}
+
+tap=tap:tl0,peer=192.0.2.1/24
+expect 0 'Examples' --help
+expect 0 '--impair' ping --help
+expect 2 '' ping
+expect 2 'Range\|range' ping 192.0.2.1 -s 65508 --wire $tap --ip 192.0.2.2/24
+expect 2 'tideline ports' ping 192.0.2.1 --wire carrier-pigeon: --ip 192.0.2.2/24
+expect 2 'no address' ping 192.0.2.1 -c 1 --wire $tap
+expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
+expect 2 '1838' ping 192.0.2.1 -c 1 --mtu 9000 --ip 192.0.2.2/24 \
+  --wire "dgram:$directory/a,$directory/b"
+expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24
+expect 3 'is used by' echo --wire $tap,peer6=2001:db8::1/64 --ip6 2001:db8::1/64 --duration 5
+expect 1 '2 lost' ping 192.0.2.9 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
+expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24 \
+  --impair loss=100% --seed 1
+expect 0 'tap:NAME' ports
+expect 0 '"usable"' ports --json
+
+# Two programs of ours on a wire of datagrams; then a capture of what the kernel sends.
+start echo echo --wire "dgram:$directory/a,$directory/b" --ip 192.0.2.1/24
+expect 0 '3 received' ping 192.0.2.1 -c 3 -i 0.01 -s 1000 \
+  --wire "dgram:$directory/b,$directory/a" --ip 192.0.2.2/24
+stop "$last_child"
+start capture capture -w "$directory/frames.pcap" --wire $tap --count 3
+ping -c 3 -i 0.2 -W 1 192.0.2.77 >"$directory/ping.log" 2>&1 || true
+wait "$last_child" || fail "capture: exit status $?"
+children=()
+[ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -ge 3 ] || fail "capture"
+echo "exit statuses, errors, dgram and capture as they should be"

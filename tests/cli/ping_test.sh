@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# ping_test.sh TIDELINE tap|packet MTU: the kernel and tideline ping each other, IPv4 and IPv6, with
+# payloads from nothing to the largest; tshark finds nothing wrong in the captures.
+. "$(dirname "$0")/common.sh"
+kind=$2
+mtu=$3
+sizes='0 56 1472 1473 8972 65507'
+
+case $kind in
+  tap) wire=tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64 ;;
+  packet)
+    ip link add tl0 type veth peer name tl1
+    for interface in tl0 tl1; do
+      # Our side must see the checksums that a wire would carry, and have no address of the kernel's.
+      sysctl -qw "net.ipv6.conf.$interface.accept_dad=0"
+      [ $interface = tl0 ] || sysctl -qw "net.ipv6.conf.$interface.disable_ipv6=1"
+      ethtool -K $interface tx off >/dev/null
+      ip link set $interface mtu "$mtu" up
+    done
+    ip address add 192.0.2.1/24 dev tl0
+    ip address add 2001:db8::1/64 dev tl0 nodad
+    wire=packet:tl1
+    ;;
+  *) fail "no wire '$kind'" ;;
+esac
+host="--ip 192.0.2.2/24 --ip6 2001:db8::2/64 --mtu $mtu"
+
+# The kernel asks. Each reply is compared by ping itself, and counted.
+start echo echo --wire "$wire" $host --capture "$directory/echo.pcap"
+for address in 192.0.2.2 2001:db8::2; do
+  for size in $sizes; do
+    ping -n -c 3 -i 0.01 -W 2 -s "$size" $address >"$directory/ping.log" 2>&1 ||
+      fail "kernel to $address, $size bytes"
+    grep -q ' 3 received' "$directory/ping.log" || fail "kernel to $address, $size bytes: lost"
+    ! grep -qE 'wrong data|DUP!' "$directory/ping.log" || fail "kernel to $address: wrong data"
+    echo "kernel to tideline, $address, $size bytes: 3 of 3"
+  done
+done
+stop "$last_child"
+check_capture "$directory/echo.pcap"
+
+# tideline asks.
+for address in 192.0.2.1 2001:db8::1; do
+  for size in $sizes; do
+    capture=$directory/ping.pcap
+    "$tideline" ping $address -c 3 -i 0.01 -s "$size" --wire "$wire" $host --json \
+      --capture "$capture" >"$directory/ping.log" 2>&1 || fail "to $address, $size bytes"
+    python3 - "$directory/ping.log" <<'PYTHON' || fail "to $address, $size bytes"
+import json, sys
+result = json.load(open(sys.argv[1]))
+assert result["ok"] and result["command"] == "ping" and result["schema"] == 1, result
+assert result["sent"] == result["received"] == 3 and result["lost"] == 0, result
+assert 0 < result["min_ns"] <= result["p50_ns"] <= result["max_ns"], result
+PYTHON
+    check_capture "$capture"
+    echo "tideline to kernel, $address, $size bytes: 3 of 3"
+  done
+done
