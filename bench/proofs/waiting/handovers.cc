@@ -121,7 +121,8 @@ int produce(Shared<Memory>& shared, const Bells& bells, std::uint64_t items,
   const auto until_taken = [&] {
     while (shared.consumed.load(std::memory_order_acquire) != next) tideline::cpu_relax();
   };
-  for (std::uint64_t alone_at = 0; next < items;) {
+  std::uint64_t alone_at = 0;
+  while (next < items) {
     if (push(std::min<std::uint64_t>(1 + rng.below(kBurst), items - next)) == 0) {
       self.wait([&] { return !end.full(); });
     }
