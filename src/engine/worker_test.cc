@@ -85,6 +85,7 @@ TEST(Worker, AnswersItsPeerOnAnotherThread) {
   auto left = make_worker(1);
   ASSERT_TRUE(left->add_host({.ipv4 = {{kLeft4, 24}}, .ipv6 = {{kLeft6, 64}}}));
   std::atomic<Worker*> started{nullptr};
+  std::atomic<bool> stop_returned{false};
   std::jthread peer([&] {
     auto right = make_worker(2);
     EXPECT_TRUE(right->add_host({.ipv4 = {{kRight4, 24}}, .ipv6 = {{kRight6, 64}}}));
@@ -92,6 +93,7 @@ TEST(Worker, AnswersItsPeerOnAnotherThread) {
     started.notify_one();
     Endless endless;
     right->run(endless);
+    stop_returned.wait(false);  // the worker outlives the call that stops it
   });
   started.wait(nullptr);
   for (const Ipv6Address& to : {Ipv6Address::mapped(kRight4), kRight6}) {
@@ -104,6 +106,8 @@ TEST(Worker, AnswersItsPeerOnAnotherThread) {
   EXPECT_TRUE(left->host()->is_ready());
   EXPECT_FALSE(left->host()->conflict().has_value());
   started.load()->stop();
+  stop_returned = true;
+  stop_returned.notify_one();
 }
 
 TEST(Worker, NoticesThatItsAddressIsTaken) {
