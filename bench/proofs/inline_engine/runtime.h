@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An engine inside a program: what a shim library starts at the first use of a device or socket,
-// and calls from then on in the program's threads. See ring/gate.h for who runs the engine, helper.h for
-// what happens when nobody calls. Any thread.
+// and calls from then on in the program's threads. See ring/gate.h for who runs the engine,
+// helper.h for what happens when nobody calls. Any thread.
 #pragma once
 
 #include <pthread.h>
