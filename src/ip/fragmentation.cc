@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "ip/frame.h"
+#include "packet/checksum.h"
 #include "packet/copy.h"
 
 namespace tideline::ip {
@@ -37,7 +39,9 @@ PacketPtr copy_piece(const packet::Packet& whole, std::size_t offset, std::size_
 
 void cut_datagram(PacketPtr packet, std::size_t header_size, std::size_t piece_size,
                   Context& context, FragmentSink& sink) {
-  complete_checksum(*packet, context.passes);  // it covers what the pieces share
+  // It covers what the pieces share.
+  const bool completed = packet::complete_checksum(*packet, context.passes);
+  CHECK(completed, "the checksum of a datagram of ours lies in front of it");
   const PacketRef whole(std::move(packet));
   const std::size_t size = whole->size() - header_size;
   for (std::size_t offset = 0; offset < size; offset += piece_size) {

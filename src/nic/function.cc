@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <span>
 #include <utility>
 
+#include "base/check.h"
+#include "packet/checksum.h"
 #include "packet/copy.h"
-#include "wire/checksum.h"
-#include "wire/endian.h"
 
 namespace tideline::nic {
 namespace {
@@ -31,33 +31,6 @@ Capabilities completed(Capabilities capabilities) {
   capabilities.uso = false;
   capabilities.roce_gso = false;
   return capabilities;
-}
-
-wire::PartialChecksum sum_from(const Packet& frame, std::size_t start) {
-  wire::PartialChecksum sum;
-  for (const packet::Segment* each = &frame.first(); each != nullptr; each = each->next()) {
-    const wire::Bytes bytes = each->bytes();
-    if (start < bytes.size()) sum.add(bytes.subspan(start));
-    start -= std::min(start, bytes.size());
-  }
-  return sum;
-}
-
-// False if the metadata points beyond what can be written.
-bool complete_checksum(Packet& frame, packet::PassCounter& passes) {
-  packet::Offload& offload = frame.meta().offload;
-  const std::size_t start = offload.checksum_start;
-  const std::size_t at = start + offload.checksum_offset;
-  if (frame.first().borrowed() || at + sizeof(wire::be16) > frame.first().bytes().size()) {
-    return false;
-  }
-  passes.add(packet::Pass::kChecksum, frame.size() - start);
-  const std::uint16_t sum = sum_from(frame, start).checksum();
-  // Zero means "none" to UDP; for the other protocols both zeros are the same (RFC 768).
-  const wire::be16 field(sum == 0 ? 0xffff : sum);
-  std::memcpy(frame.first().writable().data() + at, &field, sizeof(field));
-  offload.checksum = Checksum::kInPacket;
-  return true;
 }
 
 }  // namespace
@@ -121,12 +94,29 @@ bool Function::is_for_us(const Packet& frame) const {
 bool Function::complete(PacketPtr& frame) {
   if (frame->meta().offload.gso != packet::Gso::kNone) return drop(Drop::kTxGso);
   const Capabilities& has = port_.capabilities();
-  if (frame->segment_count() > 1 && !has.scatter_gather) {
-    frame = packet::copy_of(*frame, pool_, stats_.passes);
-    if (frame == nullptr) return drop(Drop::kTxPool);
+  // The port counts what is too long for it.
+  const bool fits = frame->size() <= has.max_frame;
+  if (frame->segment_count() > 1 && !has.scatter_gather && fits && !gather(frame)) return false;
+  return has.tx_checksum || packet::complete_checksum(*frame, stats_.passes) ||
+         drop(Drop::kTxOffload);
+}
+
+// Into one segment. A checksum that the port does not fill in is, on the way.
+bool Function::gather(PacketPtr& frame) {
+  PacketPtr whole = pool_.get();
+  if (whole == nullptr) return drop(Drop::kTxPool);
+  whole->meta() = frame->meta();
+  std::byte* to = whole->append(frame->size());
+  CHECK(to != nullptr, "{} bytes in one segment: Function::check was not asked", frame->size());
+  const std::span<std::byte> bytes(to, frame->size());
+  if (port_.capabilities().tx_checksum) {
+    packet::copy_out(*frame, 0, bytes, stats_.passes);
+  } else {
+    if (!packet::copy_completed(*frame, bytes, stats_.passes)) return drop(Drop::kTxOffload);
+    whole->meta().offload.checksum = Checksum::kInPacket;
   }
-  if (frame->meta().offload.checksum != Checksum::kNeeded || has.tx_checksum) return true;
-  return complete_checksum(*frame, stats_.passes) || drop(Drop::kTxOffload);
+  frame = std::move(whole);
+  return true;
 }
 
 }  // namespace tideline::nic

@@ -24,7 +24,7 @@ namespace tideline::nic {
 enum class Drop : std::uint8_t {
   kRxOtherStation,  // for another station on the link
   kTxGso,           // asks for segmentation
-  kTxOffload,       // its checksum offload points beyond the frame, or behind the first segment
+  kTxOffload,       // its checksum offload points beyond the frame, or into borrowed memory
   kTxPool,          // no segment free to gather into
 };
 inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxPool) + 1;
@@ -66,6 +66,7 @@ class Function {
  private:
   bool is_for_us(const packet::Packet& frame) const;
   bool complete(packet::PacketPtr& frame);
+  bool gather(packet::PacketPtr& frame);
   bool drop(Drop reason) {
     ++stats_.drops[static_cast<std::size_t>(reason)];
     return false;

@@ -102,7 +102,7 @@ TEST(Function, FillsTheChecksumOverScatteredFrames) {
     EXPECT_EQ(frame->meta().offload.checksum, packet::Checksum::kInPacket);
     EXPECT_TRUE(intact(*frame)) << size;
   }
-  EXPECT_GT(poor.function->stats().passes.bytes(packet::Pass::kChecksum), 1504U);
+  EXPECT_GT(poor.function->stats().passes.bytes(packet::Pass::kCopyChecksum), 1504U);
 }
 
 TEST(Function, RefusesWhatItCannotComplete) {

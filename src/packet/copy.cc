@@ -1,41 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "packet/copy.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
+#include "packet/pieces.h"
 
 namespace tideline::packet {
-namespace {
-
-// Calls `visit(segment, offset in segment, size)` for each piece of [offset, offset + size).
-template <typename SegmentType, typename Visit>
-void for_range(SegmentType* segment, std::size_t offset, std::size_t size, Visit&& visit) {
-  for (; size > 0; segment = segment->next()) {
-    const std::size_t length = segment->bytes().size();
-    if (offset >= length) {
-      offset -= length;
-      continue;
-    }
-    const std::size_t part = std::min(size, length - offset);
-    visit(*segment, offset, part);
-    offset = 0;
-    size -= part;
-  }
-}
-
-}  // namespace
 
 void copy_in(Packet& packet, std::size_t offset, std::span<const std::byte> from,
              PassCounter& passes) {
   CHECK(offset + from.size() <= packet.size(), "{}+{} of {}", offset, from.size(), packet.size());
   const std::byte* source = from.data();
-  for_range(&packet.first(), offset, from.size(),
-            [&](Segment& segment, std::size_t begin, std::size_t size) {
-              std::memcpy(segment.writable().data() + begin, source, size);
-              source += size;
-            });
+  for_each_piece(&packet.first(), offset, from.size(),
+                 [&](Segment& segment, std::size_t begin, std::size_t size) {
+                   std::memcpy(segment.writable().data() + begin, source, size);
+                   source += size;
+                 });
   passes.add(Pass::kCopy, from.size());
 }
 
@@ -43,11 +24,11 @@ void copy_out(const Packet& packet, std::size_t offset, std::span<std::byte> to,
               PassCounter& passes) {
   CHECK(offset + to.size() <= packet.size(), "{}+{} of {}", offset, to.size(), packet.size());
   std::byte* target = to.data();
-  for_range(&packet.first(), offset, to.size(),
-            [&](const Segment& segment, std::size_t begin, std::size_t size) {
-              std::memcpy(target, segment.bytes().data() + begin, size);
-              target += size;
-            });
+  for_each_piece(&packet.first(), offset, to.size(),
+                 [&](const Segment& segment, std::size_t begin, std::size_t size) {
+                   std::memcpy(target, segment.bytes().data() + begin, size);
+                   target += size;
+                 });
   passes.add(Pass::kCopy, to.size());
 }
 
