@@ -26,10 +26,9 @@ constexpr std::size_t kOneSegment = packet::kSegmentSize - packet::kHeadroom;
 Capabilities completed(Capabilities capabilities) {
   capabilities.tx_checksum = true;
   capabilities.scatter_gather = true;
-  capabilities.tso4 = false;
-  capabilities.tso6 = false;
-  capabilities.uso = false;
-  capabilities.roce_gso = false;
+  capabilities.tso4 = true;
+  capabilities.tso6 = true;
+  capabilities.uso = true;
   return capabilities;
 }
 
@@ -73,7 +72,14 @@ std::size_t Function::rx_burst(packet::Burst& burst, Instant now) {
 }
 
 void Function::transmit(PacketPtr frame, Instant now) {
-  if (!complete(frame)) return;
+  if (!port::takes_gso(port_.capabilities(), frame->meta().offload.gso)) {
+    segment(std::move(frame), now);
+  } else if (complete(frame)) {
+    leave(std::move(frame), now);
+  }
+}
+
+void Function::leave(PacketPtr frame, Instant now) {
   ++stats_.tx_frames;
   leaving_.push(std::move(frame));
   if (leaving_.full()) flush(now);
@@ -91,8 +97,58 @@ bool Function::is_for_us(const Packet& frame) const {
   return to == mac_ || to.is_multicast();
 }
 
+void Function::segment(PacketPtr frame, Instant now) {
+  const std::optional<Segmenter> cut = Segmenter::create(*frame);
+  if (!cut || cut->longest() > port_.capabilities().max_frame) {
+    drop(Drop::kTxGso);
+    return;
+  }
+  ++stats_.tx_cut;
+  const packet::PacketRef whole(std::move(frame));
+  for (std::size_t i = 0; i < cut->count(); ++i) {
+    PacketPtr segment = make_segment(*cut, whole, i);
+    if (segment == nullptr) {
+      drop(Drop::kTxPool, cut->count() - i);
+      return;
+    }
+    leave(std::move(segment), now);
+  }
+}
+
+// Complete but for what the port does. Null if the pool is exhausted.
+PacketPtr Function::make_segment(const Segmenter& cut, const packet::PacketRef& whole,
+                                 std::size_t index) {
+  PacketPtr segment = pool_.get();
+  if (segment == nullptr) return nullptr;
+  segment->meta() = whole->meta();
+  segment->meta().offload = cut.offload();
+  const wire::MutableBytes headers(segment->append(cut.header_size()), cut.header_size());
+  cut.write_headers(index, headers);
+  const Piece piece = cut.payload(index);
+  const Capabilities& has = port_.capabilities();
+  if (has.scatter_gather) {
+    // Who gathers has checksum offload too: nothing is touched, unless all loans are out.
+    PacketPtr payload = whole.lend(pool_, piece.offset, piece.size);
+    if (payload == nullptr) {
+      payload = packet::copy_of(*whole, piece.offset, piece.size, pool_, stats_.passes);
+    }
+    if (payload == nullptr) return nullptr;
+    segment->append(std::move(payload));
+    return segment;
+  }
+  std::byte* to = segment->append(piece.size);
+  CHECK(to != nullptr, "{} bytes in one segment: Function::check was not asked", piece.size);
+  if (has.tx_checksum) {
+    packet::copy_out(*whole, piece.offset, {to, piece.size}, stats_.passes);
+    return segment;
+  }
+  cut.fill_checksum(headers,
+                    packet::copy_and_sum(*whole, piece.offset, {to, piece.size}, stats_.passes));
+  segment->meta().offload = {};
+  return segment;
+}
+
 bool Function::complete(PacketPtr& frame) {
-  if (frame->meta().offload.gso != packet::Gso::kNone) return drop(Drop::kTxGso);
   const Capabilities& has = port_.capabilities();
   // The port counts what is too long for it.
   const bool fits = frame->size() <= has.max_frame;

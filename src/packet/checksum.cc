@@ -39,6 +39,20 @@ wire::PartialChecksum sum_range(const Packet& packet, std::size_t offset, std::s
   return sum;
 }
 
+wire::PartialChecksum copy_and_sum(const Packet& packet, std::size_t offset,
+                                   std::span<std::byte> to, PassCounter& passes) {
+  CHECK(offset + to.size() <= packet.size(), "{}+{} of {}", offset, to.size(), packet.size());
+  wire::PartialChecksum sum;
+  std::byte* target = to.data();
+  for_each_piece(&packet.first(), offset, to.size(),
+                 [&](const Segment& segment, std::size_t begin, std::size_t part) {
+                   sum.add_copy(segment.bytes().subspan(begin, part), target);
+                   target += part;
+                 });
+  passes.add(Pass::kCopyChecksum, to.size());
+  return sum;
+}
+
 bool complete_checksum(Packet& packet, PassCounter& passes) {
   Offload& offload = packet.meta().offload;
   if (offload.checksum != Checksum::kNeeded) return true;
@@ -73,15 +87,7 @@ bool copy_completed(const Packet& packet, std::span<std::byte> to, PassCounter& 
   }
   const std::size_t start = offload.checksum_start;
   copy_out(packet, 0, to.first(start), passes);
-  wire::PartialChecksum sum;
-  std::byte* target = to.data() + start;
-  for_each_piece(&packet.first(), start, packet.size() - start,
-                 [&](const Segment& segment, std::size_t begin, std::size_t part) {
-                   sum.add_copy(segment.bytes().subspan(begin, part), target);
-                   target += part;
-                 });
-  passes.add(Pass::kCopyChecksum, packet.size() - start);
-  const wire::be16 field = checksum_field(sum);
+  const wire::be16 field = checksum_field(copy_and_sum(packet, start, to.subspan(start), passes));
   std::memcpy(to.data() + field_of(offload), &field, sizeof(field));
   return true;
 }

@@ -18,6 +18,10 @@ namespace tideline::packet {
 wire::PartialChecksum sum_range(const Packet& packet, std::size_t offset, std::size_t size,
                                 PassCounter& passes);
 
+// The same, and copies them to `to` in one traversal.
+wire::PartialChecksum copy_and_sum(const Packet& packet, std::size_t offset,
+                                   std::span<std::byte> to, PassCounter& passes);
+
 // Fills the checksum in if it is needed. False, and nothing done, if the metadata points beyond the
 // packet, or the field lies in borrowed memory: such a packet must not leave.
 [[nodiscard]] bool complete_checksum(Packet& packet, PassCounter& passes);

@@ -38,15 +38,23 @@ PacketPtr copy_of(std::span<const std::byte> bytes, Pool& pool, PassCounter& pas
   return copy;
 }
 
-PacketPtr copy_of(const Packet& packet, Pool& pool, PassCounter& passes) {
-  PacketPtr copy = pool.get_chain(packet.size());
+PacketPtr copy_of(const Packet& packet, std::size_t offset, std::size_t size, Pool& pool,
+                  PassCounter& passes) {
+  CHECK(offset + size <= packet.size(), "{}+{} of {}", offset, size, packet.size());
+  PacketPtr copy = pool.get_chain(size);
   if (copy == nullptr) return nullptr;
-  std::size_t offset = 0;
-  for (const Segment* segment = &packet.first(); segment != nullptr; segment = segment->next()) {
-    copy_in(*copy, offset, segment->bytes(), passes);
-    offset += segment->bytes().size();
-  }
-  copy->meta() = packet.meta();
+  std::size_t written = 0;
+  for_each_piece(&packet.first(), offset, size,
+                 [&](const Segment& segment, std::size_t begin, std::size_t part) {
+                   copy_in(*copy, written, segment.bytes().subspan(begin, part), passes);
+                   written += part;
+                 });
+  return copy;
+}
+
+PacketPtr copy_of(const Packet& packet, Pool& pool, PassCounter& passes) {
+  PacketPtr copy = copy_of(packet, 0, packet.size(), pool, passes);
+  if (copy != nullptr) copy->meta() = packet.meta();
   return copy;
 }
 

@@ -44,7 +44,7 @@ void CapturePort::capture(unsigned queue, const Packet& frame, Instant now) {
   const Offload& offload = frame.meta().offload;
   if (offload.gso != Gso::kNone && segment_ != nullptr) {
     packet::copy_out(frame, 0, copy, passes);
-    segment_(copy, offload, now, *writer_);
+    segment_(copy, offload, now, *writer_, passes);
     return;
   }
   // Where metadata makes no sense the frame is written as it is: the port will refuse it.

@@ -200,7 +200,7 @@ TEST(Capture, WritesWhatIsSentAndReceivedWithTheChecksumFilled) {
 TEST(Capture, LeavesSegmentationToWhoCanDoIt) {
   const TemporaryFile file;
   CapturedPair ports(file.path(), [](std::span<std::byte> frame, const packet::Offload& offload,
-                                     Instant at, PcapWriter& out) {
+                                     Instant at, PcapWriter& out, packet::PassCounter&) {
     for (std::size_t at_byte = 0; at_byte < frame.size(); at_byte += offload.gso_size) {
       const std::size_t rest = frame.size() - at_byte;
       out.write(at, frame.subspan(at_byte, std::min<std::size_t>(rest, offload.gso_size)));
