@@ -8,8 +8,8 @@
 
 #include "base/time.h"
 #include "ip/context.h"
+#include "packet/checksum.h"  // whoever builds packets here sums them too
 #include "packet/packet.h"
-#include "wire/checksum.h"
 #include "wire/icmp_quote.h"
 #include "wire/mac_address.h"
 #include "wire/view.h"
@@ -27,13 +27,6 @@ bool own_front(packet::PacketPtr& packet, std::size_t size, Context& context);
 
 // Makes headers contiguous as far as the first segment has room: what parsers of `packet` need.
 void gather_headers(packet::Packet& packet, Context& context);
-
-// The sum of the bytes [offset, offset + size).
-wire::PartialChecksum sum_range(const packet::Packet& packet, std::size_t offset, std::size_t size,
-                                packet::PassCounter& passes);
-
-// Does in software what the offload metadata leaves to others.
-void complete_checksum(packet::Packet& packet, packet::PassCounter& passes);
 
 // The first 8 bytes at `offset`, zero where the packet is shorter.
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,

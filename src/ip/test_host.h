@@ -237,7 +237,7 @@ class TestHost final : public Output, public Events {
 
   void transmit(packet::PacketPtr frame, Instant /*now*/) override {
     packet::PassCounter passes;
-    complete_checksum(*frame, passes);
+    EXPECT_TRUE(packet::complete_checksum(*frame, passes));
     sent.push_back(contents(*frame));
   }
   void address_conflict(const Ipv6Address& address, const MacAddress& other,
