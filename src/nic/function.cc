@@ -28,7 +28,6 @@ Capabilities completed(Capabilities capabilities) {
   capabilities.scatter_gather = true;
   capabilities.tso4 = false;
   capabilities.tso6 = false;
-  capabilities.uso = false;
   capabilities.roce_gso = false;
   return capabilities;
 }
@@ -119,8 +118,10 @@ bool Function::is_for_us(const Packet& frame) const {
 }
 
 bool Function::complete(PacketPtr& frame) {
-  if (frame->meta().offload.gso != packet::Gso::kNone) return drop(Drop::kTxGso);
   const Capabilities& has = port_.capabilities();
+  const packet::Gso gso = frame->meta().offload.gso;
+  if (gso == packet::Gso::kUdp && has.uso) return true;
+  if (gso != packet::Gso::kNone) return drop(Drop::kTxGso);
   if (frame->segment_count() > 1 && !has.scatter_gather) {
     frame = packet::copy_of(*frame, pool_, stats_.passes);
     if (frame == nullptr) return drop(Drop::kTxPool);
