@@ -57,7 +57,6 @@ class Echo final : public engine::Task, private ip::UdpHandler {
     // To a group: from an address of ours, or not at all.
     const auto source = stack().source_for(path.source.address);
     if (!source) return;
-    payload->meta().offload = {};
     const ip::UdpPath back{.source = {.address = *source, .port = kEchoPort},
                            .destination = path.source};
     if (stack().udp().send(std::move(payload), back, now)) ++datagrams_;

@@ -28,6 +28,19 @@ bool own_front(packet::PacketPtr& packet, std::size_t size, Context& context);
 // Makes headers contiguous as far as the first segment has room: what parsers of `packet` need.
 void gather_headers(packet::Packet& packet, Context& context);
 
+// Whether the packet stands for several on the wire.
+inline bool is_gso(const packet::Packet& packet) {
+  return packet.meta().offload.gso != packet::Gso::kNone;
+}
+
+// The size of what leaves: of this packet, or of the longest that it stands for; with the headers
+// that are in front already.
+inline std::size_t size_on_wire(const packet::Packet& packet) {
+  const packet::Offload& offload = packet.meta().offload;
+  if (!is_gso(packet)) return packet.size();
+  return std::size_t{offload.header_length} + offload.gso_size;
+}
+
 // The first 8 bytes at `offset`, zero where the packet is shorter.
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,
                                       packet::PassCounter& passes);

@@ -179,16 +179,15 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
 }
 
 Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {
-  const std::size_t size = sizeof(Ipv6Header) + packet.size();
   if (!context_.addresses.is_ours(departure.source)) {
     return context_.drops.refuse(Discard::kSourceNotOurs);
   }
   if (context_.addresses.is_ours(departure.destination)) {
     return context_.drops.refuse(Discard::kLoopback);
   }
-  const bool too_big = !departure.may_fragment &&
-                       size > paths_.find(departure.destination, now).mtu &&
-                       packet.meta().offload.gso == packet::Gso::kNone;
+  const bool whole = !departure.may_fragment || is_gso(packet);
+  const bool too_big = whole && sizeof(Ipv6Header) + size_on_wire(packet) >
+                                    paths_.find(departure.destination, now).mtu;
   if (packet.size() > wire::kMaxDatagram || too_big) {
     return context_.drops.refuse(Discard::kTooBig);
   }
@@ -199,8 +198,12 @@ Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& depart
 void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
   const auto header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const std::size_t mtu = paths_.find(header.destination, now).mtu;
-  if (packet->size() <= mtu || packet->meta().offload.gso != packet::Gso::kNone) {
+  if (size_on_wire(*packet) <= mtu) {
     transmit(std::move(packet), to, wire::kEtherTypeIpv6, context_, now);
+    return;
+  }
+  if (is_gso(*packet)) {  // the path has narrowed since; its protocol will cut it anew
+    context_.drops.count(Discard::kTooBig);
     return;
   }
   const std::uint32_t identification =

@@ -237,6 +237,7 @@ class TestHost final : public Output, public Events {
 
   void transmit(packet::PacketPtr frame, Instant /*now*/) override {
     packet::PassCounter passes;
+    offload = frame->meta().offload;
     EXPECT_TRUE(packet::complete_checksum(*frame, passes));
     sent.push_back(contents(*frame));
   }
@@ -249,6 +250,7 @@ class TestHost final : public Output, public Events {
   }
 
   std::deque<ByteVector> sent;
+  packet::Offload offload;  // of the last frame that left, as it left
   std::vector<std::pair<Ipv6Address, MacAddress>> conflicts;
   std::vector<Ipv6Address> ready;
   Instant now{std::chrono::hours(1)};

@@ -12,6 +12,7 @@
 namespace tideline::ip {
 
 using packet::Checksum;
+using packet::Gso;
 using packet::PacketPtr;
 using wire::Ipv4Address;
 using wire::Ipv6Address;
@@ -30,6 +31,15 @@ wire::PartialChecksum pseudo_header(const Ipv6Address& source, const Ipv6Address
                                length);
   }
   return wire::pseudo_header(source, destination, wire::kProtocolUdp, length);
+}
+
+// What of the offloads concerns the handler: how many datagrams the payload is.
+packet::Offload datagrams_of(const packet::Packet& payload) {
+  const packet::Offload& received = payload.meta().offload;
+  if (received.gso != Gso::kUdp || received.gso_size == 0 || payload.size() <= received.gso_size) {
+    return {};
+  }
+  return {.gso = Gso::kUdp, .gso_size = received.gso_size};
 }
 
 }  // namespace
@@ -79,7 +89,7 @@ void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
   }
   packet->truncate(layout.end);
   packet->trim_front(layout.payload);
-  packet->meta().offload = {};
+  packet->meta().offload = datagrams_of(*packet);
   handler->receive(std::move(packet), path, now);
 }
 
@@ -104,6 +114,10 @@ bool Udp::check_checksum(const packet::Packet& packet, const Datagram& datagram)
 Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
   const std::size_t size = sizeof(UdpHeader) + payload->size();
   if (size > wire::kMaxDatagram) return context_.drops.refuse(Discard::kTooBig);
+  packet::Offload& wanted = payload->meta().offload;
+  CHECK(wanted.gso == Gso::kNone || (wanted.gso == Gso::kUdp && wanted.gso_size > 0));
+  const bool many = wanted.gso == Gso::kUdp && payload->size() > wanted.gso_size;
+  wanted = many ? packet::Offload{.gso = Gso::kUdp, .gso_size = wanted.gso_size} : packet::Offload{};
   const wire::MutableBytes header = prepend_header(payload, sizeof(UdpHeader), context_);
   if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
   const auto pseudo = pseudo_header(path.source.address, path.destination.address, size);

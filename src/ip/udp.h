@@ -30,7 +30,9 @@ struct UdpPath {
 
 class UdpHandler {
  public:
-  // `payload` is what follows the UDP header.
+  // `payload` is what follows the UDP header. If its offload says Gso::kUdp, it stands for several
+  // datagrams of one sender: gso_size bytes each, the last may be shorter. Whoever cannot deal with
+  // that takes it apart.
   virtual void receive(packet::PacketPtr payload, const UdpPath& path, Instant now) = 0;
   // About a datagram that was sent from this handler's port to `error.quote.destination`.
   virtual void failed(const PathError& error, Instant now) = 0;
@@ -47,7 +49,9 @@ class Udp final : public ProtocolHandler {
   Status bind(const UdpEndpoint& local, UdpHandler& handler);
   void unbind(const UdpEndpoint& local);
 
-  // `path.source.address` is one of ours. Leaves the checksum to whoever transmits.
+  // `path.source.address` is one of ours. Leaves the checksum to whoever transmits. A payload with
+  // Gso::kUdp and a gso_size > 0 is sent as many datagrams of that size, which must fit the path's
+  // MTU; whoever transmits cuts it, as late as possible.
   Sent send(packet::PacketPtr payload, const UdpPath& path, Instant now);
 
   void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
