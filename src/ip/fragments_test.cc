@@ -286,7 +286,7 @@ TEST(Ipv4Fragments, Item41_Timer_FirstFragmentOfAnIcmpError_IsSilent) {
   EXPECT_EQ(host->stack.reassembler().datagrams(), 1U);
   host->advance(seconds(31));
   EXPECT_EQ(host->drops(Discard::kReassemblyTimeout), 1U);
-  for (const ByteVector& frame : host->sent) EXPECT_EQ(frame[13], std::byte{6}) << "not ARP";
+  for (const ByteVector& frame : host->sent) EXPECT_NE(frame[13], std::byte{0}) << "IPv4 was sent";
   expect_healthy(*host);
 }
 
