@@ -259,4 +259,25 @@ class TestHost final : public Output, public Events {
   Stack stack;
 };
 
+// All drops, of whatever reason.
+inline std::uint64_t total_drops(const DropCounters& drops) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < wire::kDropReasonCount; ++i) {
+    sum += drops.of(static_cast<wire::DropReason>(i));
+  }
+  for (std::size_t i = 0; i < kDiscardCount; ++i) sum += drops.of(static_cast<Discard>(i));
+  return sum;
+}
+
+// Whatever has come: the host answers an honest peer over both IP versions, and holds no packet.
+inline void expect_healthy(TestHost& host) {
+  host.sent.clear();
+  host.meet_peer();
+  host.receive(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 1U);
+  host.receive(ipv6(wire::kProtocolIcmpv6, icmpv6({.type = wire::Icmpv6Type::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 2U);
+  EXPECT_EQ(host.pool->in_use(), 0U);
+}
+
 }  // namespace tideline::ip
