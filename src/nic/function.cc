@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
 #include <utility>
 
+#include "packet/checksum.h"
 #include "packet/copy.h"
-#include "wire/checksum.h"
-#include "wire/endian.h"
+#include "wire/view.h"
 
 namespace tideline::nic {
 namespace {
@@ -31,33 +30,6 @@ Capabilities completed(Capabilities capabilities) {
   capabilities.uso = false;
   capabilities.roce_gso = false;
   return capabilities;
-}
-
-wire::PartialChecksum sum_from(const Packet& frame, std::size_t start) {
-  wire::PartialChecksum sum;
-  for (const packet::Segment* each = &frame.first(); each != nullptr; each = each->next()) {
-    const wire::Bytes bytes = each->bytes();
-    if (start < bytes.size()) sum.add(bytes.subspan(start));
-    start -= std::min(start, bytes.size());
-  }
-  return sum;
-}
-
-// False if the metadata points beyond what can be written.
-bool complete_checksum(Packet& frame, packet::PassCounter& passes) {
-  packet::Offload& offload = frame.meta().offload;
-  const std::size_t start = offload.checksum_start;
-  const std::size_t at = start + offload.checksum_offset;
-  if (frame.first().borrowed() || at + sizeof(wire::be16) > frame.first().bytes().size()) {
-    return false;
-  }
-  passes.add(packet::Pass::kChecksum, frame.size() - start);
-  const std::uint16_t sum = sum_from(frame, start).checksum();
-  // Zero means "none" to UDP; for the other protocols both zeros are the same (RFC 768).
-  const wire::be16 field(sum == 0 ? 0xffff : sum);
-  std::memcpy(frame.first().writable().data() + at, &field, sizeof(field));
-  offload.checksum = Checksum::kInPacket;
-  return true;
 }
 
 }  // namespace
@@ -126,7 +98,7 @@ bool Function::complete(PacketPtr& frame) {
     if (frame == nullptr) return drop(Drop::kTxPool);
   }
   if (frame->meta().offload.checksum != Checksum::kNeeded || has.tx_checksum) return true;
-  return complete_checksum(*frame, stats_.passes) || drop(Drop::kTxOffload);
+  return packet::complete_checksum(*frame, stats_.passes) || drop(Drop::kTxOffload);
 }
 
 }  // namespace tideline::nic
