@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "commands.h"
+#include "port/xdp_program.h"
 #include "report.h"
 
 namespace tideline::app {
@@ -52,6 +53,16 @@ std::string packet_lacks() {
       std::strerror(errno));
 }
 
+std::string xdp_lacks() {
+  const UniqueFd socket(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (socket) {
+    const auto program = port::XdpProgram::load(false);
+    return program ? "" : program.error().message();
+  }
+  return fmt::format("cannot open an AF_XDP socket: {}; {}", std::strerror(errno),
+                     port::kXdpNeedsCapabilities);
+}
+
 }  // namespace
 
 int ports(bool json) {
@@ -64,6 +75,12 @@ int ports(bool json) {
        .form = "packet:IF",
        .what = "an interface, through AF_PACKET rings; addresses must not be the kernel's",
        .lacks = packet_lacks()},
+      {.name = "xdp",
+       .form = "xdp:IF[,mode=zerocopy|copy|generic][,all]",
+       .what =
+           "an interface, through AF_XDP; takes frames for our addresses only, which must not be "
+           "the kernel's; on a veth, the other end needs `ethtool -K PEER tx off`",
+       .lacks = xdp_lacks()},
       {.name = "dgram",
        .form = "dgram:LOCAL,REMOTE",
        .what = "frames over AF_UNIX datagrams, as QEMU's -netdev dgram",

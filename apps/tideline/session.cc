@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "nic/segmenter.h"
+#include "port/af_xdp.h"
 #include "port/capture.h"
 #include "port/dgram.h"
 #include "port/impairment.h"
@@ -67,6 +68,10 @@ std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu,
   }
   if (wire.starts_with("packet:")) {
     return value_or_throw(port::PacketPort::open(std::string(wire.substr(7)), {&pool}));
+  }
+  if (wire.starts_with("xdp:")) {
+    const auto spec = value_or_throw(port::XdpSpec::parse(wire.substr(4)));
+    return value_or_throw(port::XdpPort::open(spec, {&pool}));
   }
   if (wire.starts_with("dgram:")) return open_dgram(wire.substr(6), own_mtu, pool);
   throw Failure({.kind = ErrorKind::kUsage,

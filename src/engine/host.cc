@@ -13,9 +13,11 @@ Host::Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& 
 
 Status Host::configure(const HostOptions& options, Instant now) {
   for (const wire::Ipv4Prefix& prefix : options.ipv4) {
+    if (Status s = function_.claim(wire::Ipv6Address::mapped(prefix.address)); !s) return s;
     if (Status s = stack_.add_address(prefix, now); !s) return s;
   }
   for (const wire::Ipv6Prefix& prefix : options.ipv6) {
+    if (Status s = function_.claim(prefix.address); !s) return s;
     ++pending_;
     if (Status s = stack_.add_address(prefix, now); !s) return s;
   }

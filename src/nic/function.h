@@ -18,6 +18,7 @@
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
 namespace tideline::nic {
@@ -57,6 +58,9 @@ class Function {
   const wire::MacAddress& mac() const { return mac_; }
   // What the host may rely on.
   const port::Capabilities& capabilities() const { return capabilities_; }
+
+  // The host answers to this address: see port::Port::claim.
+  Status claim(const wire::Ipv6Address& address) { return port_.claim(address); }
 
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);

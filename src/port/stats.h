@@ -20,6 +20,7 @@ enum class Drop : std::uint8_t {
   kTxFull,       // no room on the wire: the peer or the kernel is slower
   kTxNoPeer,     // nobody at the other end
   kTxRefused,    // the kernel refused it
+  kTxPool,       // no segment free to gather into
   kRxPool,       // no segment free to receive into
   kRxFull,       // came faster than it was taken
   kRxShort,      // shorter than an Ethernet header
