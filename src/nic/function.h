@@ -5,6 +5,7 @@
 // stop here. Thread: the worker's that owns the port's queue.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -54,6 +55,12 @@ class Function {
   const wire::MacAddress& mac() const { return mac_; }
   // What the host may rely on.
   const port::Capabilities& capabilities() const { return capabilities_; }
+
+  // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
+  std::size_t tx_room() const {
+    const std::size_t room = port_.tx_room(queue_);
+    return room - std::min(room, leaving_.size());
+  }
 
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);
