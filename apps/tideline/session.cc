@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "nic/segmenter.h"
 #include "port/capture.h"
 #include "port/dgram.h"
 #include "port/impairment.h"
@@ -129,7 +130,7 @@ Session::Session(const WireOptions& options)
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
     capture_ = value_or_throw(
         port::PcapWriter::create(options.capture, wall - monotonic_now().time_since_epoch()));
-    port = std::make_unique<port::CapturePort>(std::move(port), capture_);
+    port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
   }
   worker_ = value_or_throw(engine::Worker::create(std::move(pool), std::move(port), random_seed()));
   stop_on_signal = worker_.get();

@@ -8,8 +8,8 @@
 
 #include "base/time.h"
 #include "ip/context.h"
+#include "packet/checksum.h"  // whoever builds packets here sums them too
 #include "packet/packet.h"
-#include "wire/checksum.h"
 #include "wire/icmp_quote.h"
 #include "wire/mac_address.h"
 #include "wire/view.h"
@@ -40,13 +40,6 @@ inline std::size_t size_on_wire(const packet::Packet& packet) {
   if (!is_gso(packet)) return packet.size();
   return std::size_t{offload.header_length} + offload.gso_size;
 }
-
-// The sum of the bytes [offset, offset + size).
-wire::PartialChecksum sum_range(const packet::Packet& packet, std::size_t offset, std::size_t size,
-                                packet::PassCounter& passes);
-
-// Does in software what the offload metadata leaves to others.
-void complete_checksum(packet::Packet& packet, packet::PassCounter& passes);
 
 // The first 8 bytes at `offset`, zero where the packet is shorter.
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,

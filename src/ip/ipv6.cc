@@ -104,6 +104,11 @@ void Ipv6::refused(const packet::Packet& frame, const wire::Refusal& refusal, In
                       .cast = wire::link_cast(ethernet->destination),
                       .ip_version = 6,
                       .protocol = header.next_header};
+  // Whether it carries an ICMPv6 error is the last header's to say.
+  if (const auto upper = wire::find_ipv6_upper_layer(head.subspan(l3))) {
+    layout.l4 = static_cast<std::uint16_t>(l3 + upper->at);
+    layout.protocol = upper->protocol;
+  }
   const bool ours = context_.addresses.is_ours(header.destination) ||
                     context_.addresses.is_member(header.destination);
   if (!ours || context_.addresses.is_ours(header.source)) return;

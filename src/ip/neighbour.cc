@@ -19,7 +19,7 @@ NeighbourTable<Address>::NeighbourTable(const NeighbourOptions& options,
       carrier_(carrier),
       drops_(drops),
       rng_(rng),
-      entries_(options.capacity, rng()) {}
+      entries_(options.capacity, HashKey::random(rng)) {}
 
 // Callbacks may come back into the table and evict the entry at hand: they are the last thing that
 // any function here does with it.

@@ -31,7 +31,7 @@ struct PathMtu {
 class PathMtuCache {
  public:
   PathMtuCache(const PathMtuOptions& options, std::uint16_t link_mtu, Rng& rng)
-      : options_(options), link_mtu_(link_mtu), paths_(options.capacity, rng()) {}
+      : options_(options), link_mtu_(link_mtu), paths_(options.capacity, HashKey::random(rng)) {}
 
   // IPv4 addresses are mapped, as below.
   PathMtu find(const wire::Ipv6Address& destination, Instant now) const {

@@ -238,7 +238,7 @@ class TestHost final : public Output, public Events {
   void transmit(packet::PacketPtr frame, Instant /*now*/) override {
     packet::PassCounter passes;
     offload = frame->meta().offload;
-    complete_checksum(*frame, passes);
+    EXPECT_TRUE(packet::complete_checksum(*frame, passes));
     sent.push_back(contents(*frame));
   }
   void address_conflict(const Ipv6Address& address, const MacAddress& other,
@@ -258,5 +258,26 @@ class TestHost final : public Output, public Events {
   Rng rng;
   Stack stack;
 };
+
+// All drops, of whatever reason.
+inline std::uint64_t total_drops(const DropCounters& drops) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < wire::kDropReasonCount; ++i) {
+    sum += drops.of(static_cast<wire::DropReason>(i));
+  }
+  for (std::size_t i = 0; i < kDiscardCount; ++i) sum += drops.of(static_cast<Discard>(i));
+  return sum;
+}
+
+// Whatever has come: the host answers an honest peer over both IP versions, and holds no packet.
+inline void expect_healthy(TestHost& host) {
+  host.sent.clear();
+  host.meet_peer();
+  host.receive(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 1U);
+  host.receive(ipv6(wire::kProtocolIcmpv6, icmpv6({.type = wire::Icmpv6Type::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 2U);
+  EXPECT_EQ(host.pool->in_use(), 0U);
+}
 
 }  // namespace tideline::ip

@@ -3,12 +3,16 @@
 // mapped. Thread: the worker's that owns the host.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "ip/context.h"
 #include "ip/delivery.h"
+#include "ip/keyed_hash.h"
 #include "wire/ip_address.h"
 
 namespace tideline::ip {
@@ -19,6 +23,9 @@ struct UdpEndpoint {
 
   friend bool operator==(const UdpEndpoint&, const UdpEndpoint&) = default;
 };
+
+// More listeners of a group's port than this do not hear it.
+inline constexpr std::size_t kMaxGroupListeners = 64;
 
 // One datagram's way.
 struct UdpPath {
@@ -45,9 +52,13 @@ class Udp final : public ProtocolHandler {
  public:
   Udp(Context& context, Upcalls& upcalls, Sender& sender);
 
-  // Fails if the endpoint is taken. :: listens for both IP versions.
-  Status bind(const UdpEndpoint& local, UdpHandler& handler);
+  // Fails if the endpoint is taken. :: listens for both IP versions. An endpoint may have several
+  // listeners if all say that they share it (SO_REUSEADDR): a broadcast or multicast goes to all
+  // that listen on its port, a unicast to who bound last.
+  Status bind(const UdpEndpoint& local, UdpHandler& handler, bool shared = false);
+  // All listeners of the endpoint; or one of those that share it.
   void unbind(const UdpEndpoint& local);
+  void unbind(const UdpEndpoint& local, const UdpHandler& handler);
 
   // `path.source.address` is one of ours. Leaves the checksum to whoever transmits. A payload with
   // Gso::kUdp and a gso_size > 0 is sent as many datagrams of that size, which must fit the path's
@@ -60,18 +71,26 @@ class Udp final : public ProtocolHandler {
 
  private:
   struct EndpointHash {
+    HashKey key;
+
     std::size_t operator()(const UdpEndpoint& endpoint) const noexcept {
-      return std::hash<wire::Ipv6Address>()(endpoint.address) ^ wire::mix_hash(endpoint.port);
+      return siphash(key, std::array{endpoint.address.high(), endpoint.address.low(),
+                                     std::uint64_t{endpoint.port}});
     }
+  };
+  struct Listeners {
+    bool shared = false;
+    std::vector<UdpHandler*> handlers{};  // who bound last is last
   };
 
   bool check_checksum(const packet::Packet& packet, const Datagram& datagram);
   UdpHandler* find(const UdpEndpoint& local) const;
+  void deliver_to_all(packet::PacketPtr payload, const UdpPath& path, Instant now);
 
   Context& context_;
   Upcalls& upcalls_;
   Sender& sender_;
-  std::unordered_map<UdpEndpoint, UdpHandler*, EndpointHash> handlers_;
+  std::unordered_map<UdpEndpoint, Listeners, EndpointHash> handlers_;
 };
 
 }  // namespace tideline::ip

@@ -40,10 +40,10 @@ class UdpSegmentation : public ::testing::TestWithParam<bool> {
     payload->meta().offload = {.gso = Gso::kUdp, .gso_size = static_cast<std::uint16_t>(gso_size)};
     const Ipv6Address ours = six() ? kOurs6 : Ipv6Address::mapped(kOurs4);
     const Ipv6Address peer = six() ? kPeer6 : Ipv6Address::mapped(kPeer4);
-    return host->stack.udp().send(std::move(payload),
-                                  {.source = {.address = ours, .port = 5000},
-                                   .destination = {.address = peer, .port = 9}},
-                                  host->now);
+    return host->stack.udp().send(
+        std::move(payload),
+        {.source = {.address = ours, .port = 5000}, .destination = {.address = peer, .port = 9}},
+        host->now);
   }
 
   // A frame of `size` bytes of payload for port 9, as a port hands it up.

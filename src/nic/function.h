@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A NIC function: what a host sees of a port. It takes whole frames whose checksums are left open,
-// in as many segments as they like, and does in software what its port lacks of that: gathering,
-// then the checksum, as late as possible. It takes no GSO frames yet. Frames for other stations
-// stop here. Thread: the worker's that owns the port's queue.
+// in as many segments as they like, and GSO frames of TCP and UDP, and does in software what its
+// port lacks of that: segmentation, gathering, the checksum, as late as possible and in at most one
+// pass over the payload: none if the port takes scattered frames, for segments borrow from the
+// whole then. Frames for other stations stop here. Thread: the worker's that owns the port's queue.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "nic/segmenter.h"
 #include "packet/packet.h"
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
@@ -24,9 +26,9 @@ namespace tideline::nic {
 // Why a function dropped a frame, in the order of the names in function.cc.
 enum class Drop : std::uint8_t {
   kRxOtherStation,  // for another station on the link
-  kTxGso,           // asks for segmentation
-  kTxOffload,       // its checksum offload points beyond the frame, or behind the first segment
-  kTxPool,          // no segment free to gather into
+  kTxGso,           // a GSO frame that contradicts its metadata, or whose segments are too long
+  kTxOffload,       // its checksum offload points beyond the frame, or into borrowed memory
+  kTxPool,          // no segment free to gather into; of a GSO frame, segments that did not leave
 };
 inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxPool) + 1;
 
@@ -36,6 +38,7 @@ std::string_view name_of(Drop reason);
 struct FunctionStats {
   std::uint64_t rx_frames = 0;  // handed up
   std::uint64_t tx_frames = 0;  // handed to the port
+  std::uint64_t tx_cut = 0;     // GSO frames that were segmented here
   std::array<std::uint64_t, kDropCount> drops{};
   packet::PassCounter passes;
 
@@ -44,7 +47,7 @@ struct FunctionStats {
 
 class Function {
  public:
-  // Both outlive the function. The pool serves what is gathered.
+  // Both outlive the function. The pool, of the same thread, serves what is gathered and cut.
   Function(port::Port& port, unsigned queue, packet::Pool& pool, const wire::MacAddress& mac);
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
@@ -72,9 +75,14 @@ class Function {
 
  private:
   bool is_for_us(const packet::Packet& frame) const;
+  void segment(packet::PacketPtr frame, Instant now);
+  packet::PacketPtr make_segment(const Segmenter& cut, const packet::PacketRef& whole,
+                                 std::size_t index);
   bool complete(packet::PacketPtr& frame);
-  bool drop(Drop reason) {
-    ++stats_.drops[static_cast<std::size_t>(reason)];
+  bool gather(packet::PacketPtr& frame);
+  void leave(packet::PacketPtr frame, Instant now);
+  bool drop(Drop reason, std::uint64_t frames = 1) {
+    stats_.drops[static_cast<std::size_t>(reason)] += frames;
     return false;
   }
 

@@ -8,18 +8,16 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include "base/bits.h"
 
-namespace proofs::inline_engine {
+namespace tideline::ring {
 
-// A call of the program that did not get the engine: sends one message to the peer.
-struct Work {
-  std::uint64_t id = 0;
-};
-
+template <typename Work>
 class HandoffList {
  public:
+  static_assert(std::is_trivially_copyable_v<Work>);
   static constexpr std::uint32_t kCells = 256;
 
   HandoffList() {
@@ -59,9 +57,9 @@ class HandoffList {
     Work work;
   };
 
-  alignas(tideline::kCacheLine) std::atomic<std::uint64_t> tail_{0};
-  alignas(tideline::kCacheLine) std::uint64_t head_ = 0;
-  alignas(tideline::kCacheLine) std::array<Cell, kCells> cells_{};
+  alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
+  alignas(kCacheLine) std::uint64_t head_ = 0;
+  alignas(kCacheLine) std::array<Cell, kCells> cells_{};
 };
 
-}  // namespace proofs::inline_engine
+}  // namespace tideline::ring

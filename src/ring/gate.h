@@ -18,11 +18,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "base/bits.h"
-#include "proofs/inline_engine/handoff.h"
+#include "ring/handoff_list.h"
 
-namespace proofs::inline_engine {
+namespace tideline::ring {
 
 // Whether a gate is open, and if not, why.
 enum class GateState : std::uint32_t {
@@ -42,6 +43,8 @@ enum class Entry {
   kClosed,
 };
 
+// `Work` is a small value that execute() of the holder understands.
+template <typename Work>
 class Gate {
  public:
   void open() {
@@ -130,10 +133,10 @@ class Gate {
     stalled_ = true;
   }
 
-  alignas(tideline::kCacheLine) std::atomic<std::uint32_t> word_{0};
+  alignas(kCacheLine) std::atomic<std::uint32_t> word_{0};
   std::atomic<GateState> state_{GateState::kStarting};
   bool stalled_ = false;  // work may wait on the list for room; the holder's
-  HandoffList list_;
+  HandoffList<Work> list_;
 };
 
-}  // namespace proofs::inline_engine
+}  // namespace tideline::ring

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/inline_engine/gate.h"
+#include "ring/gate.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,13 @@
 #include <thread>
 #include <vector>
 
-namespace proofs::inline_engine {
+namespace tideline::ring {
 namespace {
+
+struct Work {
+  std::uint64_t id = 0;
+};
+using TestGate = Gate<Work>;
 
 // Counts without atomics: a second holder, or work lost or done twice, shows in the sums.
 struct Counter {
@@ -34,7 +39,7 @@ struct Sums {
 };
 
 TEST(Gate, IsClosedUntilOpened) {
-  const auto gate = std::make_unique<Gate>();
+  const auto gate = std::make_unique<TestGate>();
   Sums sums;
   Counter holder = sums.counter();
   EXPECT_EQ(gate->enter(holder), Entry::kClosed);
@@ -50,7 +55,7 @@ TEST(Gate, IsClosedUntilOpened) {
 // A holder whose run() is a call from elsewhere while the gate is held.
 template <typename Body>
 struct During {
-  Gate& gate;
+  TestGate& gate;
   Counter inner;
   Body body;
   void run() { body(); }
@@ -59,7 +64,7 @@ struct During {
 };
 
 TEST(Gate, WorkLeftWhileHeldIsDoneByTheHolder) {
-  const auto gate = std::make_unique<Gate>();
+  const auto gate = std::make_unique<TestGate>();
   gate->open();
   Sums sums;
   Entry entry = Entry::kClosed;
@@ -78,7 +83,7 @@ TEST(Gate, WorkLeftWhileHeldIsDoneByTheHolder) {
 }
 
 TEST(Gate, WorkWithoutRoomWaitsForTheNextEntry) {
-  const auto gate = std::make_unique<Gate>();
+  const auto gate = std::make_unique<TestGate>();
   gate->open();
   Sums sums;
   During holder{*gate, sums.counter(), [&] {
@@ -97,7 +102,7 @@ TEST(Gate, WorkWithoutRoomWaitsForTheNextEntry) {
 }
 
 TEST(Gate, AFullListRefuses) {
-  const auto gate = std::make_unique<Gate>();
+  const auto gate = std::make_unique<TestGate>();
   gate->open();
   Sums sums;
   std::uint64_t accepted = 0;
@@ -106,8 +111,8 @@ TEST(Gate, AFullListRefuses) {
                   while (gate->submit({1}, other) == Entry::kHandedOver) ++accepted;
                 }};
   EXPECT_EQ(gate->enter(holder), Entry::kRan);
-  EXPECT_EQ(accepted, HandoffList::kCells);
-  EXPECT_EQ(sums.done, HandoffList::kCells);
+  EXPECT_EQ(accepted, HandoffList<Work>::kCells);
+  EXPECT_EQ(sums.done, HandoffList<Work>::kCells);
 }
 
 // Threads that submit and threads that poll. In the end nobody enters again, so work that was
@@ -117,7 +122,7 @@ TEST(Gate, NoWorkIsLostOrDoneTwice) {
   constexpr std::uint64_t kEach = 20'000;
   constexpr int kRounds = 5;
   for (int round = 0; round < kRounds; ++round) {
-    const auto gate = std::make_unique<Gate>();
+    const auto gate = std::make_unique<TestGate>();
     gate->open();
     Sums sums;
     std::atomic<int> submitting{kThreads};
@@ -147,7 +152,7 @@ TEST(Gate, NoWorkIsLostOrDoneTwice) {
 // in flight.
 TEST(Gate, WorkAppendedAsTheHolderLeavesIsNoticed) {
   constexpr std::uint64_t kEach = 100'000;
-  const auto gate = std::make_unique<Gate>();
+  const auto gate = std::make_unique<TestGate>();
   gate->open();
   Sums sums;
   std::atomic<bool> stop{false};
@@ -170,4 +175,4 @@ TEST(Gate, WorkAppendedAsTheHolderLeavesIsNoticed) {
 }
 
 }  // namespace
-}  // namespace proofs::inline_engine
+}  // namespace tideline::ring
