@@ -46,6 +46,16 @@ struct CaptureOptions {
   std::uint64_t count = 0;
 };
 
+struct UdpBlastOptions {
+  std::string host;  // empty with `listen`
+  bool listen = false;
+  bool kernel = false;      // over sockets of the kernel's, without a wire
+  bool no_offload = false;  // every datagram in a packet of its own
+  std::size_t size = 1400;
+  std::string rate;         // empty: as fast as possible
+  std::uint64_t count = 0;  // datagrams, or reports of a sink; 0 is without limit
+};
+
 // What every command on a wire has, and what those with a host have beside it.
 void add_wire_options(CLI::App& command, WireOptions& options);
 void add_host_options(CLI::App& command, WireOptions& options);

@@ -108,6 +108,12 @@ class Limited final : public engine::Task {
 
 }  // namespace
 
+wire::Ipv6Address parse_host(const std::string& text) {
+  using wire::Ipv6Address;
+  if (text.find(':') != std::string::npos) return value_or_throw(Ipv6Address::from_text(text));
+  return Ipv6Address::mapped(value_or_throw(wire::Ipv4Address::from_text(text)));
+}
+
 Session::Session(const WireOptions& options)
     : options_(options), seed_(options.seed ? *options.seed : random_seed()) {
   auto pool = value_or_throw(packet::Pool::create({.segments = 8192, .loans = 2048}));

@@ -31,6 +31,9 @@ inline void value_or_throw(Status status) {
   if (!status) throw Failure(status.error());
 }
 
+// An address as the user writes it; IPv4 comes mapped.
+wire::Ipv6Address parse_host(const std::string& text);
+
 class Session {
  public:
   explicit Session(const WireOptions& options);

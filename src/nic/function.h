@@ -6,6 +6,7 @@
 // whole then. Frames for other stations stop here. Thread: the worker's that owns the port's queue.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -61,6 +62,12 @@ class Function {
 
   // The host answers to this address: see port::Port::claim.
   Status claim(const wire::Ipv6Address& address) { return port_.claim(address); }
+
+  // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
+  std::size_t tx_room() const {
+    const std::size_t room = port_.tx_room(queue_);
+    return room - std::min(room, leaving_.size());
+  }
 
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);
