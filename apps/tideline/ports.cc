@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tideline ports`: the kinds of wires, and what this machine allows of each. Nothing is changed.
+// `tideline ports`: the kinds of wires, and what this machine allows of each. Nothing is
+// changed, but the directory where members of a segment meet is made.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
@@ -17,6 +18,7 @@
 #include "commands.h"
 #include "port/xdp_program.h"
 #include "report.h"
+#include "shm_wire.h"
 
 namespace tideline::app {
 namespace {
@@ -25,7 +27,8 @@ struct Kind {
   const char* name;
   const char* form;
   const char* what;
-  std::string lacks;  // empty: it works here
+  std::string lacks;     // empty: it works here
+  std::string allows{};  // what it allows beyond that
 };
 
 bool may_configure_network() {
@@ -67,6 +70,11 @@ std::string xdp_lacks() {
 
 int ports(bool json) {
   const std::vector<Kind> kinds{
+      {.name = "shm",
+       .form = "shm:NAME",
+       .what = "an Ethernet segment among processes of this user; addresses are leased",
+       .lacks = shm_lacks(),
+       .allows = shm_allows()},
       {.name = "tap",
        .form = "tap:NAME[,peer=A/L][,peer6=A/L]",
        .what = "a cable to this machine's kernel; the device is made and removed",
@@ -92,7 +100,8 @@ int ports(bool json) {
       object["ports"].push_back({{"name", kind.name},
                                  {"form", kind.form},
                                  {"usable", kind.lacks.empty()},
-                                 {"lacks", kind.lacks}});
+                                 {"lacks", kind.lacks},
+                                 {"allows", kind.allows}});
     }
     print_json(object);
     return kDone;
@@ -100,6 +109,7 @@ int ports(bool json) {
   for (const Kind& kind : kinds) {
     fmt::print("{:34} {}\n{:34} {}\n", kind.form, kind.what, "",
                kind.lacks.empty() ? "works here" : "NOT here: " + kind.lacks);
+    if (!kind.allows.empty()) fmt::print("{:34} {}\n", "", kind.allows);
   }
   return kDone;
 }

@@ -12,6 +12,7 @@
 #include "port/memory.h"
 #include "port/packet.h"
 #include "port/port_test_util.h"
+#include "port/shm/port.h"
 #include "port/tap.h"
 #include "port/test_namespace.h"
 
@@ -125,6 +126,22 @@ Result<ConformanceLink> open_dgram(std::size_t mtu) {
   return link;
 }
 
+Result<ConformanceLink> open_shm(std::size_t mtu) {
+  ConformanceLink link = with_pools();
+  std::string pattern = std::filesystem::temp_directory_path() / "tideline-shm-XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) return fail_errno("cannot make a directory");
+  link.resources =
+      std::shared_ptr<void>(nullptr, [pattern](void*) { std::filesystem::remove_all(pattern); });
+  const ShmPortOptions options{.mtu = mtu, .directory = pattern};
+  auto near = ShmPort::open("test", link.near_pool.get(), options, monotonic_now());
+  if (!near) return fail(std::move(near.error()));
+  auto far = ShmPort::open("test", link.far_pool.get(), options, monotonic_now());
+  if (!far) return fail(std::move(far.error()));
+  link.near = std::move(*near);
+  link.far = std::move(*far);
+  return link;
+}
+
 }  // namespace
 
 std::vector<ConformanceKind> conformance_kinds() {
@@ -159,6 +176,8 @@ std::vector<ConformanceKind> conformance_kinds() {
       {.name = "tap_receiving", .open = open_tap_receiving, .accounts_for_all = false},
       {.name = "dgram", .open = [] { return open_dgram(1500); }},
       {.name = "dgram_jumbo", .open = [] { return open_dgram(9000); }},
+      {.name = "shm", .open = [] { return open_shm(1500); }},
+      {.name = "shm_largest", .open = [] { return open_shm(65535); }},
   };
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/arena.h"
+#include "port/shm/arena.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/random.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 namespace {
 
 TEST(Arena, BlocksDoNotOverlapAndStayInside) {
@@ -61,7 +61,7 @@ TEST(Arena, DestinationsThatNeverConsumeLeaveRoomForOthers) {
 
 TEST(Arena, RandomUseLosesNothing) {
   Arena arena({.small_blocks = 32, .large_blocks = 8});
-  tideline::Rng rng(1);
+  Rng rng(1);
   BlocksHeld held{};
   std::vector<Block> taken;
   for (int i = 0; i < 10'000; ++i) {
@@ -80,10 +80,9 @@ TEST(Arena, RandomUseLosesNothing) {
 }
 
 TEST(ArenaShape, WholePagesOfTheLargestKindThatFits) {
-  EXPECT_EQ((ArenaShape{.small_blocks = 1, .large_blocks = 0}.bytes()), tideline::kPageSize);
-  EXPECT_EQ((ArenaShape{.small_blocks = 0, .large_blocks = 33}.bytes()),
-            2 * tideline::kHugePageSize);
+  EXPECT_EQ((ArenaShape{.small_blocks = 1, .large_blocks = 0}.bytes()), kPageSize);
+  EXPECT_EQ((ArenaShape{.small_blocks = 0, .large_blocks = 33}.bytes()), 2 * kHugePageSize);
 }
 
 }  // namespace
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of a member that makes and ends links: connections, handshakes, hang-ups.
+#include "port/shm/service.h"
+
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cerrno>
 #include <utility>
 
-#include "proofs/segment/member.h"
+#include "port/shm/member.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 namespace {
 
-using tideline::Duration;
-using tideline::Instant;
-using tideline::Result;
-using tideline::Sharing;
-using tideline::UniqueFd;
-
-constexpr Duration kServiceInterval = std::chrono::milliseconds(1);
 // How often the owners of the destinations' slots are read, for members whose hang-up does not come
 // because a forked child holds their sockets.
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
@@ -26,12 +24,8 @@ constexpr Duration kHelloTimeout = std::chrono::seconds(1);
 // Mapping a newcomer costs up to a millisecond: the rest waits for the next interval.
 constexpr int kAcceptsPerService = 4;
 
-// What epoll hands back: a source's link, a destination's link, a pending connection, the listener.
-constexpr std::uint64_t kDestinations = kMaxMembers;
-constexpr std::uint64_t kPendings = 2 * std::uint64_t{kMaxMembers};
-constexpr std::uint64_t kListener = 3 * std::uint64_t{kMaxMembers};
-
-constexpr std::uint64_t bit(unsigned slot) { return std::uint64_t{1} << slot; }
+// An honest sender rings once per sleep.
+constexpr int kBellsPerService = 16;
 
 }  // namespace
 
@@ -58,10 +52,10 @@ void Member::watch(int socket, std::uint64_t token) {
 void Member::unwatch(int socket) { ::epoll_ctl(events_.get(), EPOLL_CTL_DEL, socket, nullptr); }
 
 void Member::service(Instant now) {
-  if (now < next_service_) return;
+  if (now < next_service_ && !armed_) return;
   next_service_ = now + kServiceInterval;
   connect_allowed_ = UINT64_MAX;
-  // Hints may have been lost, or wiped by a hostile member: look once at every ring.
+  // Hints may have been wiped by a hostile member: look once at every ring.
   active_ |= linked_;
   std::array<epoll_event, 32> events{};
   const int count = ::epoll_wait(events_.get(), events.data(), static_cast<int>(events.size()), 0);
@@ -86,9 +80,31 @@ void Member::handle_event(std::uint64_t token, Instant now) {
   } else if (token >= kDestinations) {
     take_welcome(static_cast<unsigned>(token - kDestinations));
   } else {
-    // A sender says nothing after its Hello: it has hung up, or does not keep to the protocol.
-    close_receive_link(static_cast<unsigned>(token));
+    hear(static_cast<unsigned>(token));
   }
+}
+
+// After its Hello a sender only rings, or hangs up.
+void Member::hear(unsigned source) {
+  if (from_[source] == nullptr) return;
+  for (int i = 0; i < kBellsPerService; ++i) {
+    std::byte bell{};
+    const auto size = ::recv(from_[source]->socket(), &bell, 1, MSG_DONTWAIT);
+    if (size == 1) continue;
+    if (size == 0 || errno != EAGAIN) hang_up(source);
+    return;
+  }
+  // It would keep this member awake for ever.
+  close_receive_link(source);
+}
+
+// What the source has sent before its end is still received.
+void Member::hang_up(unsigned source) {
+  ReceiveLink& link = *from_[source];
+  unwatch(link.socket());
+  link.hung_up = true;
+  promiscuous_ &= ~bit(source);
+  active_ |= bit(source);
 }
 
 void Member::accept_senders(Instant now) {
@@ -130,7 +146,7 @@ bool Member::take_hello(UniqueFd& socket) {
   }
   counters_.count(Event::kRefusedHello);
   // Best effort: the hang-up alone tells a peer that does not listen.
-  const tideline::Status told = send_refusal(taken.get());
+  const Status told = send_refusal(taken.get());
   static_cast<void>(told);
   return true;
 }
@@ -139,20 +155,21 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   const unsigned source = arrival.hello.source;
   close_receive_link(source);
   // A new owner of the slot: what was sent to the old one is not for it.
-  if (to_[source] != nullptr && to_[source]->incarnation != arrival.hello.incarnation) {
+  if (to_[source] != nullptr && to_[source]->incarnation() != arrival.hello.incarnation) {
     close_send_link(source);
   }
   connect_allowed_ |= bit(source);
-  auto* index = &memory_.index.memory.at<IndexPage>(0)->of_source[source].consumed;
   // Before the Welcome, so before the sender can read it.
-  index->store(0, std::memory_order_release);
-  if (!send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get())) return;
-  const std::span<const Slot> slots{arrival.ring.at<Slot>(0), arrival.hello.ring_slots};
-  const RingConsumer consumer(slots, index,
-                              std::min(config_.index_lag, arrival.hello.ring_slots / 4));
+  index().of_source[source].consumed.store(0, std::memory_order_release);
+  for (auto& loan : index().loans[source]) loan.store(0, std::memory_order_release);
+  // A source that has ended already is received nevertheless; its hang-up comes next.
+  [[maybe_unused]] const Status told =
+      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get());
   watch(socket.get(), source);
-  from_[source] = std::make_unique<ReceiveLink>(
-      ReceiveLink{std::move(socket), std::move(arrival.ring), std::move(arrival.arena), consumer});
+  const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
+  from_[source] =
+      std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag);
+  if (from_[source]->is_promiscuous()) promiscuous_ |= bit(source);
   linked_ |= bit(source);
   active_ |= bit(source);
   counters_.count(Event::kLinkUp);
@@ -160,64 +177,55 @@ void Member::install(Arrival arrival, UniqueFd socket) {
 
 void Member::close_receive_link(unsigned source) {
   if (from_[source] == nullptr) return;
-  unwatch(from_[source]->socket.get());
+  if (!from_[source]->hung_up) unwatch(from_[source]->socket());
+  from_[source]->retire();
   from_[source].reset();
   linked_ &= ~bit(source);
   active_ &= ~bit(source);
+  promiscuous_ &= ~bit(source);
   counters_.count(Event::kLinkDown);
 }
 
-Result<Member::SendLink> Member::open_link(unsigned destination) {
+Result<SendLink::Parts> Member::open_link(unsigned destination) {
   const std::optional<LeaseRecord> owner = meeting_point_.owner(destination);
-  if (!owner) {
-    return tideline::fail({.kind = tideline::ErrorKind::kPeer, .what = "nobody owns the slot"});
-  }
-  auto ring = Region::make("tideline-ring", config_.ring_slots * kSlotBytes,
-                           tideline::PageKind::kNormal, Sharing::kReadOnly);
-  if (!ring) return std::unexpected(std::move(ring.error()));
+  if (!owner) return fail({.kind = ErrorKind::kPeer, .what = "nobody owns the slot"});
+  auto ring = Region::make("tideline-ring", config_.ring_slots * kSlotBytes, PageKind::kNormal,
+                           Sharing::kReadOnly);
+  if (!ring) return fail(std::move(ring.error()));
   const Hello hello{.source = slot(),
                     .ring_slots = config_.ring_slots,
                     .incarnation = lease_.incarnation(),
-                    .arena_bytes = memory_.arena.memory.size()};
+                    .arena_bytes = memory_.arena.memory.size(),
+                    .promiscuous = config_.promiscuous ? 1U : 0U};
   auto socket =
       send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get());
-  if (!socket) return std::unexpected(std::move(socket.error()));
-  const std::span<Slot> slots{ring->memory.at<Slot>(0), config_.ring_slots};
-  return SendLink{.ring_memory = std::move(*ring),
-                  .socket = std::move(*socket),
-                  .accepted = std::nullopt,
-                  .ring = RingProducer(slots),
-                  .blocks = std::vector<std::optional<Block>>(config_.ring_slots),
-                  .incarnation = owner->incarnation};
+  if (!socket) return fail(std::move(socket.error()));
+  return SendLink::Parts{
+      .ring = std::move(*ring), .socket = std::move(*socket), .incarnation = owner->incarnation};
 }
 
 // The destination answers once; anything after that is its hang-up.
 void Member::take_welcome(unsigned destination) {
   if (to_[destination] == nullptr) return;
   SendLink& link = *to_[destination];
-  if (link.accepted) {
+  if (link.is_accepted()) {
     close_send_link(destination);
     return;
   }
-  auto acceptance = receive_welcome(link.socket.get());
+  auto acceptance = receive_welcome(link.socket());
   if (!acceptance) {
     counters_.count(Event::kRefusedWelcome);
     close_send_link(destination);
     return;
   }
-  link.accepted = std::move(*acceptance);
-  if (!link.accepted) return;  // it has not answered yet
-  link.ring.use_index(&link.accepted->index.at<IndexPage>(0)->of_source[slot()].consumed);
-  hint(link);
+  if (!*acceptance) return;  // it has not answered yet
+  link.accept(std::move(**acceptance), slot());
+  link.announce(slot());
 }
 
 void Member::close_send_link(unsigned destination) {
   if (to_[destination] == nullptr) return;
-  SendLink& link = *to_[destination];
-  unwatch(link.socket.get());
-  for (const std::optional<Block>& block : link.blocks) {
-    if (block) blocks_.give_back(*block, held_[destination]);
-  }
+  unwatch(to_[destination]->socket());
   to_[destination].reset();
   connect_allowed_ &= ~bit(destination);
   counters_.count(Event::kLinkDown);
@@ -228,7 +236,7 @@ void Member::check_peers(Instant now) {
   for (unsigned slot = 0; slot < config_.slots; ++slot) {
     if (to_[slot] == nullptr) continue;
     const std::optional<LeaseRecord> owner = meeting_point_.owner(slot);
-    if (owner && owner->incarnation == to_[slot]->incarnation) continue;
+    if (owner && owner->incarnation == to_[slot]->incarnation()) continue;
     close_send_link(slot);
   }
   for (Pending& pending : pending_) {
@@ -237,6 +245,10 @@ void Member::check_peers(Instant now) {
     pending.socket.reset();
     counters_.count(Event::kHandshakeTimeout);
   }
+  // Newcomers are asked for their frames.
+  for (std::uint64_t ask = config_.promiscuous ? others(now) : 0; ask != 0; ask &= ask - 1) {
+    link_to(static_cast<unsigned>(std::countr_zero(ask)));
+  }
 }
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

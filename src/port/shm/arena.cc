@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/arena.h"
+#include "port/shm/arena.h"
 
 #include "base/bits.h"
 #include "base/check.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 
 std::size_t ArenaShape::bytes() const {
   const std::size_t bytes = small_blocks * kBlockBytes[0] + large_blocks * kBlockBytes[1];
-  return tideline::align_up(
-      bytes, bytes < tideline::kHugePageSize ? tideline::kPageSize : tideline::kHugePageSize);
+  return align_up(bytes, bytes < kHugePageSize ? kPageSize : kHugePageSize);
 }
 
 std::uint64_t Arena::FreeList::take(BlockOrder order) {
@@ -53,4 +52,4 @@ void Arena::give_back(Block block, BlocksHeld& held) {
   free_[index].put(block.offset);
 }
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace proofs::segment {
+namespace bench {
 
 struct Resources {
   std::size_t descriptors = 0;  // open now
@@ -23,4 +23,4 @@ Resources own_resources();
 // All shared memfd mappings whose name contains `name` and that this process may write.
 std::vector<std::span<std::byte>> writable_memfds(const std::string& name);
 
-}  // namespace proofs::segment
+}  // namespace bench

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/ring.h"
+#include "port/shm/ring.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -12,7 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 namespace {
 
 constexpr std::uint32_t kSlots = 16;
@@ -37,10 +38,15 @@ std::vector<std::byte> frame_of(std::uint64_t value, std::size_t length) {
   return frame;
 }
 
+void push_inline(RingProducer& producer, const std::vector<std::byte>& frame) {
+  std::ranges::copy(frame, producer.body().begin());
+  producer.publish_inline(static_cast<std::uint32_t>(frame.size()), {});
+}
+
 // Pushes and pops in random order against a queue that is obviously right.
 TEST(Ring, BehavesLikeABoundedQueue) {
   Ring ring;
-  tideline::Rng rng(7);
+  Rng rng(7);
   std::deque<std::pair<std::uint64_t, std::uint32_t>> model;
   std::uint64_t pushed = 0;
   for (int step = 0; step < 200'000; ++step) {
@@ -56,11 +62,11 @@ TEST(Ring, BehavesLikeABoundedQueue) {
       ASSERT_LT(model.size(), kSlots);
       if (rng.below(2) == 0) {
         const auto length = static_cast<std::uint32_t>(rng.below(kInlineBytes - 7) + 8);
-        ring.producer.push_inline(frame_of(pushed, length));
+        push_inline(ring.producer, frame_of(pushed, length));
         model.emplace_back(pushed, length);
       } else {
         const auto length = static_cast<std::uint32_t>(kInlineBytes + 1 + rng.below(1000));
-        ring.producer.push_reference(pushed, length);
+        ring.producer.publish_reference(pushed, length, {});
         model.emplace_back(pushed, length);
       }
       ++pushed;
@@ -87,26 +93,48 @@ TEST(Ring, BehavesLikeABoundedQueue) {
 TEST(Ring, OneRingFullMayBeSentBeforeTheDestinationAnswers) {
   std::array<Slot, kSlots> memory{};
   RingProducer producer(memory);
-  while (producer.has_room()) producer.push_inline(frame_of(1, 64));
+  while (producer.has_room()) push_inline(producer, frame_of(1, 64));
   EXPECT_EQ(producer.tail(), kSlots);
   EXPECT_TRUE(producer.refresh());
   EXPECT_FALSE(producer.has_room());
 }
 
+TEST(Ring, OffloadWordsCross) {
+  Ring ring;
+  const OffloadWords words{.flags = 0x3f, .fields = 0x123456789abcdef0};
+  ring.producer.publish_inline(64, words);
+  ring.producer.publish_reference(4096, 1400, words);
+  ring.producer.publish_inline(64, {});
+  for (const std::uint32_t length : {64U, 1400U}) {
+    const auto frame = ring.consumer.front();
+    ASSERT_TRUE(frame);
+    EXPECT_EQ(frame->length, length);
+    EXPECT_EQ(frame->offload.flags, words.flags);
+    EXPECT_EQ(frame->offload.fields, words.fields);
+    ring.consumer.pop();
+  }
+  EXPECT_EQ(ring.consumer.front()->offload.flags, 0U);
+}
+
 TEST(Ring, AFalseIndexIsRefused) {
   Ring ring;
-  for (int i = 0; i < 8; ++i) ring.producer.push_inline(frame_of(1, 64));
-  ring.index.consumed = 9;  // more than was sent
-  EXPECT_FALSE(ring.producer.refresh());
+  for (int i = 0; i < 8; ++i) push_inline(ring.producer, frame_of(1, 64));
   ring.index.consumed = 8;
   EXPECT_TRUE(ring.producer.refresh());
   ring.index.consumed = 7;  // back
   EXPECT_FALSE(ring.producer.refresh());
+  ring.index.consumed = 8;  // once false, refused for good
+  EXPECT_FALSE(ring.producer.refresh());
+  Ring other;
+  push_inline(other.producer, frame_of(1, 64));
+  other.index.consumed = 2;  // more than was sent
+  EXPECT_FALSE(other.producer.refresh());
+  EXPECT_TRUE(other.producer.is_refused());
 }
 
 TEST(Ring, TheIndexIsToldByWeightAndOnRequest) {
   Ring ring(4);
-  for (int i = 0; i < 8; ++i) ring.producer.push_inline(frame_of(1, 64));
+  for (int i = 0; i < 8; ++i) push_inline(ring.producer, frame_of(1, 64));
   for (int i = 0; i < 3; ++i) ring.consumer.pop();
   EXPECT_EQ(ring.index.consumed, 0U);
   ring.consumer.pop();
@@ -120,7 +148,7 @@ TEST(Ring, TheIndexIsToldByWeightAndOnRequest) {
 
 TEST(Ring, WrongSequencesAreNoFrames) {
   Ring ring;
-  tideline::Rng rng(3);
+  Rng rng(3);
   for (int i = 0; i < 10'000; ++i) {
     const std::uint64_t head = rng();
     (*ring.memory)[0].head = head;
@@ -141,10 +169,10 @@ TEST(Ring, TwoThreadsSeeEveryFrameWholeAndInOrder) {
         std::this_thread::yield();
       }
       if (i % 3 == 0) {
-        ring.producer.push_inline(frame_of(i, 64));
+        push_inline(ring.producer, frame_of(i, 64));
       } else {
         arena[i % kSlots].fill(i);
-        ring.producer.push_reference(i % kSlots, kWords * sizeof(std::uint64_t));
+        ring.producer.publish_reference(i % kSlots, kWords * sizeof(std::uint64_t), {});
       }
     }
   });
@@ -168,4 +196,4 @@ TEST(Ring, TwoThreadsSeeEveryFrameWholeAndInOrder) {
 }
 
 }  // namespace
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

@@ -10,11 +10,16 @@
 #include <optional>
 #include <vector>
 
-namespace proofs::segment {
+#include "port/shm/layout.h"
+
+namespace tideline::port::shm {
 
 // Which kind of block a frame of a given length needs.
 enum class BlockClass : std::uint8_t { kSmall, kLarge };
-inline constexpr std::array<std::size_t, 2> kBlockBytes = {2048, 65536};
+// A large one holds the longest frame; blocks that were a power of two apart would meet in the same
+// sets of the caches.
+inline constexpr std::array<std::size_t, 2> kBlockBytes = {2048, 65536 + 128};
+static_assert(kBlockBytes[1] >= kMaxFrame);
 
 // Which free block goes next. The last freed is warm, but in the reader's cache, from where the
 // writer must fetch each line; the longest freed has had time to sink to the shared cache.
@@ -51,6 +56,7 @@ class Arena {
   std::optional<Block> take(std::size_t length, BlocksHeld& held);
   void give_back(Block block, BlocksHeld& held);
 
+  std::size_t size() const { return free_[0].offsets.size() + free_[1].offsets.size(); }
   std::size_t free_blocks(BlockClass kind) const {
     return free_[static_cast<std::size_t>(kind)].count;
   }
@@ -70,4 +76,4 @@ class Arena {
   std::array<FreeList, 2> free_;
 };
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

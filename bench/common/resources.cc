@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/resources.h"
+#include "common/resources.h"
 
 #include <charconv>
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <fstream>
 #include <iterator>
 
-namespace proofs::segment {
+namespace bench {
 
 Resources own_resources() {
   Resources resources;
@@ -41,4 +41,4 @@ std::vector<std::span<std::byte>> writable_memfds(const std::string& name) {
   return found;
 }
 
-}  // namespace proofs::segment
+}  // namespace bench

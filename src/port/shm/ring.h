@@ -8,9 +8,9 @@
 #include <optional>
 #include <span>
 
-#include "proofs/segment/layout.h"
+#include "port/shm/layout.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 
 class RingProducer {
  public:
@@ -23,23 +23,27 @@ class RingProducer {
   bool has_room() const { return tail_ - consumed_ < slots_.size(); }
   // Reads the consumer's index. False if it names a frame that was never sent, or goes back.
   [[nodiscard]] bool refresh();
+  // Whether refresh() has ever found it false.
+  bool is_refused() const { return refused_; }
 
-  // Both need has_room(). The first copies a frame of at most kInlineBytes, the second publishes
-  // one that lies in the arena, and makes all earlier writes to it visible.
-  void push_inline(std::span<const std::byte> frame);
-  void push_reference(std::uint64_t offset, std::uint32_t length);
+  // These need has_room(). An inline frame is written to body() and then published; a longer one
+  // lies in the arena. Publishing makes all earlier writes visible.
+  std::span<std::byte, kInlineBytes> body() { return next().frame; }
+  void publish_inline(std::uint32_t length, const OffloadWords& offload);
+  void publish_reference(std::uint64_t offset, std::uint32_t length, const OffloadWords& offload);
 
-  std::uint64_t tail() const { return tail_; }          // frames pushed
+  std::uint64_t tail() const { return tail_; }          // frames published
   std::uint64_t consumed() const { return consumed_; }  // of these, known to be consumed
 
  private:
   Slot& next() { return slots_[tail_ & (slots_.size() - 1)]; }
-  void publish(Slot& slot, std::uint32_t length);
+  void publish(Slot& slot, std::uint32_t length, const OffloadWords& offload);
 
   std::span<Slot> slots_;
   std::uint64_t tail_ = 0;
   std::uint64_t consumed_ = 0;
   const std::atomic<std::uint64_t>* index_ = nullptr;
+  bool refused_ = false;
 };
 
 class RingConsumer {
@@ -50,6 +54,7 @@ class RingConsumer {
     std::uint32_t length = 0;
     std::uint64_t offset = 0;  // into the arena, unless is_inline
     const std::byte* inline_frame = nullptr;
+    OffloadWords offload{};
 
     bool is_inline() const { return inline_frame != nullptr; }
   };
@@ -58,18 +63,32 @@ class RingConsumer {
   RingConsumer(std::span<const Slot> slots, std::atomic<std::uint64_t>* index, std::uint32_t lag)
       : slots_(slots), index_(index), lag_(lag) {}
 
-  std::optional<Frame> front() const {
-    const Slot& slot = slots_[head_ & (slots_.size() - 1)];
-    // Acquire: the frame's bytes, stored before the producer's release, are seen after it.
-    const std::uint64_t head = slot.head.load(std::memory_order_acquire);
-    if (static_cast<std::uint32_t>(head) != sequence_at(head_)) return std::nullopt;
-    const auto length = static_cast<std::uint32_t>(head >> 32);
-    if (length <= kInlineBytes) return Frame{length, 0, slot.frame.data()};
-    return Frame{length, slot.offset.load(std::memory_order_relaxed), nullptr};
+  bool has_frame() const {
+    const std::uint64_t head = slot().head.load(std::memory_order_relaxed);
+    return static_cast<std::uint32_t>(head) == sequence_at(head_);
   }
-  // The frame has been copied out. The index is stored when frames of a total `weight` of `lag` are
-  // owed to it: the producer needs it only when the ring or its arena runs full, and each store
-  // after a read by the producer costs both a cache miss.
+
+  std::optional<Frame> front() const {
+    const Slot& at = slot();
+    // Acquire: the frame's bytes, stored before the producer's release, are seen after it.
+    const std::uint64_t head = at.head.load(std::memory_order_acquire);
+    if (static_cast<std::uint32_t>(head) != sequence_at(head_)) return std::nullopt;
+    const auto upper = static_cast<std::uint32_t>(head >> 32);
+    Frame frame{.length = upper & ((1U << kLengthBits) - 1),
+                .offload = {.flags = upper >> kLengthBits}};
+    if (frame.offload.flags != 0) {
+      frame.offload.fields = at.offload.load(std::memory_order_relaxed);
+    }
+    if (frame.length <= kInlineBytes) {
+      frame.inline_frame = at.frame.data();
+    } else {
+      frame.offset = at.offset().load(std::memory_order_relaxed);
+    }
+    return frame;
+  }
+  // The frame has been copied out, or lent. The index is stored when frames of a total `weight` of
+  // `lag` are owed to it: the producer needs it only when the ring or its arena runs full, and each
+  // store after a read by the producer costs both a cache miss.
   void pop(std::uint32_t weight = 1) {
     ++head_;
     owed_ += weight;
@@ -80,9 +99,12 @@ class RingConsumer {
   // Asks for the line of a slot ahead; the producer may have filled it.
   void prefetch_next() const { __builtin_prefetch(&slots_[(head_ + 1) & (slots_.size() - 1)]); }
 
-  std::uint64_t head() const { return head_; }  // frames consumed
+  std::uint64_t head() const { return head_; }                            // frames consumed
+  std::size_t slot_index() const { return head_ & (slots_.size() - 1); }  // of the head
 
  private:
+  const Slot& slot() const { return slots_[slot_index()]; }
+
   std::span<const Slot> slots_;
   std::atomic<std::uint64_t>* index_;
   std::uint64_t head_ = 0;
@@ -90,4 +112,4 @@ class RingConsumer {
   std::uint32_t lag_;
 };
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

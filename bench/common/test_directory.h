@@ -11,11 +11,11 @@
 
 #include "base/check.h"
 
-namespace proofs::segment {
+namespace bench {
 
 class TestDirectory {
  public:
-  TestDirectory() : path_("/tmp/tideline-segment-XXXXXX"), owner_(::getpid()) {
+  TestDirectory() : path_("/tmp/tideline-test-XXXXXX"), owner_(::getpid()) {
     CHECK(::mkdtemp(path_.data()) != nullptr);
   }
   TestDirectory(const TestDirectory&) = delete;
@@ -37,4 +37,4 @@ class TestDirectory {
   pid_t owner_;
 };
 
-}  // namespace proofs::segment
+}  // namespace bench

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/handshake.h"
+#include "port/shm/handshake.h"
 
 #include <fmt/core.h>
 #include <sys/socket.h>
@@ -12,22 +12,14 @@
 #include <span>
 #include <string>
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 namespace {
-
-using tideline::Access;
-using tideline::ErrorKind;
-using tideline::Mapping;
-using tideline::Result;
-using tideline::Sharing;
-using tideline::Status;
-using tideline::UniqueFd;
 
 // A stopped member's backlog holds this many senders; one more is told to try later.
 constexpr int kBacklog = 2 * kMaxMembers;
 
-std::unexpected<tideline::Error> peer_error(std::string what) {
-  return tideline::fail({.kind = ErrorKind::kPeer, .what = std::move(what)});
+std::unexpected<Error> peer_error(std::string what) {
+  return fail({.kind = ErrorKind::kPeer, .what = std::move(what)});
 }
 
 sockaddr_un address_of(const MeetingPoint& meeting_point, unsigned slot) {
@@ -40,15 +32,14 @@ sockaddr_un address_of(const MeetingPoint& meeting_point, unsigned slot) {
 
 Result<UniqueFd> open_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return tideline::fail_errno("cannot open a Unix socket");
+  if (!fd) return fail_errno("cannot open a Unix socket");
   return fd;
 }
 
 // A message of exactly the size of T, into `message`; none if nothing has arrived.
 template <typename T>
 Result<std::optional<std::vector<UniqueFd>>> receive_message(int socket, T& message) {
-  auto received =
-      tideline::receive_with_fds(socket, std::as_writable_bytes(std::span(&message, 1)));
+  auto received = receive_with_fds(socket, std::as_writable_bytes(std::span(&message, 1)));
   if (!received) {
     const int reason = received.error().errno_value;
     if (reason == EAGAIN || reason == EWOULDBLOCK) return std::nullopt;
@@ -66,7 +57,7 @@ Result<std::optional<std::vector<UniqueFd>>> receive_message(int socket, T& mess
 // Memory that a peer owns: nothing in it is touched before seals and size are known to be right and
 // all its pages are there.
 Result<Mapping> adopt(int fd, std::size_t bytes, Sharing sharing) {
-  if (Status status = tideline::verify_memfd(fd, bytes, sharing); !status) {
+  if (Status status = verify_memfd(fd, bytes, sharing); !status) {
     return std::unexpected(std::move(status.error()));
   }
   auto mapping = Mapping::map(
@@ -80,12 +71,12 @@ Result<Mapping> adopt(int fd, std::size_t bytes, Sharing sharing) {
 
 Status check_bounds(const Hello& hello, unsigned slots) {
   if (hello.source >= slots) return peer_error("a slot outside of the segment");
-  if (!tideline::is_power_of_two(hello.ring_slots) || hello.ring_slots < kMinRingSlots ||
+  if (!is_power_of_two(hello.ring_slots) || hello.ring_slots < kMinRingSlots ||
       hello.ring_slots > kMaxRingSlots) {
     return peer_error(fmt::format("a ring of {} slots", hello.ring_slots));
   }
   if (hello.arena_bytes == 0 || hello.arena_bytes > kMaxArenaBytes ||
-      hello.arena_bytes % tideline::kPageSize != 0) {
+      hello.arena_bytes % kPageSize != 0) {
     return peer_error(fmt::format("an arena of {} bytes", hello.arena_bytes));
   }
   return {};
@@ -100,7 +91,7 @@ Status check_owner(const MeetingPoint& meeting_point, const Hello& hello, int so
   ucred credentials{};
   socklen_t size = sizeof(credentials);
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return tideline::fail_errno("cannot read the peer's credentials");
+    return fail_errno("cannot read the peer's credentials");
   }
   // In another pid namespace the numbers differ; the meeting point's file mode is the guard then.
   if (is_of_this_pid_namespace(*owner) &&
@@ -113,14 +104,13 @@ Status check_owner(const MeetingPoint& meeting_point, const Hello& hello, int so
 
 }  // namespace
 
-Result<Region> Region::make(const char* name, std::size_t bytes, tideline::PageKind pages,
-                            Sharing sharing) {
-  auto fd = tideline::create_memfd(name, bytes, pages);
+Result<Region> Region::make(const char* name, std::size_t bytes, PageKind pages, Sharing sharing) {
+  auto fd = create_memfd(name, bytes, pages);
   if (!fd) return std::unexpected(std::move(fd.error()));
   auto memory = Mapping::map(fd->get(), bytes, Access::kReadWrite);
   if (!memory) return std::unexpected(std::move(memory.error()));
   Status status = memory->populate();
-  if (status) status = tideline::seal_memfd(fd->get(), sharing);
+  if (status) status = seal_memfd(fd->get(), sharing);
   if (!status) return std::unexpected(std::move(status.error()));
   return Region{std::move(*fd), std::move(*memory)};
 }
@@ -131,7 +121,7 @@ Result<UniqueFd> listen_at(const MeetingPoint& meeting_point, unsigned slot) {
   const sockaddr_un address = address_of(meeting_point, slot);
   if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
       ::listen(fd->get(), kBacklog) != 0) {
-    return tideline::fail_errno(fmt::format("cannot listen at slot {} of the segment", slot));
+    return fail_errno(fmt::format("cannot listen at slot {} of the segment", slot));
   }
   return fd;
 }
@@ -148,10 +138,10 @@ Result<UniqueFd> send_hello(const MeetingPoint& meeting_point, unsigned destinat
   if (!fd) return fd;
   const sockaddr_un address = address_of(meeting_point, destination);
   if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return tideline::fail_errno(fmt::format("cannot connect to slot {}", destination));
+    return fail_errno(fmt::format("cannot connect to slot {}", destination));
   }
   const std::array<int, 2> fds = {ring, arena};
-  const Status sent = tideline::send_with_fds(fd->get(), std::as_bytes(std::span(&hello, 1)), fds);
+  const Status sent = send_with_fds(fd->get(), std::as_bytes(std::span(&hello, 1)), fds);
   if (!sent) return std::unexpected(sent.error());
   return fd;
 }
@@ -179,12 +169,12 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
 Status send_welcome(int socket, int index, int hints) {
   const Welcome welcome{.accepted = 1};
   const std::array<int, 2> fds = {index, hints};
-  return tideline::send_with_fds(socket, std::as_bytes(std::span(&welcome, 1)), fds);
+  return send_with_fds(socket, std::as_bytes(std::span(&welcome, 1)), fds);
 }
 
 Status send_refusal(int socket) {
   const Welcome refusal{};
-  return tideline::send_with_fds(socket, std::as_bytes(std::span(&refusal, 1)), {});
+  return send_with_fds(socket, std::as_bytes(std::span(&refusal, 1)), {});
 }
 
 Result<std::optional<Acceptance>> receive_welcome(int socket) {
@@ -202,4 +192,4 @@ Result<std::optional<Acceptance>> receive_welcome(int socket) {
   return Acceptance{std::move(*index), std::move(*hints)};
 }
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 
 enum class Event : std::uint8_t {
   kSent,
@@ -16,7 +16,6 @@ enum class Event : std::uint8_t {
   kDropNoPeer,        // sent: nobody owns the destination's slot, or it refuses
   kDropTooLong,       // sent: longer than kMaxFrame
   kDropBadReference,  // received: offset or length outside of the sender's arena
-  kDropNoSpace,       // received: longer than the caller's buffer
   kRefusedIndex,      // a destination's index named frames that were never sent
   kRefusedHello,      // a sender's handshake was malformed, false or unsealed
   kRefusedWelcome,    // a destination's answer was
@@ -24,12 +23,12 @@ enum class Event : std::uint8_t {
   kLinkUp,            // a sender was mapped
   kLinkDown,          // a sender or a destination ended; its memory is released
 };
-inline constexpr std::size_t kEvents = 14;
+inline constexpr std::size_t kEvents = 13;
 inline constexpr std::array<const char*, kEvents> kEventNames = {
-    "sent",          "received",      "drop_ring_full",     "drop_no_block",
-    "drop_no_peer",  "drop_too_long", "drop_bad_reference", "drop_no_space",
-    "refused_index", "refused_hello", "refused_welcome",    "handshake_timeout",
-    "link_up",       "link_down",
+    "sent",          "received",        "drop_ring_full",     "drop_no_block",
+    "drop_no_peer",  "drop_too_long",   "drop_bad_reference", "refused_index",
+    "refused_hello", "refused_welcome", "handshake_timeout",  "link_up",
+    "link_down",
 };
 
 class Counters {
@@ -41,4 +40,4 @@ class Counters {
   std::array<std::uint64_t, kEvents> values_{};
 };
 
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm

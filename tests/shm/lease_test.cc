@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/lease.h"
+#include "port/shm/lease.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 #include <optional>
+#include <string>
 
 #include "common/process.h"
-#include "proofs/segment/test_directory.h"
+#include "common/test_directory.h"
 
-namespace proofs::segment {
+namespace tideline::port::shm {
 namespace {
 
 class LeaseTest : public testing::Test {
  protected:
   LeaseTest() : point_(*MeetingPoint::open(directory_.path())) {}
 
-  TestDirectory directory_;
+  bench::TestDirectory directory_;
   MeetingPoint point_;
 };
 
@@ -68,6 +72,63 @@ TEST_F(LeaseTest, SlotsAreGivenOnceAndComeBack) {
   EXPECT_EQ(third->slot(), 0U);
   EXPECT_EQ(third->incarnation(), 2U);
   EXPECT_EQ(point_.owner(0)->incarnation, 2U);
+}
+
+TEST_F(LeaseTest, TheWantedSlotOrTheHighest) {
+  const auto wanted = Lease::claim(point_, 4, {.wanted = 2});
+  ASSERT_TRUE(wanted.has_value());
+  EXPECT_EQ(wanted->slot(), 2U);
+  const auto taken = Lease::claim(point_, 4, {.wanted = 2});
+  ASSERT_TRUE(taken.has_value());
+  EXPECT_EQ(taken->slot(), 0U);
+  const auto outside = Lease::claim(point_, 4, {.wanted = 4, .highest_first = true});
+  ASSERT_TRUE(outside.has_value());
+  EXPECT_EQ(outside->slot(), 3U);
+}
+
+TEST(MeetingPoint, ADirectoryThatOthersMayWriteInIsRefused) {
+  const bench::TestDirectory directory;
+  const std::string inner = directory.path() + "/segment";
+  EXPECT_TRUE(MeetingPoint::open(inner).has_value());
+  ASSERT_EQ(::chmod(inner.c_str(), 0777), 0);
+  const auto refused = MeetingPoint::open(inner);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message().find("others may write"), std::string::npos);
+  // A link, though it leads to a directory of ours.
+  ASSERT_EQ(::symlink(directory.path().c_str(), (directory.path() + "/link").c_str()), 0);
+  EXPECT_FALSE(MeetingPoint::open(directory.path() + "/link").has_value());
+  if (::geteuid() == 0) {
+    ASSERT_EQ(::chmod(inner.c_str(), 0700), 0);
+    ASSERT_EQ(::chown(inner.c_str(), 65534, 65534), 0);
+    EXPECT_FALSE(MeetingPoint::open(inner).has_value());
+  }
+}
+
+TEST(MeetingPoint, TheDirectoryOfASegmentLiesInTheFirstPlaceOfOurs) {
+  const bench::TestDirectory directory;
+  ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", directory.path().c_str(), 1), 0);
+  EXPECT_EQ(segment_directory("a-1"), directory.path() + "/tideline/a-1");
+  ASSERT_EQ(::setenv("XDG_RUNTIME_DIR", "/nonexistent", 1), 0);
+  const auto elsewhere = segment_directory("a-1");
+  ASSERT_TRUE(elsewhere.has_value());
+  EXPECT_TRUE(elsewhere->starts_with("/run/tideline/") || elsewhere->starts_with("/tmp/tideline-"));
+  for (const char* bad : {"", ".", "..", "a/b", "a b", ".hidden"}) {
+    EXPECT_FALSE(segment_directory(bad).has_value()) << bad;
+  }
+  ::unsetenv("XDG_RUNTIME_DIR");
+}
+
+TEST(MeetingPoint, SocketsAreFoundByTheirNames) {
+  const bench::TestDirectory directory;
+  const auto point = MeetingPoint::open(directory.path());
+  ASSERT_TRUE(point.has_value());
+  EXPECT_EQ(point->sockets(), 0U);
+  for (const char* name :
+       {"0.sock", "63.sock", "64.sock", "x.sock", "5.lock", "-1.sock", "1.sock.new"}) {
+    std::ofstream(directory.path() + "/" + name) << "";
+  }
+  EXPECT_EQ(point->sockets(), std::uint64_t{1} << 63 | 1);
+  EXPECT_EQ(point->sockets(), std::uint64_t{1} << 63 | 1);
 }
 
 TEST_F(LeaseTest, AKilledOwnersSlotIsFree) {
@@ -139,4 +200,4 @@ TEST_F(LeaseTest, WhetherAnOwnerIsGone) {
 }
 
 }  // namespace
-}  // namespace proofs::segment
+}  // namespace tideline::port::shm
