@@ -155,6 +155,7 @@ bool Udp::check_checksum(const packet::Packet& packet, const Datagram& datagram)
 Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
   const std::size_t size = sizeof(UdpHeader) + payload->size();
   if (size > wire::kMaxDatagram) return context_.drops.refuse(Discard::kTooBig);
+  if (path.destination.port == 0) return context_.drops.refuse(Discard::kUdpPortZero);
   const wire::MutableBytes header = prepend_header(payload, sizeof(UdpHeader), context_);
   if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
   const auto pseudo = pseudo_header(path.source.address, path.destination.address, size);
