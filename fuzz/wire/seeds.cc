@@ -6,6 +6,7 @@
 #include <iostream>
 #include <string>
 
+#include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
 #include "wire/test_packets.h"
 
@@ -43,6 +44,21 @@ bool write_addresses(const fs::path& folder) {
   return true;
 }
 
+// The samples are frames; the parser starts at the BTH.
+bool write_roce(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const packets::Sample& sample : packets::kRoceAll) {
+    const ByteVector frame = from_hex(sample.hex);
+    const auto layout = parse_layout(frame);
+    if (!layout) return false;
+    const Bytes bytes = layout->payload_bytes(frame);
+    const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!write(folder / sample.name, view)) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
@@ -52,6 +68,7 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
          write_all(folder / "ndp", packets::kNdpAll) &&
+         write_roce(folder / "roce") &&
          write_all(folder / "tcp", packets::kTcpAll) &&
          write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address");
 }
