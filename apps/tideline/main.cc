@@ -51,7 +51,8 @@ struct Arguments {
 CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
   UdpBlastOptions& options = arguments.blast;
   CLI::App* command = app.add_subcommand(
-      "udp-blast", "send datagrams as fast as a path takes them (port 5002), and say what was lost");
+      "udp-blast",
+      "send datagrams as fast as a path takes them (port 5002), and say what was lost");
   command->add_option("HOST", options.host, "IPv4 or IPv6 address of the sink");
   command->add_flag("--listen", options.listen, "be the sink, until stopped");
   command->add_flag("--kernel", options.kernel,

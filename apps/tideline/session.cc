@@ -159,7 +159,8 @@ void Session::add_host() {
   }
   engine::HostOptions host{.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(mtu_, 65535)),
                            .ipv4 = parse_prefixes<wire::Ipv4Address>(options_.ip4),
-                           .ipv6 = parse_prefixes<wire::Ipv6Address>(options_.ip6)};
+                           .ipv6 = parse_prefixes<wire::Ipv6Address>(options_.ip6),
+                           .leased_addresses = !options_.leased.empty()};
   for (const std::string& gateway : options_.gateways) {
     if (gateway.find(':') == std::string::npos) {
       host.gateway4 = value_or_throw(wire::Ipv4Address::from_text(gateway));

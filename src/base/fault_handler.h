@@ -10,10 +10,10 @@
 
 #include "base/error.h"
 
-namespace proofs::placement {
+namespace tideline {
 
 // Puts the handlers on top of what the program has. Idempotent.
-tideline::Status install_fault_handlers();
+Status install_fault_handlers();
 
 // What an interposed sigaction() does with SIGSEGV and SIGBUS once the handlers are installed: the
 // program's action becomes the next in the chain, and it is told its former action. Returns as
@@ -27,4 +27,4 @@ bool fault_handlers_in_place();
 // A fault while its signal is blocked kills the process: threads that copy keep both unblocked.
 void unblock_fault_signals();
 
-}  // namespace proofs::placement
+}  // namespace tideline

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace proofs::placement {
+namespace tideline {
 
 struct CopyResult {
   std::size_t copied;            // less than the size: the byte that could not be copied
@@ -36,6 +36,16 @@ inline CopyResult guarded_copy(void* destination, const void* source, std::size_
   return tideline_copy_sse(destination, source, size);
 }
 
+// The same for atomic operations on an aligned 8-byte word.
+struct AtomicResult {
+  std::uint64_t former;
+  std::uint64_t done;  // 0: the word cannot be reached
+};
+extern "C" {
+AtomicResult tideline_compare_swap(void* word, std::uint64_t compare, std::uint64_t swap) noexcept;
+AtomicResult tideline_fetch_add(void* word, std::uint64_t add) noexcept;
+}
+
 enum class FaultSide : std::uint8_t { kNone, kSource, kDestination };
 
 // Whose memory was bad: decides between a local and a remote completion error.
@@ -51,4 +61,4 @@ inline FaultSide fault_side(const CopyResult& result, const void* destination, c
   return source_is_canonical ? FaultSide::kDestination : FaultSide::kSource;
 }
 
-}  // namespace proofs::placement
+}  // namespace tideline

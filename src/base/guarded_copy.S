@@ -177,4 +177,25 @@ begin_routine tideline_copy_string
         fixup   60b, 61b, 62b
 end_routine tideline_copy_string
 
+// AtomicResult f(void* word, ...): rax = the former value, rdx = 1; or rdx = 0 after a fault.
+begin_routine tideline_compare_swap
+        mov     %rsi, %rax
+70:     lock cmpxchg %rdx, (%rdi)
+71:     mov     $1, %edx
+        ret
+72:     xor     %edx, %edx
+        ret
+        fixup   70b, 71b, 72b
+end_routine tideline_compare_swap
+
+begin_routine tideline_fetch_add
+        mov     %rsi, %rax
+80:     lock xadd %rax, (%rdi)
+81:     mov     $1, %edx
+        ret
+82:     xor     %edx, %edx
+        ret
+        fixup   80b, 81b, 82b
+end_routine tideline_fetch_add
+
         .section .note.GNU-stack, "", @progbits

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/placement/fault_handler.h"
+#include "base/fault_handler.h"
 
 #include <fmt/core.h>
 #include <pthread.h>
@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 
-namespace proofs::placement {
+namespace tideline {
 namespace {
 
 // One range of code of guarded_copy.S. Offsets from the field itself, so that a shared library
@@ -137,15 +137,15 @@ struct sigaction wrap(const struct sigaction& program) {
 
 }  // namespace
 
-tideline::Status install_fault_handlers() {
+Status install_fault_handlers() {
   if (chain.installed.exchange(true)) return {};
   for (const int signal : kFaultSignals) {
     struct sigaction program{};
-    if (::sigaction(signal, nullptr, &program) != 0) return tideline::fail_errno("sigaction");
+    if (::sigaction(signal, nullptr, &program) != 0) return fail_errno("sigaction");
     chain.of(signal).store(pack(program), std::memory_order_release);
     const struct sigaction ours = wrap(program);
     if (::sigaction(signal, &ours, nullptr) != 0) {
-      return tideline::fail_errno(fmt::format("cannot install a handler of signal {}", signal));
+      return fail_errno(fmt::format("cannot install a handler of signal {}", signal));
     }
   }
   return {};
@@ -189,4 +189,4 @@ void unblock_fault_signals() {
   CHECK(error == 0, "errno {}", error);
 }
 
-}  // namespace proofs::placement
+}  // namespace tideline
