@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <utility>
 
 #include "tcp/test_net.h"
 
@@ -30,7 +31,7 @@ struct Pair {
   bool run(Duration most = std::chrono::hours(1)) {
     const bool done = net.run(
         [&] {
-          if (!listener.accepted.empty() && server.sent == 0) {
+          if (!listener.accepted.empty() && !std::exchange(started, true)) {
             net.right().tcp.accepted(server.id);
             server.produce();
           }
@@ -52,6 +53,7 @@ struct Pair {
   SimStream client;
   SimStream server;
   SimListener listener;
+  bool started = false;
 };
 
 TEST(Transfer, BothWaysOverBothVersions) {
