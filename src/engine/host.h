@@ -13,6 +13,8 @@
 #include "ip/stack.h"
 #include "nic/function.h"
 #include "packet/pool.h"
+#include "tcp/ip_network.h"
+#include "tcp/tcp.h"
 #include "wire/ip_address.h"
 
 namespace tideline::engine {
@@ -35,6 +37,13 @@ class Host final : private ip::Output, private ip::Events {
 
   ip::Stack& stack() { return stack_; }
   const ip::Stack& stack() const { return stack_; }
+  tcp::Tcp& tcp() { return tcp_; }
+
+  // Of the IP layer and TCP.
+  Instant next_deadline() const;
+  void run_timers(Instant now);
+  // After a burst was received, or owners have moved bytes.
+  void flush(Instant now) { tcp_.flush(now); }
 
   // Whether all addresses serve.
   bool is_ready() const { return pending_ == 0; }
@@ -50,6 +59,9 @@ class Host final : private ip::Output, private ip::Events {
   nic::Function& function_;
   std::size_t pending_ = 0;  // IPv6 addresses that are being tested
   std::optional<Error> conflict_;
+  // TCP goes last: frames that wait in the stack borrow from its connections.
+  tcp::IpNetwork network_;
+  tcp::Tcp tcp_;
   ip::Stack stack_;
 };
 

@@ -44,6 +44,12 @@ Worker::Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> p
       bell_(std::move(bell)),
       waiter_(flag_, ring::SpinBudget()) {}
 
+Worker::~Worker() {
+  received_.clear();
+  function_.clear();
+  port_.reset();
+}
+
 Status Worker::add_host(const HostOptions& options) {
   host_.emplace(options.mtu, function_, *pool_, rng_);
   return host_->configure(options, monotonic_now());
@@ -69,15 +75,16 @@ void Worker::turn(Task& task) {
     if (host_) host_->stack().receive(std::move(frame), now);
   }
   received_.clear();
-  if (host_ && host_->stack().next_deadline() <= now) host_->stack().run_timers(now);
+  if (host_ && host_->next_deadline() <= now) host_->run_timers(now);
   if (task.next_deadline() <= now) task.run_timers(now);
+  if (host_) host_->flush(now);
   function_.flush(now);
   pool_->reclaim();
 }
 
 Instant Worker::next_deadline(const Task& task) const {
   const Instant own = std::min(task.next_deadline(), port_->next_deadline(0));
-  return host_ ? std::min(own, host_->stack().next_deadline()) : own;
+  return host_ ? std::min(own, host_->next_deadline()) : own;
 }
 
 bool Worker::has_work(const Task& task) {

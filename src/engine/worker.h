@@ -44,6 +44,8 @@ class Worker {
                                                 std::uint64_t seed);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
+  // Frames go first, for they may borrow from the host's connections.
+  ~Worker();
 
   // Puts a host on the port's function. Without one, frames are received and forgotten.
   Status add_host(const HostOptions& options);
@@ -69,7 +71,7 @@ class Worker {
   bool has_work(const Task& task);
   Instant next_deadline(const Task& task) const;
 
-  // In this order: hosts go before their function, frames and ports before their pool.
+  // In this order: hosts go before their function, and all before the pool.
   std::unique_ptr<packet::Pool> pool_;
   std::unique_ptr<port::Port> port_;
   nic::Function function_;

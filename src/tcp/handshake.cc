@@ -225,19 +225,17 @@ bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     core.counters.count(Discard::kAcceptQueueFull);
     return false;
   }
+  --listener->half_open;
+  ++listener->unaccepted;
   const Attachment attachment =
       listener->owner->incoming(tcb.listener, id_of(core, tcb), tcb.tuple, now);
   if (attachment.owner == nullptr) {
     core.counters.count(Discard::kAcceptQueueFull);
+    ++listener->half_open;
+    --listener->unaccepted;
     return false;
   }
   tcb.attachment = attachment;
-  // The owner may have listened again, and moved the listeners.
-  listener = find(core, tcb.listener);
-  if (listener != nullptr) {
-    --listener->half_open;
-    ++listener->unaccepted;
-  }
   become_established(core, tcb, segment, now);
   return true;
 }

@@ -105,7 +105,7 @@ struct StreamOptions {
 class ListenerOwner {
  public:
   // A handshake is complete. The buffers hold at least initial_window of the configuration. Without
-  // an owner, the peer's last acknowledgment counts as lost.
+  // an owner, the peer's last acknowledgment counts as lost. Of Tcp, only accepted() may be called.
   virtual Attachment incoming(ListenerId listener, ConnectionId id, const Tuple& tuple,
                               Instant now) = 0;
 
