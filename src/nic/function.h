@@ -74,6 +74,8 @@ class Function {
   // Takes a frame to send. It leaves with the burst: when that is full, or at flush().
   void transmit(packet::PacketPtr frame, Instant now);
   void flush(Instant now);
+  // Drops what has not left yet: the port goes.
+  void clear() { leaving_.clear(); }
 
   const FunctionStats& stats() const { return stats_; }
 
