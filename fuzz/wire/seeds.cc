@@ -7,6 +7,7 @@
 #include <string>
 
 #include "script.h"
+#include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
 #include "wire/test_packets.h"
 
@@ -83,6 +84,21 @@ bool write_scripts(const fs::path& folder) {
   return good && write_script("Everything", all + wait);
 }
 
+// The samples are frames; the parser starts at the BTH.
+bool write_roce(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const packets::Sample& sample : packets::kRoceAll) {
+    const ByteVector frame = from_hex(sample.hex);
+    const auto layout = parse_layout(frame);
+    if (!layout) return false;
+    const Bytes bytes = layout->payload_bytes(frame);
+    const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!write(folder / sample.name, view)) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
@@ -91,7 +107,7 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "ipv6", packets::kIpv6All) &&
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
-         write_all(folder / "ndp", packets::kNdpAll) &&
+         write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&
          write_all(folder / "tcp", packets::kTcpAll) &&
          write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address") &&
          write_scripts(folder / "stack");

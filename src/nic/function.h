@@ -6,6 +6,7 @@
 // whole then. Frames for other stations stop here. Thread: the worker's that owns the port's queue.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
 namespace tideline::nic {
@@ -58,11 +60,22 @@ class Function {
   // What the host may rely on.
   const port::Capabilities& capabilities() const { return capabilities_; }
 
+  // The host answers to this address: see port::Port::claim.
+  Status claim(const wire::Ipv6Address& address) { return port_.claim(address); }
+
+  // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
+  std::size_t tx_room() const {
+    const std::size_t room = port_.tx_room(queue_);
+    return room - std::min(room, leaving_.size());
+  }
+
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);
   // Takes a frame to send. It leaves with the burst: when that is full, or at flush().
   void transmit(packet::PacketPtr frame, Instant now);
   void flush(Instant now);
+  // Drops what has not left yet: the port goes.
+  void clear() { leaving_.clear(); }
 
   const FunctionStats& stats() const { return stats_; }
 
