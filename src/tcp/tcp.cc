@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "ip/frame.h"
+#include "packet/checksum.h"
 #include "tcp/arrival.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
@@ -296,7 +297,7 @@ bool Tcp::check_checksum(const packet::Packet& packet, const ip::Datagram& datag
           ? wire::pseudo_header(datagram.source.mapped_ipv4(), datagram.destination.mapped_ipv4(),
                                 wire::kProtocolTcp, length)
           : wire::pseudo_header(datagram.source, datagram.destination, wire::kProtocolTcp, length);
-  sum.add(ip::sum_range(packet, layout.l4, length, core_->passes));
+  sum.add(packet::sum_range(packet, layout.l4, length, core_->passes));
   if (sum.valid()) return true;
   core_->counters.count(wire::DropReason::kTcpChecksum);
   return false;
