@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.h"
 
+#include <CLI/CLI.hpp>
+
 namespace tideline::app {
 
 void add_wire_options(CLI::App& command, WireOptions& options) {

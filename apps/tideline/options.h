@@ -2,13 +2,15 @@
 // The options of the commands, as the user gives them, and their form on the command line.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace CLI {
+class App;
+}
 
 namespace tideline::app {
 
