@@ -38,6 +38,8 @@ constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kNdpFragmented, "ndp_fragmented", "neighbour discovery in fragments, or beyond all measure"},
     {kNdpTooManyRouters, "ndp_too_many_routers", "more routers on the link than we keep in mind"},
     {kNdpTooManyPrefixes, "ndp_too_many_prefixes", "more prefixes advertised than we use"},
+    {kGroupMessageFromAfar, "group_message_from_afar",
+     "IGMP or MLD that does not look as if it came from this link"},
     {kLinkMulticast, "link_multicast", "IP unicast inside an Ethernet broadcast or multicast"},
     {kSourceIsOurs, "source_is_ours", "packet claims to come from us"},
     {kSourceBroadcast, "source_broadcast", "source is the broadcast address of our network"},

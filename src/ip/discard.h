@@ -37,6 +37,7 @@ enum class Discard : std::uint8_t {
   kNdpFragmented,
   kNdpTooManyRouters,
   kNdpTooManyPrefixes,
+  kGroupMessageFromAfar,
 
   kLinkMulticast,
   kSourceIsOurs,

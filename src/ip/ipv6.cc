@@ -57,13 +57,14 @@ class Fragments final : public FragmentSink {
 }  // namespace
 
 Ipv6::Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-           IdentificationSource& identifications, const NdpOptions& ndp)
+           IdentificationSource& identifications, const NdpOptions& ndp,
+           Membership<Ipv6Address>& groups)
     : context_(context),
       upcalls_(upcalls),
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      ndp_(context, ndp, *this, paths) {}
+      ndp_(context, ndp, *this, paths, groups) {}
 
 // RFC 8200 §3; what the headers' own bytes decide was checked by wire::parse_layout.
 void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {

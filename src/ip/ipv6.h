@@ -15,7 +15,8 @@ namespace tideline::ip {
 class Ipv6 final : private Carrier {
  public:
   Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-       IdentificationSource& identifications, const NdpOptions& ndp);
+       IdentificationSource& identifications, const NdpOptions& ndp,
+       Membership<wire::Ipv6Address>& groups);
 
   // A frame that wire::parse_layout found to be IPv6.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);

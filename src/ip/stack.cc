@@ -54,14 +54,17 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
       paths_(options.path_mtu, options.mtu, rng),
       identifications_(rng),
       limiter_(options.errors, rng),
+      igmp_(context_, options.group_reports),
+      mld_(context_, options.group_reports),
       ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp,
             options.address_probe),
-      ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp),
+      ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp, mld_.groups()),
       icmp_(context_, *this, *this, paths_, limiter_, echoes_),
-      icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp()),
+      icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp(), mld_),
       udp_(context_, *this, *this) {
   CHECK(options.mtu >= wire::kIpv6MinimumMtu, "MTU {}", options.mtu);
   handlers4_[wire::kProtocolIcmp] = &icmp_;
+  handlers4_[wire::kProtocolIgmp] = &igmp_;
   handlers6_[wire::kProtocolIcmpv6] = &icmpv6_;
   set_handler(wire::kProtocolUdp, &udp_);
 }
@@ -84,6 +87,28 @@ Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now, Uniquenes
   context_.routes6.add({.destination = prefix});
   ipv6_.ndp().add_address(prefix, uniqueness, now);
   return {};
+}
+
+Status Stack::join(const Ipv6Address& group, Instant now) {
+  const bool four = group.is_mapped();
+  if (four ? !group.mapped_ipv4().is_multicast() : !group.is_multicast()) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("{} is no multicast address", group.to_text())});
+  }
+  const bool joined =
+      four ? igmp_.groups().join(group.mapped_ipv4(), now) : mld_.groups().join(group, now);
+  if (joined) return {};
+  return fail(
+      {.kind = ErrorKind::kExhausted,
+       .what = fmt::format("cannot join {}: the host is in too many groups", group.to_text())});
+}
+
+void Stack::leave(const Ipv6Address& group, Instant now) {
+  if (group.is_mapped()) {
+    igmp_.groups().leave(group.mapped_ipv4(), now);
+  } else {
+    mld_.groups().leave(group, now);
+  }
 }
 
 void Stack::set_handler(std::uint8_t protocol, ProtocolHandler* handler) {
@@ -119,13 +144,16 @@ void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
 }
 
 Instant Stack::next_deadline() const {
-  return std::min(
-      {ipv4_.arp().next_deadline(), ipv6_.ndp().next_deadline(), reassembler_.next_deadline()});
+  return std::min({ipv4_.arp().next_deadline(), ipv6_.ndp().next_deadline(),
+                   igmp_.groups().next_deadline(), mld_.groups().next_deadline(),
+                   reassembler_.next_deadline()});
 }
 
 void Stack::run_timers(Instant now) {
   ipv4_.arp().run_timers(now);
   ipv6_.ndp().run_timers(now);
+  igmp_.groups().run_timers(now);
+  mld_.groups().run_timers(now);
   reassembler_.run_timers(now);
 }
 
