@@ -15,6 +15,7 @@ using enum Discard;
 constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kPoolExhausted, "pool_exhausted", "no packet buffer was free"},
     {kEtherType, "ether_type", "EtherType is neither IPv4, IPv6 nor ARP"},
+    {kVlanOther, "vlan_other", "frame of another VLAN, or of none"},
     {kNeighbourQueueFull, "neighbour_queue_full",
      "too many packets wait for a neighbour's address; the oldest went"},
     {kNeighbourTableFull, "neighbour_table_full",
@@ -50,7 +51,7 @@ constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kNoSource, "no_source", "no address of ours can be the source"},
     {kSourceNotOurs, "source_not_ours", "the source to send from is no address of ours"},
     {kTooBig, "too_big", "larger than the path's MTU, and not to be fragmented"},
-    {kLoopback, "loopback", "sent to an address of our own"},
+    {kLoopbackFull, "loopback_full", "too many packets to ourselves wait"},
     {kFragmentDuplicate, "fragment_duplicate", "fragment is here already"},
     {kFragmentOverlap, "fragment_overlap", "fragments overlap; the datagram went"},
     {kFragmentTotalDiffers, "fragment_total_differs",

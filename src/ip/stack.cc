@@ -46,6 +46,7 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
              Events& events)
     : context_{.mac = options.mac,
                .mtu = options.mtu,
+               .vlan = options.vlan,
                .pool = pool,
                .rng = rng,
                .output = output,
@@ -118,7 +119,8 @@ void Stack::set_handler(std::uint8_t protocol, ProtocolHandler* handler) {
 
 void Stack::receive(PacketPtr frame, Instant now) {
   gather_headers(*frame, context_);
-  const auto layout = wire::parse_layout(frame->first().bytes(), frame->size());
+  const auto layout = wire::parse_layout(frame->first().bytes(), frame->size(),
+                                         {.accept_vlan = context_.vlan.has_value()});
   if (!layout) {
     context_.drops.count(layout.error().reason);
     ipv6_.refused(*frame, layout.error(), now);
@@ -128,6 +130,14 @@ void Stack::receive(PacketPtr frame, Instant now) {
 }
 
 void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  constexpr std::uint16_t kVlanId = 0x0fff;
+  const bool here = context_.vlan
+                        ? layout.vlan_tags == 1 && (layout.vlan_tci & kVlanId) == *context_.vlan
+                        : layout.vlan_tags == 0;
+  if (!here) {
+    context_.drops.count(Discard::kVlanOther);
+    return;
+  }
   switch (layout.ether_type) {
     case wire::kEtherTypeIpv4:
       ipv4_.receive(std::move(frame), layout, now);
@@ -144,17 +154,36 @@ void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
 }
 
 Instant Stack::next_deadline() const {
-  return std::min({ipv4_.arp().next_deadline(), ipv6_.ndp().next_deadline(),
-                   igmp_.groups().next_deadline(), mld_.groups().next_deadline(),
-                   reassembler_.next_deadline()});
+  return std::min({context_.loopback.next_deadline(), ipv4_.arp().next_deadline(),
+                   ipv6_.ndp().next_deadline(), igmp_.groups().next_deadline(),
+                   mld_.groups().next_deadline(), reassembler_.next_deadline()});
 }
 
 void Stack::run_timers(Instant now) {
+  deliver_loopback(now);
   ipv4_.arp().run_timers(now);
   ipv6_.ndp().run_timers(now);
   igmp_.groups().run_timers(now);
   mld_.groups().run_timers(now);
   reassembler_.run_timers(now);
+}
+
+// What they cause in turn waits for the next time, so that two handlers which answer each other do
+// not keep us here.
+void Stack::deliver_loopback(Instant now) {
+  for (std::size_t left = context_.loopback.size(); left > 0; --left) {
+    PacketPtr frame = context_.loopback.take();
+    gather_headers(*frame, context_);
+    const auto layout =
+        wire::parse_layout(frame->first().bytes(), frame->size(), {.accept_vlan = true});
+    if (!layout) {
+      context_.drops.count(layout.error().reason);
+    } else if (layout->ip_version == 4) {
+      ipv4_.receive_own(std::move(frame), *layout, now);
+    } else {
+      ipv6_.receive_own(std::move(frame), *layout, now);
+    }
+  }
 }
 
 Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {

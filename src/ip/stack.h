@@ -27,6 +27,9 @@ namespace tideline::ip {
 struct StackOptions {
   wire::MacAddress mac;
   std::uint16_t mtu = 1500;  // at least 1280 (RFC 8200 §5)
+  // IEEE 802.1Q: frames leave with this tag, and only those with it are heard; none: only those
+  // without. The port must carry 4 bytes more than the MTU says.
+  std::optional<std::uint16_t> vlan{};
   NdpOptions ndp{};
   NeighbourOptions arp{};
   AddressProbeOptions address_probe{};
@@ -91,6 +94,7 @@ class Stack final : private Upcalls, private Sender, private Reassembler::Owner 
   const Reassembler& reassembler() const { return reassembler_; }
 
  private:
+  void deliver_loopback(Instant now);
   void deliver(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
   void report(const packet::Packet& offending, const wire::PacketLayout& layout,
               const Problem& problem, Instant now) override;
