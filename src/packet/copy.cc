@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/copy.h"
 
 namespace tideline::packet {
 namespace {
@@ -24,6 +25,8 @@ void for_range(SegmentType* segment, std::size_t offset, std::size_t size, Visit
     size -= part;
   }
 }
+
+void copy_plainly(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
 
 }  // namespace
 
@@ -45,7 +48,9 @@ void copy_out(const Packet& packet, std::size_t offset, std::span<std::byte> to,
   std::byte* target = to.data();
   for_range(&packet.first(), offset, to.size(),
             [&](const Segment& segment, std::size_t begin, std::size_t size) {
-              std::memcpy(target, segment.bytes().data() + begin, size);
+              // What is borrowed may lie in another core's cache.
+              const auto copy = segment.borrowed() ? copy_by_vectors : copy_plainly;
+              copy(target, segment.bytes().data() + begin, size);
               target += size;
             });
   passes.add(Pass::kCopy, to.size());
