@@ -127,12 +127,12 @@ void print_sender(const Sent& sent, const Plan& plan) {
   const Source& source = sent.source;
   const std::uint64_t bytes = source.sent() * plan.size;
   const auto ns = static_cast<std::uint64_t>(source.elapsed(monotonic_now()).count());
-  fmt::print("sent      {} datagrams of {} bytes in {:.3f} s: {:.3f} Gb/s; {:.2f} passes/byte, "
-             "{:.2f} kernel copies/byte, {:.2f} s of processor; {}, {}\n",
-             source.sent(), plan.size, static_cast<double>(ns) * 1e-9,
-             per_second(bytes, ns) * 8e-9, per_byte(source.effort().passed, bytes),
-             per_byte(source.effort().copied, bytes),
-             static_cast<double>(source.effort().cpu_ns) * 1e-9, sent.form, sent.offload);
+  fmt::print(
+      "sent      {} datagrams of {} bytes in {:.3f} s: {:.3f} Gb/s; {:.2f} passes/byte, "
+      "{:.2f} kernel copies/byte, {:.2f} s of processor; {}, {}\n",
+      source.sent(), plan.size, static_cast<double>(ns) * 1e-9, per_second(bytes, ns) * 8e-9,
+      per_byte(source.effort().passed, bytes), per_byte(source.effort().copied, bytes),
+      static_cast<double>(source.effort().cpu_ns) * 1e-9, sent.form, sent.offload);
   if (source.report()) fmt::print("received  {}\n", to_text(*source.report()));
 }
 
@@ -177,10 +177,10 @@ int send_over_engine(const WireOptions& wire, const UdpBlastOptions& options,
   session.run(blast);
   progress.clear();
   if (blast.error()) {
-    throw Failure({.kind = ErrorKind::kEnvironment,
-                   .what = fmt::format("cannot send to {}: {}", options.host,
-                                       ip::explain(*blast.error())),
-                   .remedy = "check --ip, --ip6 and --gateway"});
+    throw Failure(
+        {.kind = ErrorKind::kEnvironment,
+         .what = fmt::format("cannot send to {}: {}", options.host, ip::explain(*blast.error())),
+         .remedy = "check --ip, --ip6 and --gateway"});
   }
   const Sent sent{.source = blast.source(),
                   .form = "tideline",

@@ -120,8 +120,7 @@ std::size_t EngineSource::room() {
   const std::size_t frames = worker_.function().tx_room();
   // More frames than a port can tell of: it is all or nothing.
   if (frames_per_packet_ > kFramesAtOnce) return frames == kFramesAtOnce ? 1 : 0;
-  return std::min(frames / frames_per_packet_,
-                  per_packet_ == 1 ? kFramesAtOnce : kPacketsAtOnce) *
+  return std::min(frames / frames_per_packet_, per_packet_ == 1 ? kFramesAtOnce : kPacketsAtOnce) *
          per_packet_;
 }
 

@@ -159,8 +159,7 @@ std::size_t KernelSource::send_data(std::uint64_t first, std::size_t count, Inst
     batch_.set_out(messages, here * plan_.size, here > 1 ? plan_.size : 0);
     made += here;
   }
-  const int taken =
-      ::sendmmsg(socket_.get(), batch_.headers(), static_cast<unsigned>(messages), 0);
+  const int taken = ::sendmmsg(socket_.get(), batch_.headers(), static_cast<unsigned>(messages), 0);
   if (taken < 0) {
     note_error();
     return 0;
@@ -223,8 +222,8 @@ void KernelSink::run(Instant end) {
 // False if there is nothing.
 bool KernelSink::receive(Instant now) {
   batch_.set_in();
-  const int count = ::recvmmsg(socket_.get(), batch_.headers(), MessageBatch::kMessages,
-                               MSG_DONTWAIT, nullptr);
+  const int count =
+      ::recvmmsg(socket_.get(), batch_.headers(), MessageBatch::kMessages, MSG_DONTWAIT, nullptr);
   if (count <= 0) return false;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
     const ip::UdpEndpoint from = from_sockaddr(batch_.peer(i));

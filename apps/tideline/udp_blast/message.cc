@@ -12,10 +12,10 @@ constexpr be16 kMagic(0x7462);
 constexpr std::uint8_t kVersion = 1;
 
 // In the order in which they travel.
-constexpr std::array kFields{
-    &Report::datagrams,  &Report::bytes,    &Report::lost,       &Report::reordered,
-    &Report::duplicates, &Report::unsorted, &Report::elapsed_ns, &Report::jitter_ns,
-    &Report::cpu_ns,     &Report::passed,   &Report::copied};
+constexpr std::array kFields{&Report::datagrams,  &Report::bytes,      &Report::lost,
+                             &Report::reordered,  &Report::duplicates, &Report::unsorted,
+                             &Report::elapsed_ns, &Report::jitter_ns,  &Report::cpu_ns,
+                             &Report::passed,     &Report::copied};
 static_assert(kReportSize == sizeof(Header) + kFields.size() * sizeof(be64));
 
 }  // namespace

@@ -54,8 +54,8 @@ void Sink::receive(const ip::UdpEndpoint& from, wire::Bytes front, std::size_t s
 Sink::Run* Sink::find(const ip::UdpEndpoint& from) {
   if (last_ != nullptr && last_->sender == from) [[likely]]
     return last_;
-  const auto found = std::ranges::find_if(
-      runs_.rbegin(), runs_.rend(), [&](const auto& run) { return run->sender == from; });
+  const auto found = std::ranges::find_if(runs_.rbegin(), runs_.rend(),
+                                          [&](const auto& run) { return run->sender == from; });
   return found == runs_.rend() ? nullptr : last_ = found->get();
 }
 

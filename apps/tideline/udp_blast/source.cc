@@ -34,8 +34,7 @@ void Source::ask(Kind kind, std::uint64_t sequence, Duration again, Instant now)
     state_ = State::kUnanswered;
     return;
   }
-  const Header header =
-      make_header(kind, plan_.run, sequence, now.time_since_epoch().count());
+  const Header header = make_header(kind, plan_.run, sequence, now.time_since_epoch().count());
   outlet_.send_message(std::as_bytes(std::span(&header, 1)), now);
   due_ = now + again;
 }

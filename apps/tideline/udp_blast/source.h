@@ -26,9 +26,9 @@ class Outlet {
 };
 
 struct Plan {
-  std::size_t size = 1400;     // of a datagram
+  std::size_t size = 1400;      // of a datagram
   std::uint64_t rate_bits = 0;  // of payload per second; 0 is without limit
-  std::uint64_t count = 0;     // datagrams; 0 is without limit
+  std::uint64_t count = 0;      // datagrams; 0 is without limit
   Duration duration = kNever - Instant{};
   std::uint32_t run = 0;
 };
