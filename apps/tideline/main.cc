@@ -13,7 +13,12 @@
 namespace tideline::app {
 namespace {
 
-constexpr const char* kExamples = R"(Examples, as root:
+constexpr const char* kExamples = R"(Examples:
+  tideline echo
+      then, elsewhere: tideline ping 198.18.0.1 -c 3
+  tideline capture -w frames.pcap
+      all frames of the segment shm:default, whoever they are for
+As root:
   tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
       then, elsewhere: ping 192.0.2.2
   tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24

@@ -22,7 +22,7 @@ enum Exit : int {
 };
 
 struct WireOptions {
-  std::string wire;
+  std::string wire = "shm:default";
   std::vector<std::string> ip4;
   std::vector<std::string> ip6;
   std::vector<std::string> gateways;
@@ -32,6 +32,8 @@ struct WireOptions {
   double duration = 0;  // seconds; 0 is without limit
   std::string capture;
   bool json = false;
+  bool promiscuous = false;  // see frames for other stations too, where the wire must be asked
+  std::string leased;        // the addresses that came with the wire; filled in by the session
 };
 
 struct PingOptions {

@@ -57,6 +57,7 @@ constexpr StackOptions kOptions{.mac = kMac,
                                 .mtu = kMtu,
                                 .ndp = {.neighbours = kNeighbours, .duplicate_probes = 0},
                                 .arp = kNeighbours,
+                                .address_probe = {.probes = 0, .announcements = 1},
                                 .reassembly = kReassembly,
                                 .path_mtu = {.capacity = 4},
                                 .errors = {.destinations = 4}};
@@ -146,6 +147,7 @@ class World final : public Output, public Events, public EchoHandler, public Udp
     CHECK(stack_.add_address(wire::Ipv6Prefix{kOurs6, 64}, now_).has_value());
     CHECK(stack_.add_address(wire::Ipv6Prefix{Ipv6Address(0xfe80000000000000, 2), 64}, now_)
               .has_value());
+    stack_.configure_ipv6(now_);
     stack_.routes4().add({.destination = {}, .gateway = kPeer4});
     CHECK(stack_.udp().bind({.port = kPort}, *this).has_value());
     CHECK(stack_.open_echo(kEcho, *this));

@@ -52,13 +52,14 @@ class Fragments final : public FragmentSink {
 }  // namespace
 
 Ipv4::Ipv4(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-           IdentificationSource& identifications, const NeighbourOptions& neighbours)
+           IdentificationSource& identifications, const NeighbourOptions& neighbours,
+           const AddressProbeOptions& probing)
     : context_(context),
       upcalls_(upcalls),
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      arp_(context, neighbours, *this) {}
+      arp_(context, neighbours, probing, *this) {}
 
 // RFC 1122 §3.2.1; what the header's own bytes decide was checked by wire::parse_layout.
 void Ipv4::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {

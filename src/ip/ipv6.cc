@@ -63,7 +63,7 @@ Ipv6::Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtu
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      ndp_(context, ndp, *this) {}
+      ndp_(context, ndp, *this, paths) {}
 
 // RFC 8200 §3; what the headers' own bytes decide was checked by wire::parse_layout.
 void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
@@ -163,7 +163,7 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   if (const Sent checked = check_departure(*packet, departure, now); !checked) return checked;
   const Ipv6Address& destination = departure.destination;
   const bool group = destination.is_multicast();
-  const auto next_hop = group ? destination : context_.routes6.next_hop(destination);
+  const auto next_hop = group ? destination : ndp_.next_hop(destination, now);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const auto size = static_cast<std::uint16_t>(packet->size());
   const wire::MutableBytes header = prepend_header(packet, sizeof(Ipv6Header), context_);
@@ -220,6 +220,7 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
 
 // RFC 4861 §7.2.2: the protocol that sent it is told.
 void Ipv6::undeliverable(PacketPtr packet, Instant now) {
+  ndp_.first_hop_failed(now);
   const auto& header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const PathError error{
       .kind = PathErrorKind::kHostUnreachable,

@@ -114,6 +114,21 @@ void NeighbourTable<Address>::confirm(const Address& address, Instant now) {
 }
 
 template <typename Address>
+void NeighbourTable<Address>::set_times(Duration base_reachable_time, Duration retransmit_time) {
+  using std::chrono::seconds;
+  // In bounds, so that no advertisement makes us flood the link or ask no more.
+  constexpr Duration kShortestRetransmit = std::chrono::milliseconds(100);
+  if (base_reachable_time > Duration::zero()) {
+    options_.base_reachable_time =
+        std::clamp<Duration>(base_reachable_time, seconds(1), std::chrono::hours(1));
+  }
+  if (retransmit_time > Duration::zero()) {
+    options_.retransmit_time =
+        std::clamp<Duration>(retransmit_time, kShortestRetransmit, seconds(60));
+  }
+}
+
+template <typename Address>
 void NeighbourTable<Address>::run_timers(Instant now) {
   if (now < earliest_) return;
   entries_.for_each([&](const Address& address, Entry& entry) {

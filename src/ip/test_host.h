@@ -161,7 +161,10 @@ inline std::unique_ptr<packet::Pool> make_pool(std::size_t segments, std::size_t
   return std::move(*pool);
 }
 
-inline constexpr StackOptions kTestStack{.mac = kOurMac, .ndp = {.duplicate_probes = 0}};
+// Addresses serve at once.
+inline constexpr StackOptions kTestStack{.mac = kOurMac,
+                                         .ndp = {.duplicate_probes = 0},
+                                         .address_probe = {.probes = 0, .announcements = 1}};
 
 class TestHost final : public Output, public Events {
  public:

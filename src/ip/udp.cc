@@ -165,6 +165,7 @@ bool Udp::check_checksum(const packet::Packet& packet, const Datagram& datagram)
 Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
   const std::size_t size = sizeof(UdpHeader) + payload->size();
   if (size > wire::kMaxDatagram) return context_.drops.refuse(Discard::kTooBig);
+  if (path.destination.port == 0) return context_.drops.refuse(Discard::kUdpPortZero);
   packet::Offload& wanted = payload->meta().offload;
   CHECK(wanted.gso == Gso::kNone || (wanted.gso == Gso::kUdp && wanted.gso_size > 0));
   const bool many = wanted.gso == Gso::kUdp && payload->size() > wanted.gso_size;

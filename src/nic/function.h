@@ -19,6 +19,7 @@
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
 namespace tideline::nic {
@@ -58,6 +59,9 @@ class Function {
   const wire::MacAddress& mac() const { return mac_; }
   // What the host may rely on.
   const port::Capabilities& capabilities() const { return capabilities_; }
+
+  // The host answers to this address: see port::Port::claim.
+  Status claim(const wire::Ipv6Address& address) { return port_.claim(address); }
 
   // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
   std::size_t tx_room() const {

@@ -26,6 +26,7 @@ class CapturePort final : public Port {
   CapturePort(std::unique_ptr<Port> inner, std::shared_ptr<PcapWriter> writer,
               SegmentFunction segment = nullptr);
 
+  Status claim(const wire::Ipv6Address& address) override { return inner_->claim(address); }
   std::size_t rx_burst(unsigned queue, Burst& burst, Instant now) override;
   std::size_t tx_burst(unsigned queue, Burst& burst, Instant now) override;
   std::size_t tx_room(unsigned queue) override { return inner_->tx_room(queue); }
