@@ -34,7 +34,7 @@ class Capture final : public engine::Task {
 int capture(const WireOptions& wire, const CaptureOptions& options) {
   WireOptions with_file = wire;
   with_file.capture = options.file;
-  Session session(with_file);
+  Session session(with_file, true);
   Capture capture(session.worker(), options.count);
   if (!wire.json) {
     fmt::print("ready: capturing {} to {}\n", wire.wire, options.file);

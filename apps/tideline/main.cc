@@ -19,6 +19,7 @@ constexpr const char* kExamples = R"(Examples, as root:
   tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
   tideline ping 2001:db8::1 -s 65507 --wire packet:eth1 --ip6 2001:db8::2/64
   tideline capture -w frames.pcap --wire packet:eth1 --duration 10
+  tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
 int exit_status(ErrorKind kind) {
@@ -38,6 +39,7 @@ struct Arguments {
   WireOptions wire;
   PingOptions ping;
   CaptureOptions capture;
+  RelayOptions relay;
 };
 
 int run(int argc, char** argv) {
@@ -69,11 +71,20 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   add_wire_options(*capture_command, arguments.wire);
 
+  CLI::App* relay_command =
+      app.add_subcommand("relay", "forward frames between two wires, both ways, until stopped");
+  relay_command->add_option("WIRE", arguments.relay.wires, "the two wires")
+      ->required()
+      ->expected(2);
+  add_link_options(*relay_command, arguments.wire);
+  add_impair_options(*relay_command, arguments.wire);
+
   CLI::App* ports_command =
       app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
   ports_command->add_flag("--json", arguments.wire.json, "print one JSON object");
 
-  for (CLI::App* command : {ping_command, echo_command, capture_command, ports_command}) {
+  for (CLI::App* command :
+       {ping_command, echo_command, capture_command, relay_command, ports_command}) {
     command->footer(kExamples);
   }
   try {
@@ -84,6 +95,7 @@ int run(int argc, char** argv) {
   if (ping_command->parsed()) return ping(arguments.wire, arguments.ping);
   if (echo_command->parsed()) return echo(arguments.wire);
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
+  if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
   return ports(arguments.wire.json);
 }
 

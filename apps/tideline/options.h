@@ -46,6 +46,13 @@ struct CaptureOptions {
   std::uint64_t count = 0;
 };
 
+struct RelayOptions {
+  std::vector<std::string> wires;  // two
+};
+
+// What every command on wires has but for naming them; spoiling and capturing what they carry.
+void add_link_options(CLI::App& command, WireOptions& options);
+void add_impair_options(CLI::App& command, WireOptions& options);
 // What every command on a wire has, and what those with a host have beside it.
 void add_wire_options(CLI::App& command, WireOptions& options);
 void add_host_options(CLI::App& command, WireOptions& options);

@@ -25,17 +25,13 @@ namespace {
 
 constexpr std::size_t kDefaultMtu = 1500;
 
-std::atomic<engine::Worker*> stop_on_signal{nullptr};
+std::atomic<void*> stop_object{nullptr};
+std::atomic<void (*)(void*)> stop_function{nullptr};
 
-extern "C" void stop_worker(int /*signal*/) {
+extern "C" void stop_loop(int /*signal*/) {
   const int saved = errno;
-  if (engine::Worker* worker = stop_on_signal.load(); worker != nullptr) worker->stop();
+  if (void* object = stop_object.load(); object != nullptr) stop_function.load()(object);
   errno = saved;
-}
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
 }
 
 std::unique_ptr<port::Port> open_dgram(std::string_view paths, std::size_t mtu,
@@ -56,8 +52,8 @@ std::unique_ptr<port::Port> open_dgram(std::string_view paths, std::size_t mtu,
 }
 
 // `mtu` 0 is the wire's own.
-std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu,
-                                      packet::Pool& pool) {
+std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu, packet::Pool& pool,
+                                      bool all) {
   const std::string_view wire = text;
   const std::size_t own_mtu = mtu == 0 ? kDefaultMtu : mtu;
   if (wire.starts_with("tap:")) {
@@ -66,7 +62,8 @@ std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu,
     return value_or_throw(port::TapPort::open(spec, {&pool}));
   }
   if (wire.starts_with("packet:")) {
-    return value_or_throw(port::PacketPort::open(std::string(wire.substr(7)), {&pool}));
+    return value_or_throw(
+        port::PacketPort::open(std::string(wire.substr(7)), {&pool}, {.promiscuous = all}));
   }
   if (wire.starts_with("dgram:")) return open_dgram(wire.substr(6), own_mtu, pool);
   throw Failure({.kind = ErrorKind::kUsage,
@@ -103,37 +100,63 @@ class Limited final : public engine::Task {
 
 }  // namespace
 
-Session::Session(const WireOptions& options)
-    : options_(options), seed_(options.seed ? *options.seed : random_seed()) {
-  auto pool = value_or_throw(packet::Pool::create({.segments = 8192, .loans = 2048}));
-  auto port = open_wire(options.wire, options.mtu, *pool);
-  const std::size_t wire_mtu = port->info().mtu;
-  if (options.mtu > wire_mtu) {
-    throw Failure({.kind = ErrorKind::kUsage,
-                   .what = fmt::format("{} carries packets of {} bytes, not {}", options.wire,
-                                       wire_mtu, options.mtu),
-                   .remedy = "raise the interface's MTU (ip link set IF mtu N)"});
-  }
-  mtu_ = options.mtu == 0 ? wire_mtu : options.mtu;
-  if (!options.impair.empty()) {
-    const auto spec = value_or_throw(port::ImpairmentSpec::parse(options.impair));
-    port = std::make_unique<port::ImpairedPort>(std::move(port), spec, seed_,
-                                                port::QueuePools{pool.get()});
-  }
-  if (!options.capture.empty()) {
-    const auto wall = std::chrono::system_clock::now().time_since_epoch();
-    capture_ = value_or_throw(
-        port::PcapWriter::create(options.capture, wall - monotonic_now().time_since_epoch()));
-    port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
-  }
-  worker_ = value_or_throw(engine::Worker::create(std::move(pool), std::move(port), random_seed()));
-  stop_on_signal = worker_.get();
-  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, stop_worker);
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
 }
 
-Session::~Session() {
+StopOnSignal::StopOnSignal(void* loop, void (*stop)(void*)) {
+  stop_function = stop;
+  stop_object = loop;
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, stop_loop);
+}
+
+StopOnSignal::~StopOnSignal() {
   for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, SIG_DFL);
-  stop_on_signal = nullptr;
+  stop_object = nullptr;
+}
+
+std::unique_ptr<port::Port> WireOpener::open(const std::string& wire, packet::Pool& pool,
+                                             bool all) {
+  auto port = open_wire(wire, options_.mtu, pool, all);
+  const std::size_t wire_mtu = port->info().mtu;
+  if (options_.mtu > wire_mtu) {
+    throw Failure({.kind = ErrorKind::kUsage,
+                   .what = fmt::format("{} carries packets of {} bytes, not {}", wire, wire_mtu,
+                                       options_.mtu),
+                   .remedy = "raise the interface's MTU (ip link set IF mtu N)"});
+  }
+  if (!options_.impair.empty()) {
+    const auto spec = value_or_throw(port::ImpairmentSpec::parse(options_.impair));
+    port = std::make_unique<port::ImpairedPort>(std::move(port), spec, seed_ + opened_,
+                                                port::QueuePools{&pool});
+  }
+  if (!options_.capture.empty() && opened_ == 0) {
+    const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    capture_ = value_or_throw(
+        port::PcapWriter::create(options_.capture, wall - monotonic_now().time_since_epoch()));
+    port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
+  }
+  ++opened_;
+  return port;
+}
+
+void WireOpener::flush() {
+  if (capture_ != nullptr) value_or_throw(capture_->flush());
+}
+
+Instant end_of(const WireOptions& options) {
+  if (options.duration == 0) return kNever;
+  return monotonic_now() +
+         std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.duration));
+}
+
+Session::Session(const WireOptions& options, bool all) : options_(options), wires_(options) {
+  auto pool = value_or_throw(packet::Pool::create({.segments = 8192, .loans = 2048}));
+  auto port = wires_.open(options.wire, *pool, all);
+  mtu_ = options.mtu == 0 ? port->info().mtu : options.mtu;
+  worker_ = value_or_throw(engine::Worker::create(std::move(pool), std::move(port), random_seed()));
+  stop_on_signal_.emplace(*worker_);
 }
 
 void Session::add_host() {
@@ -156,14 +179,9 @@ void Session::add_host() {
 }
 
 void Session::run(engine::Task& task) {
-  Instant end = kNever;
-  if (options_.duration > 0) {
-    end = monotonic_now() +
-          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options_.duration));
-  }
-  Limited limited(task, end);
+  Limited limited(task, end_of(options_));
   worker_->run(limited);
-  if (capture_ != nullptr) value_or_throw(capture_->flush());
+  wires_.flush();
   engine::Host* host = worker_->host();
   if (host != nullptr && host->conflict()) throw Failure(*host->conflict());
 }

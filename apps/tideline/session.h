@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -31,16 +33,53 @@ inline void value_or_throw(Status status) {
   if (!status) throw Failure(status.error());
 }
 
+// While it lives, SIGINT and SIGTERM call `stop(loop)`, which is async-signal-safe. One at a time.
+class StopOnSignal {
+ public:
+  template <typename Loop>
+  explicit StopOnSignal(Loop& loop)
+      : StopOnSignal(&loop, [](void* object) { static_cast<Loop*>(object)->stop(); }) {}
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+  ~StopOnSignal();
+
+ private:
+  StopOnSignal(void* loop, void (*stop)(void*));
+};
+
+std::uint64_t random_seed();
+
+// What the options make of wires: opened, impaired by --impair, captured by --capture.
+class WireOpener {
+ public:
+  explicit WireOpener(const WireOptions& options)
+      : options_(options), seed_(options.seed ? *options.seed : random_seed()) {}
+
+  std::uint64_t seed() const { return seed_; }
+  // The first wire that is opened is the one that is captured. `all`: frames for other stations
+  // are wanted too.
+  std::unique_ptr<port::Port> open(const std::string& wire, packet::Pool& pool, bool all);
+  // Writes the capture out.
+  void flush();
+
+ private:
+  WireOptions options_;
+  std::uint64_t seed_;
+  unsigned opened_ = 0;
+  std::shared_ptr<port::PcapWriter> capture_;
+};
+
+// When --duration says to stop.
+Instant end_of(const WireOptions& options);
+
 class Session {
  public:
-  explicit Session(const WireOptions& options);
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session();
+  // `all`: frames for other stations are wanted too.
+  explicit Session(const WireOptions& options, bool all = false);
 
   engine::Worker& worker() { return *worker_; }
   packet::Pool& pool() { return worker_->pool(); }
-  std::uint64_t seed() const { return seed_; }
+  std::uint64_t seed() const { return wires_.seed(); }
   std::size_t mtu() const { return mtu_; }
 
   // Gives the worker a host with the options' addresses.
@@ -51,10 +90,10 @@ class Session {
 
  private:
   WireOptions options_;
-  std::uint64_t seed_;
+  WireOpener wires_;
   std::size_t mtu_ = 0;
-  std::shared_ptr<port::PcapWriter> capture_;
   std::unique_ptr<engine::Worker> worker_;
+  std::optional<StopOnSignal> stop_on_signal_;
 };
 
 }  // namespace tideline::app

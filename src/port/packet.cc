@@ -50,7 +50,9 @@ tpacket_req ring_request(unsigned blocks) {
 }
 
 Status configure(int socket, int interface, const PacketPortOptions& options) {
-  const packet_mreq all_multicast{.mr_ifindex = interface, .mr_type = PACKET_MR_ALLMULTI};
+  const packet_mreq membership{.mr_ifindex = interface,
+                               .mr_type = static_cast<unsigned short>(
+                                   options.promiscuous ? PACKET_MR_PROMISC : PACKET_MR_ALLMULTI)};
   if (Status s = set_option(socket, PACKET_VERSION, int{TPACKET_V2}, "use TPACKET_V2"); !s) {
     return s;
   }
@@ -58,7 +60,7 @@ Status configure(int socket, int interface, const PacketPortOptions& options) {
   if (Status s = set_option(socket, PACKET_IGNORE_OUTGOING, 1, "ignore what we send"); !s) return s;
   // A frame that the kernel refuses is skipped; else it would block those behind it.
   if (Status s = set_option(socket, PACKET_LOSS, 1, "skip refused frames"); !s) return s;
-  if (Status s = set_option(socket, PACKET_ADD_MEMBERSHIP, all_multicast, "receive multicast");
+  if (Status s = set_option(socket, PACKET_ADD_MEMBERSHIP, membership, "receive what is not ours");
       !s) {
     return s;
   }

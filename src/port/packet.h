@@ -31,6 +31,8 @@ struct PacketPortOptions {
   // Blocks of 1 MiB, each with slots for 15 frames; per queue.
   unsigned rx_blocks = 32;
   unsigned tx_blocks = 8;
+  // Frames for other stations are received too; as long as the port is open.
+  bool promiscuous = false;
 };
 
 class PacketPort final : public Port {

@@ -37,6 +37,7 @@ fail() {
 start() {  # start NAME ARGUMENTS...
   local log=$directory/$1.log
   shift
+  : >"$log"
   "$tideline" "$@" >"$log" 2>&1 &
   last_child=$!
   children+=("$last_child")
@@ -55,14 +56,17 @@ stop() {  # stop PID
   children=()
 }
 
-# No malformed packet and no bad checksum, and at least one packet.
-check_capture() {  # check_capture FILE
-  local bad
+# No malformed packet and no bad checksum, and at least one good one of the protocol.
+check_capture() {  # check_capture FILE [icmp|tcp]
+  local bad good='icmp.checksum.status == 1 || icmpv6.checksum.status == 1'
+  [ "${2:-icmp}" = icmp ] || good="$2.checksum.status == 1"
   bad=$(tshark -n -r "$1" -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE \
+    -o tcp.check_checksum:TRUE \
     -Y '_ws.malformed || ip.checksum.status == 0 || icmp.checksum.status == 0 ||
-        icmpv6.checksum.status == 0 || udp.checksum.status == 0' 2>"$directory/tshark.log") ||
+        icmpv6.checksum.status == 0 || udp.checksum.status == 0 || tcp.checksum.status == 0' \
+    2>"$directory/tshark.log") ||
     fail "tshark"
   [ -z "$bad" ] || fail "tshark finds in $1: $bad"
-  [ "$(tshark -n -r "$1" -Y "icmp.checksum.status == 1 || icmpv6.checksum.status == 1" \
-    2>/dev/null | wc -l)" -gt 0 ] || fail "no good ICMP message in $1"
+  [ "$(tshark -n -r "$1" -o tcp.check_checksum:TRUE -Y "$good" 2>/dev/null | wc -l)" -gt 0 ] ||
+    fail "nothing good in $1"
 }
