@@ -22,7 +22,8 @@ void add_impair_options(CLI::App& command, WireOptions& options) {
 void add_wire_options(CLI::App& command, WireOptions& options) {
   command
       .add_option("--wire", options.wire,
-                  "tap:NAME[,peer=A/L][,peer6=A/L], packet:IF or dgram:LOCAL,REMOTE")
+                  "tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, dgram:LOCAL,REMOTE or "
+                  "pcap:IN[,OUT][,fast]")
       ->required();
   add_link_options(command, options);
 }

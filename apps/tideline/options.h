@@ -31,6 +31,7 @@ struct WireOptions {
   std::optional<std::uint64_t> seed;
   double duration = 0;  // seconds; 0 is without limit
   std::string capture;
+  std::uint64_t capture_limit = 0;  // frames; 0: without limit
   bool json = false;
 };
 

@@ -18,6 +18,7 @@
 #include "port/dgram.h"
 #include "port/impairment.h"
 #include "port/packet.h"
+#include "port/pcap_port.h"
 #include "port/tap.h"
 
 namespace tideline::app {
@@ -32,6 +33,12 @@ extern "C" void stop_loop(int /*signal*/) {
   const int saved = errno;
   if (void* object = stop_object.load(); object != nullptr) stop_function.load()(object);
   errno = saved;
+}
+
+// What to add to an Instant to get the time since 1970.
+Duration epoch() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return wall - monotonic_now().time_since_epoch();
 }
 
 std::unique_ptr<port::Port> open_dgram(std::string_view paths, std::size_t mtu,
@@ -66,6 +73,10 @@ std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu, 
         port::PacketPort::open(std::string(wire.substr(7)), {&pool}, {.promiscuous = all}));
   }
   if (wire.starts_with("dgram:")) return open_dgram(wire.substr(6), own_mtu, pool);
+  if (wire.starts_with("pcap:")) {
+    const auto spec = value_or_throw(port::PcapSpec::parse(wire.substr(5)));
+    return value_or_throw(port::PcapPort::open(spec, &pool, {.mtu = own_mtu, .epoch = epoch()}));
+  }
   throw Failure({.kind = ErrorKind::kUsage,
                  .what = fmt::format("there is no wire like '{}'", text),
                  .remedy = "see `tideline ports` for the kinds of wires"});
@@ -132,9 +143,8 @@ std::unique_ptr<port::Port> WireOpener::open(const std::string& wire, packet::Po
                                                 port::QueuePools{&pool});
   }
   if (!options_.capture.empty() && opened_ == 0) {
-    const auto wall = std::chrono::system_clock::now().time_since_epoch();
-    capture_ = value_or_throw(
-        port::PcapWriter::create(options_.capture, wall - monotonic_now().time_since_epoch()));
+    capture_ =
+        value_or_throw(port::PcapWriter::create(options_.capture, epoch(), options_.capture_limit));
     port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
   }
   ++opened_;

@@ -59,6 +59,8 @@ class WireOpener {
   // The first wire that is opened is the one that is captured. `all`: frames for other stations
   // are wanted too.
   std::unique_ptr<port::Port> open(const std::string& wire, packet::Pool& pool, bool all);
+  // Frames captured so far.
+  std::uint64_t captured() const { return capture_ == nullptr ? 0 : capture_->frames(); }
   // Writes the capture out.
   void flush();
 
@@ -81,6 +83,7 @@ class Session {
   packet::Pool& pool() { return worker_->pool(); }
   std::uint64_t seed() const { return wires_.seed(); }
   std::size_t mtu() const { return mtu_; }
+  std::uint64_t captured() const { return wires_.captured(); }
 
   // Gives the worker a host with the options' addresses.
   void add_host();
