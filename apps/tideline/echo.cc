@@ -45,8 +45,8 @@ class Echo final : public engine::Task, private ip::UdpHandler {
 
   void announce() {
     fmt::print("ready: answering on {}", wire_.wire);
-    for (const auto& address : wire_.ip4) fmt::print(" {}", address);
-    for (const auto& address : wire_.ip6) fmt::print(" {}", address);
+    for (const auto& address : session_.options().ip4) fmt::print(" {}", address);
+    for (const auto& address : session_.options().ip6) fmt::print(" {}", address);
     fmt::print(", MTU {}\n", session_.mtu());
     std::fflush(stdout);
   }
@@ -57,7 +57,6 @@ class Echo final : public engine::Task, private ip::UdpHandler {
     // To a group: from an address of ours, or not at all.
     const auto source = stack().source_for(path.source.address);
     if (!source) return;
-    payload->meta().offload = {};
     const ip::UdpPath back{.source = {.address = *source, .port = kEchoPort},
                            .destination = path.source};
     if (stack().udp().send(std::move(payload), back, now)) ++datagrams_;
@@ -82,6 +81,8 @@ int echo(const WireOptions& wire) {
   if (wire.json) {
     auto json = begin_json("echo", true);
     json["seed"] = session.seed();
+    json["ip"] = session.options().ip4;
+    json["ip6"] = session.options().ip6;
     json["rx_frames"] = stats.rx_frames;
     json["rx_bytes"] = stats.rx_bytes;
     json["tx_frames"] = stats.tx_frames;

@@ -23,6 +23,10 @@ struct HostOptions {
   std::vector<wire::Ipv6Prefix> ipv6{};
   std::optional<wire::Ipv4Address> gateway4{};
   std::optional<wire::Ipv6Address> gateway6{};
+  // Whether the wire gives addresses out, so that nobody else can have them.
+  bool leased_addresses = false;
+  // Whether IPv6 forms a link-local address and does as routers advertise.
+  bool configure_ipv6 = true;
 };
 
 class Host final : private ip::Output, private ip::Events {
@@ -30,14 +34,14 @@ class Host final : private ip::Output, private ip::Events {
   // The three outlive the host.
   Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng);
 
-  // Takes the addresses and routes. IPv6 addresses serve after their test for duplicates.
+  // Takes the addresses and routes. Addresses serve after their test for duplicates.
   Status configure(const HostOptions& options, Instant now);
 
   ip::Stack& stack() { return stack_; }
   const ip::Stack& stack() const { return stack_; }
 
   // Whether all addresses serve.
-  bool is_ready() const { return pending_ == 0; }
+  bool is_ready() const { return pending_.empty(); }
   // Another station uses an address of ours; nothing while there is none.
   const std::optional<Error>& conflict() const { return conflict_; }
 
@@ -48,7 +52,7 @@ class Host final : private ip::Output, private ip::Events {
                         Instant now) override;
 
   nic::Function& function_;
-  std::size_t pending_ = 0;  // IPv6 addresses that are being tested
+  std::vector<wire::Ipv6Address> pending_;  // of ours that are being tested; IPv4 mapped
   std::optional<Error> conflict_;
   ip::Stack stack_;
 };

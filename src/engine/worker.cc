@@ -51,7 +51,12 @@ Status Worker::add_host(const HostOptions& options) {
 
 void Worker::run(Task& task) {
   while (!is_stopped() && !task.is_done()) {
-    turn(task);
+    const Instant now = monotonic_now();
+    turn(now);
+    if (task.next_deadline() <= now) {
+      task.run_timers(now);
+      flush(now);
+    }
     if (is_stopped() || task.is_done()) break;
     waiter_.wait([&] { return has_work(task); }, [&] { sleep(task); });
   }
@@ -62,22 +67,32 @@ void Worker::stop() noexcept {
   bell_.ring();
 }
 
-void Worker::turn(Task& task) {
-  const Instant now = monotonic_now();
+bool Worker::turn(Instant now) {
   function_.rx_burst(received_, now);
+  bool worked = !received_.empty();
   for (packet::PacketPtr& frame : received_) {
     if (host_) host_->stack().receive(std::move(frame), now);
   }
   received_.clear();
-  if (host_ && host_->stack().next_deadline() <= now) host_->stack().run_timers(now);
-  if (task.next_deadline() <= now) task.run_timers(now);
+  if (host_ && host_->stack().next_deadline() <= now) {
+    host_->stack().run_timers(now);
+    worked = true;
+  }
+  if (service_ != nullptr) worked |= service_->run(now);
   function_.flush(now);
   pool_->reclaim();
+  return worked;
+}
+
+Instant Worker::next_deadline() const {
+  Instant next = port_->next_deadline(0);
+  if (host_) next = std::min(next, host_->stack().next_deadline());
+  if (service_ != nullptr) next = std::min(next, service_->next_deadline());
+  return next;
 }
 
 Instant Worker::next_deadline(const Task& task) const {
-  const Instant own = std::min(task.next_deadline(), port_->next_deadline(0));
-  return host_ ? std::min(own, host_->stack().next_deadline()) : own;
+  return std::min(task.next_deadline(), next_deadline());
 }
 
 bool Worker::has_work(const Task& task) {

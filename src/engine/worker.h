@@ -36,6 +36,17 @@ class Task {
   ~Task() = default;
 };
 
+// A transport that runs on a worker beside IP: RDMA, later TCP. Thread: the worker's.
+class Service {
+ public:
+  virtual Instant next_deadline() const = 0;
+  // Once a turn, after what was received: sends what may be sent. Returns whether it did anything.
+  virtual bool run(Instant now) = 0;
+
+ protected:
+  ~Service() = default;
+};
+
 class Worker {
  public:
   // The frames of the port lie in `pool`. `seed` is for the host's identifiers and jitter.
@@ -49,6 +60,17 @@ class Worker {
   Status add_host(const HostOptions& options);
   // Null if there is none.
   Host* host() { return host_ ? &*host_ : nullptr; }
+
+  // The service outlives the worker, or is taken off (null).
+  void set_service(Service* service) { service_ = service; }
+
+  // One turn of the loop, without a task: receive burst, timers, services, transmit burst. Returns
+  // whether there was anything to do.
+  bool turn(Instant now);
+  // Sends what the host has left in the burst since the last turn.
+  void flush(Instant now) { function_.flush(now); }
+  // When turn() must be called next, even if nothing arrives.
+  Instant next_deadline() const;
 
   // Until the task is done, or stop().
   void run(Task& task);
@@ -64,7 +86,6 @@ class Worker {
   Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port, ring::EventBell bell,
          std::uint64_t seed);
 
-  void turn(Task& task);
   void sleep(const Task& task);
   bool has_work(const Task& task);
   Instant next_deadline(const Task& task) const;
@@ -75,6 +96,7 @@ class Worker {
   nic::Function function_;
   Rng rng_;
   std::optional<Host> host_;
+  Service* service_ = nullptr;
   packet::Burst received_;
   ring::EventBell bell_;
   ring::WakeFlag flag_;

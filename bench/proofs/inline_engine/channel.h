@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an engine and its peer share: a ring of frames and a wake flag in each direction. Producer
 // and consumer of a ring are one thread at a time; on the engine's side the holder of the gate
-// (gate.h) is both.
+// (ring/gate.h) is both.
 //
 //   peer --to_engine--> engine --to_peer--> peer
 #pragma once

@@ -7,11 +7,15 @@
 #include <cstdint>
 
 #include "proofs/inline_engine/channel.h"
-#include "proofs/inline_engine/handoff.h"
 
 namespace proofs::inline_engine {
 
 inline constexpr int kBurst = 32;
+
+// A call of the program that did not get the engine: sends one message to the peer.
+struct Work {
+  std::uint64_t id = 0;
+};
 
 class Engine {
  public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An engine inside a program: what a shim library starts at the first use of a device or socket,
-// and calls from then on in the program's threads. See gate.h for who runs the engine, helper.h for
-// what happens when nobody calls. Any thread.
+// and calls from then on in the program's threads. See ring/gate.h for who runs the engine,
+// helper.h for what happens when nobody calls. Any thread.
 #pragma once
 
 #include <pthread.h>
@@ -20,11 +20,15 @@
 #include "base/mapping.h"
 #include "proofs/inline_engine/channel.h"
 #include "proofs/inline_engine/engine.h"
-#include "proofs/inline_engine/gate.h"
 #include "proofs/inline_engine/high_fds.h"
+#include "ring/gate.h"
 #include "ring/wake_flag.h"
 
 namespace proofs::inline_engine {
+
+using tideline::ring::Entry;
+using tideline::ring::GateState;
+using Gate = tideline::ring::Gate<Work>;
 
 struct RuntimeOptions {
   std::string meeting_point;                                    // the path of the peer's socket

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/app_engine.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include "engine/app_helper.h"
+
+namespace tideline::engine {
+namespace {
+
+constexpr std::size_t kHelperStack = std::size_t{256} << 10;
+
+std::int64_t nanoseconds(Instant instant) { return instant.time_since_epoch().count(); }
+
+}  // namespace
+
+void AppEngine::ControlDeleter::operator()(Control* control) const {
+  control->~Control();
+  ::munmap(control, sizeof(Control));
+}
+
+Result<AppEngine::ControlPtr> AppEngine::make_control() {
+  void* memory =
+      ::mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return fail_errno("cannot map the engine's control page");
+  ControlPtr control(new (memory) Control);
+  if (::madvise(memory, sizeof(Control), MADV_WIPEONFORK) != 0) {
+    return fail_errno("cannot protect the engine from forked children");
+  }
+  return control;
+}
+
+AppEngine::AppEngine(std::unique_ptr<Worker> worker, const AppOptions& options, ControlPtr control,
+                     ring::EventBell kick)
+    : options_(options),
+      control_(std::move(control)),
+      worker_(std::move(worker)),
+      kick_(std::move(kick)) {}
+
+Result<std::unique_ptr<AppEngine>> AppEngine::start(std::unique_ptr<Worker> worker,
+                                                    const AppOptions& options) {
+  auto control = make_control();
+  if (!control) return fail(std::move(control.error()));
+  auto kick = ring::EventBell::create();
+  if (!kick) return fail(std::move(kick.error()));
+  worker->pool().disown();
+  std::unique_ptr<AppEngine> engine(
+      new AppEngine(std::move(worker), options, std::move(*control), std::move(*kick)));
+  engine->control_->last_poll.store(nanoseconds(monotonic_now()), std::memory_order_relaxed);
+  engine->control_->gate.open();
+  if (Status s = engine->start_helper(); !s) return fail(std::move(s.error()));
+  return engine;
+}
+
+Status AppEngine::start_helper() {
+  // A thread inherits the mask of its creator: the helper must never take a signal of the program.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  ::pthread_attr_setstacksize(&attributes, kHelperStack);
+  const int error = ::pthread_create(&helper_, &attributes, &AppHelper::main, this);
+  ::pthread_attr_destroy(&attributes);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    errno = error;
+    return fail_errno("cannot start the helper thread");
+  }
+  helper_started_ = true;
+  return {};
+}
+
+AppEngine::~AppEngine() {
+  if (state() == ring::GateState::kForked) return;
+  control_->stop.store(true, std::memory_order_release);
+  control_->gate.close(ring::GateState::kStopped);
+  if (helper_started_) {
+    kick_.ring();
+    ::pthread_join(helper_, nullptr);
+  }
+  while (control_->gate.held()) cpu_relax();
+  worker_->pool().adopt();
+}
+
+void AppEngine::execute(const AppWork& work) {
+  own([&] {
+    const Instant now = monotonic_now();
+    work.run(work.object, now);
+    worker_->flush(now);
+  });
+}
+
+bool AppEngine::helper_oversleeps() const {
+  return nanoseconds(worker_->next_deadline()) <
+         control_->helper_sleeps_until.load(std::memory_order_relaxed);
+}
+
+ring::Entry AppEngine::poll() {
+  const Instant now = monotonic_now();
+  control_->last_poll.store(nanoseconds(now), std::memory_order_relaxed);
+  Holder holder{*this, [&] { worker_->turn(now); }};
+  const ring::Entry entry = control_->gate.enter(holder);
+  if (holder.kick) kick_.ring();
+  return entry;
+}
+
+ring::Entry AppEngine::submit(const AppWork& work) {
+  Holder holder{*this, [] {}};
+  const ring::Entry entry = control_->gate.submit(work, holder);
+  if (holder.kick) kick_.ring();
+  return entry;
+}
+
+void AppEngine::hand_to_helper() {
+  control_->last_poll.store(0, std::memory_order_relaxed);
+  kick_.ring();
+}
+
+}  // namespace tideline::engine
