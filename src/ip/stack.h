@@ -33,7 +33,7 @@ struct StackOptions {
   ErrorLimiterOptions errors{};
 };
 
-class Stack final : private Upcalls, private Sender, private Reassembler::Owner {
+class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
  public:
   Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& output, Events& events);
   Stack(const Stack&) = delete;
