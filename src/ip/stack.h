@@ -39,7 +39,7 @@ struct StackOptions {
   bool group_reports = true;  // IGMP and MLD
 };
 
-class Stack final : private Upcalls, private Sender, private Reassembler::Owner {
+class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
  public:
   Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& output, Events& events);
   Stack(const Stack&) = delete;
