@@ -25,8 +25,10 @@ Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   const bool crossed = tcb.state == State::kSynReceived && segment.has(wire::kTcpSyn) &&
                        segment.seq == tcb.irs && tcb.is_active;
-  if (!crossed && !is_acceptable(core, tcb, segment, now)) return Verdict::kDone;
-  return Verdict::kContinue;
+  if (crossed || is_acceptable(core, tcb, segment, now)) return Verdict::kContinue;
+  // The FIN again: our ACK was lost, and the wait begins anew (eighth).
+  if (tcb.state == State::kTimeWait && segment.has(wire::kTcpFin)) enter_time_wait(core, tcb, now);
+  return Verdict::kDone;
 }
 
 // Second: RST. RFC 5961 §3.2.
@@ -200,10 +202,6 @@ void check_fin(Core& core, Tcb& tcb, const Segment& segment, Seq fin_seq, Instan
   if (segment.has(wire::kTcpFin) && !tcb.fin_received) {
     tcb.fin_known = true;
     tcb.fin_seq = fin_seq;
-  }
-  if (tcb.state == State::kTimeWait && segment.has(wire::kTcpFin)) {
-    enter_time_wait(core, tcb, now);  // our ACK was lost
-    return;
   }
   if (!tcb.fin_known || tcb.fin_received || tcb.rcv_nxt != tcb.fin_seq) return;
   process_fin(core, tcb, now);

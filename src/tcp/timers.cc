@@ -73,6 +73,12 @@ void persist_timeout(Core& core, Tcb& tcb, Instant now) {
     give_up(core, tcb, now);
     return;
   }
+  if (tcb.snd_wnd > 0) {  // a small window, left alone for long enough: §3.8.6.2.1
+    tcb.retransmit_mode = RetransmitMode::kNone;
+    send_next_segment(core, tcb, now);
+    restart_retransmit_timer(core, tcb, now);
+    return;
+  }
   if (tcb.retries < UINT8_MAX) ++tcb.retries;
   if (tcb.backoff < UINT8_MAX) ++tcb.backoff;
   send_probe(core, tcb, now);
