@@ -77,7 +77,7 @@ Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   return Verdict::kDone;
 }
 
-void update_window(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+void update_window(Core& core, Tcb& tcb, const Segment& segment) {
   const bool newer = segment.seq > tcb.snd_wl1 ||
                      (segment.seq == tcb.snd_wl1 && segment.ack >= tcb.snd_wl2);
   if (!newer) return;
@@ -92,7 +92,6 @@ void update_window(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     disarm(tcb, Timer::kRetransmit);
     mark_pending(core, tcb);
   }
-  if (tcb.retransmit_mode == RetransmitMode::kPersist) tcb.retransmit_since = now;
 }
 
 // What an acceptable acknowledgment means in every state after SYN-RECEIVED.
@@ -103,13 +102,13 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
                          !segment.has(wire::kTcpFin);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
-  update_window(core, tcb, segment, now);
+  update_window(core, tcb, segment);
   if (tcb.ecn_on && segment.has(wire::kTcpEce)) see_congestion(tcb);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
   if (summary.acked > 0) {
     tcb.retries = tcb.backoff = 0;
-    tcb.retransmit_since = {};
+    tcb.progress_at = now;
     tcb.soft_error = End::kNone;
     restart_retransmit_timer(core, tcb, now);
     release_acknowledged(core, tcb);

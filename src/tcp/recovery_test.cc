@@ -63,9 +63,8 @@ SCRIPT(Recovery, LostTail_IsProbed, R"(
   +0 > P. 2921:4381(1460) ack 1
   +0.022 > P. 2921:4381(1460) ack 1
   count probes 1
-  +0.01 < . 1:1(0) ack 1 <sack 2921:4381>
-  +0 > nothing
-  +0.0025 > . 1:1461(1460) ack 1
+  +0.011 < . 1:1(0) ack 1 <sack 2921:4381>
+  +0 > . 1:1461(1460) ack 1
   +0 > . 1461:2921(1460) ack 1
   +0.01 < . 1:1(0) ack 4381
   count timeouts 0
@@ -148,7 +147,7 @@ SCRIPT(Recovery, SpuriousTimeout_IsUndone, R"(
   info recovery 4
   +0.01 < . 1:1(0) ack 2921
   count undone 1
-  info cwnd 12
+  info cwnd 10
   +0.01 < . 1:1(0) ack 4381
 )")
 
@@ -180,7 +179,7 @@ SCRIPT(Recovery, RenegedSack_IsSentAgainAfterTimeout, R"(
   +0.01 < . 1:1(0) ack 1 <sack 1461:4381>
   +0.0025 > . 1:1461(1460) ack 1
   +0.01 < . 1:1(0) ack 1461
-  +0.213 > . 1461:2921(1460) ack 1
+  +0.21 > . 1461:2921(1460) ack 1
   +0.01 < . 1:1(0) ack 4381
 )")
 

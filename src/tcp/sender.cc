@@ -187,6 +187,7 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
     if (!may_send_now(core, tcb, now, budget)) return;
     const Seq begin = tcb.snd_nxt;
     const Seq end = begin + size + (fin ? 1 : 0);
+    if (tcb.outstanding() == 0) tcb.progress_at = now;
     if (core.ranges.size() == core.ranges.capacity()) {
       core.counters.count(Discard::kRangesFull);
       try_again(core, tcb, now, budget);
@@ -233,6 +234,7 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
       tcb.retransmit_mode = RetransmitMode::kNone;
       disarm(tcb, Timer::kRetransmit);
     } else if (tcb.retransmit_mode != RetransmitMode::kPersist) {
+      tcb.progress_at = now;
       tcb.retransmit_mode = RetransmitMode::kPersist;
       arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
     }
@@ -244,6 +246,9 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
     const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
     time = std::min(time, 2 * tcb.srtt + slack);
     tcb.retransmit_mode = RetransmitMode::kTailProbe;
+  }
+  if (const Duration most = tcb.options.user_timeout; most > Duration{}) {
+    time = std::clamp(tcb.progress_at + most - now, Duration(1), time);
   }
   arm(core, tcb, Timer::kRetransmit, now + time);
 }

@@ -110,7 +110,7 @@ SCRIPT(Sender, Timeout_BacksOffAndGivesUpAfterUserTimeout, R"(
   +0.21 > P. 1:101(100) ack 1
   +0.42 > P. 1:101(100) ack 1
   +0.84 > P. 1:101(100) ack 1
-  +1.68 > R. 101:101(0) ack 1
+  +1.53 > R. 101:101(0) ack 1
   events ended:timed_out released
 )")
 
@@ -249,7 +249,7 @@ SCRIPT(Sender, Ecn_IsNegotiatedEchoedAndHeeded, R"(
   +0 > E. 1461:1461(0) ack 101
   +0 < WP. 101:201(100) ack 1461
   +0 > . 1461:1461(0) ack 201
-  info cwnd 11
+  info cwnd 10
   +0 < E. 201:201(0) ack 1461
   info cwnd 7
   +0 write 1460
