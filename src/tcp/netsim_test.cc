@@ -68,21 +68,20 @@ struct Row {
   int loss_per_mille;
   int delay_ms;       // one way
   int queue_packets;  // of 1514 bytes
-  // What a 4 MB transfer over 50 Mb/s reaches, Mb/s of payload: measured, and what it must not
-  // fall below.
+  // What a transfer of 4 MB over 50 Mb/s reaches: Mb/s of payload, slow start included.
   double cubic;
   double reno;
 };
 
 constexpr std::array<Row, 8> kTable{{
-    {0, 1, 20, 0, 0},
-    {0, 10, 100, 0, 0},
-    {0, 50, 400, 0, 0},
-    {0, 50, 40, 0, 0},
-    {1, 10, 100, 0, 0},
-    {10, 10, 100, 0, 0},
-    {10, 50, 400, 0, 0},
-    {50, 10, 100, 0, 0},
+    {0, 1, 20, 47.5, 47.5},
+    {0, 10, 100, 42.4, 42.4},
+    {0, 50, 400, 20.8, 23.8},
+    {0, 50, 40, 12.2, 9.3},
+    {1, 10, 100, 42.4, 32.8},
+    {10, 10, 100, 6.9, 5.6},
+    {10, 50, 400, 1.4, 1.2},
+    {50, 10, 100, 2.9, 2.5},
 }};
 
 double goodput(const Row& row, CongestionAlgorithm algorithm) {
@@ -151,7 +150,7 @@ void run_random(std::uint64_t seed) {
 
 TEST(Netsim, EveryByteArrivesOnRandomLinks) {
   const std::uint64_t first = number_from("TIDELINE_SIM_FIRST_SEED", 1);
-  const std::uint64_t count = number_from("TIDELINE_SIM_SEEDS", 150);
+  const std::uint64_t count = number_from("TIDELINE_SIM_SEEDS", 300);
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE(fmt::format("TIDELINE_SIM_FIRST_SEED={}", seed));
     run_random(seed);

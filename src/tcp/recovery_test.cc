@@ -65,6 +65,7 @@ SCRIPT(Recovery, LostTail_IsProbed, R"(
   count probes 1
   +0.011 < . 1:1(0) ack 1 <sack 2921:4381>
   +0 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461 <sack 2921:4381>
   +0 > . 1461:2921(1460) ack 1
   +0.01 < . 1:1(0) ack 4381
   count timeouts 0
