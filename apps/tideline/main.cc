@@ -116,8 +116,8 @@ int run(int argc, char** argv) {
 
   CLI::App* blast_command = add_udp_blast(app, arguments);
 
-  for (CLI::App* command : {ping_command, echo_command, capture_command, relay_command,
-                            ports_command, blast_command}) {
+  for (CLI::App* command :
+       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command}) {
     command->footer(kExamples);
   }
   try {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ip/frame.h"
@@ -273,15 +274,17 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
 void Tcp::dispatch(Segment& segment, Instant now) {
   Core& core = *core_;
   Tcb* tcb = core.table.find(segment.tuple);
+  std::optional<Seq> after;
   if (tcb != nullptr && tcb->state == State::kTimeWait && may_reopen(*tcb, segment) &&
       find_listener(core, segment.tuple.local) != nullptr) {
+    after = tcb->snd_nxt;
     finish(core, *tcb, End::kFinished, now);
     tcb = nullptr;
   }
   if (tcb != nullptr) {
     segment_arrives(core, *tcb, segment, now);
   } else if (Listener* listener = find_listener(core, segment.tuple.local)) {
-    listen_arrives(core, *listener, segment, now);
+    listen_arrives(core, *listener, segment, after, now);
   } else {
     core.counters.count(Discard::kPortClosed);
     answer_with_reset(core, segment, now);
