@@ -16,8 +16,8 @@ constexpr std::uint32_t kMagicMicro = 0xa1b2c3d4;
 constexpr std::uint32_t kEthernet = 1;
 // Longer than any frame that Ethernet or a segmentation offload makes.
 constexpr std::uint32_t kMaxFrame = 262'144;
-// A frame with its options; or a block of no interest, skipped in memory all the same.
-constexpr std::uint32_t kMaxBlock = 16 << 20;
+// A frame with its options, and any block that programs write beside frames.
+constexpr std::uint32_t kMaxBlock = 1 << 20;
 constexpr std::uint32_t kNsPerSecond = 1'000'000'000;
 
 // In the byte order of the machine that writes; read in either.

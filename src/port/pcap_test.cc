@@ -245,12 +245,12 @@ class DamagedPcap : public ::testing::TestWithParam<const char*> {};
 TEST_P(DamagedPcap, IsSurvived) {
   std::ifstream in(std::string(TIDELINE_TEST_DATA) + GetParam(), std::ios::binary);
   std::string image((std::istreambuf_iterator<char>(in)), {});
-  image.resize(1500);
-  const TemporaryFile file;
+  image.resize(700);
   int refused = 0;
   const auto read = [&](const std::string& damaged) {
-    std::ofstream(file.path(), std::ios::binary | std::ios::trunc) << damaged;
-    auto reader = PcapReader::open(file.path());
+    std::string bytes = damaged + '\0';  // an empty one cannot be opened
+    auto reader =
+        PcapReader::read(UniqueFile(::fmemopen(bytes.data(), bytes.size(), "rb")), "damaged");
     if (!reader) {
       ++refused;
       return;
@@ -263,10 +263,10 @@ TEST_P(DamagedPcap, IsSurvived) {
     }
   };
   for (std::size_t size = 0; size < image.size(); ++size) read(image.substr(0, size));
-  EXPECT_GT(refused, 1400);
+  EXPECT_GT(refused, 600);
   refused = 0;
   Rng rng(3);
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 500; ++i) {
     std::string damaged = image;
     damaged[rng.below(damaged.size())] = static_cast<char>(rng());
     read(damaged);

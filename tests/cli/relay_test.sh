@@ -122,7 +122,10 @@ for address in 192.0.2.2 2001:db8::2; do
   done
 done
 transfers
+promiscuity() { ip -d link show tl1 | grep -o 'promiscuity [0-9]*'; }
+[ "$kind" != packet ] || [ "$(promiscuity)" = 'promiscuity 1' ] || fail "tl1 is not promiscuous"
 stop_relays
+[ "$kind" != packet ] || [ "$(promiscuity)" = 'promiscuity 0' ] || fail "tl1 stayed promiscuous"
 check_capture "$directory/relay.pcap"
 if [ "$kind" = dgram ]; then
   grep -q ' [1-9][0-9]* segmented' "$directory/relay.log" || fail "nothing was segmented"
