@@ -101,7 +101,7 @@ Status XdpQueue::create() {
   if (error != 0) return fail_with(error, fmt::format("cannot open an AF_XDP socket on {}", where));
   socket_.reset(socket);
   // Frames on their way count against the send buffer; the ring is the limit that is meant.
-  constexpr int kBuffer = kRing * 2 * kSegmentSize;
+  constexpr int kBuffer = static_cast<int>(std::size_t{kRing} * 2 * kSegmentSize);
   if (::setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &kBuffer, sizeof(kBuffer)) != 0) {
     ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &kBuffer, sizeof(kBuffer));
   }
