@@ -192,6 +192,7 @@ int become_testpmd(const std::string& interface, int core, std::vector<std::stri
                                  "--burst=32"};
   words.insert(words.end(), mode.begin(), mode.end());
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   ::execv(kTestpmd, arguments.data());

@@ -101,9 +101,9 @@ Status XdpQueue::create() {
   if (error != 0) return fail_with(error, fmt::format("cannot open an AF_XDP socket on {}", where));
   socket_.reset(socket);
   // Frames on their way count against the send buffer; the ring is the limit that is meant.
-  const int buffer = static_cast<int>(kRing * 2 * kSegmentSize);
-  if (::setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) != 0) {
-    ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+  constexpr int kBuffer = static_cast<int>(std::size_t{kRing} * 2 * kSegmentSize);
+  if (::setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &kBuffer, sizeof(kBuffer)) != 0) {
+    ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &kBuffer, sizeof(kBuffer));
   }
   refill({});
   return {};

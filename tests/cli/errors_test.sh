@@ -22,6 +22,19 @@ expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
 expect 2 '1838' ping 192.0.2.1 -c 1 --mtu 9000 --ip 192.0.2.2/24 \
   --wire "dgram:$directory/a,$directory/b"
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24
+expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire xdp:nosuch --ip 192.0.2.2/24
+expect 2 'mode=generic' ping 192.0.2.1 -c 1 --wire xdp:lo,mode=fast --ip 192.0.2.2/24
+expect 3 'mode=generic' ping 192.0.2.1 -c 1 --wire xdp:lo,mode=copy --ip 192.0.2.2/24
+ip address add 192.0.2.77/32 dev lo
+expect 2 'an address of this machine' ping 192.0.2.1 -c 1 --wire xdp:lo --ip 192.0.2.77/24
+ip address del 192.0.2.77/32 dev lo
+# Without capabilities: what to run it with.
+status=0
+setpriv --bounding-set -all --inh-caps -all \
+  "$tideline" ping 192.0.2.1 -c 1 --wire xdp:lo --ip 192.0.2.2/24 >"$directory/out.log" 2>&1 ||
+  status=$?
+{ [ $status -eq 3 ] && grep -q 'CAP_NET_ADMIN' "$directory/out.log"; } ||
+  fail "xdp without capabilities: exit status $status"
 expect 3 'is used by' echo --wire $tap,peer6=2001:db8::1/64 --ip6 2001:db8::1/64 --duration 5
 expect 1 '2 lost' ping 192.0.2.9 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24 \
