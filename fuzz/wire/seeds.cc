@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the packets of the unit tests as corpora, FOLDER/PARSER/NAME, in place of what a fuzzer
-// has added there: each run starts from the same.
+// Writes the packets and captures of the unit tests as corpora, FOLDER/PARSER/NAME, in place of
+// what a fuzzer has added there: each run starts from the same.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -105,9 +105,20 @@ bool write_roce(const fs::path& folder) {
   return true;
 }
 
+bool copy_captures(const fs::path& data, const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const fs::directory_entry& entry : fs::directory_iterator(data)) {
+    if (entry.path().extension() != ".pcap") continue;
+    if (!fs::copy_file(entry.path(), folder / entry.path().filename())) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
+         write_all(folder / "segmenter", packets::kEthernetAll) &&
          write_all(folder / "arp", packets::kArpAll) &&
          write_all(folder / "ipv4", packets::kIpv4All) &&
          write_all(folder / "ipv6", packets::kIpv6All) &&
@@ -124,11 +135,13 @@ bool write_corpora(const fs::path& folder) {
 }  // namespace tideline::wire
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: fuzz_seeds FOLDER\n";
+  if (argc != 3) {
+    std::cerr << "usage: fuzz_seeds FOLDER CAPTURES\n";
     return 2;
   }
-  if (!tideline::wire::write_corpora(argv[1])) {
+  const std::filesystem::path folder = argv[1];
+  if (!tideline::wire::write_corpora(folder) ||
+      !tideline::wire::copy_captures(argv[2], folder / "pcap")) {
     std::cerr << "cannot write the corpora to " << argv[1] << '\n';
     return 1;
   }
