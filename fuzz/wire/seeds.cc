@@ -7,6 +7,7 @@
 #include <string>
 
 #include "script.h"
+#include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
 #include "wire/test_packets.h"
 
@@ -80,7 +81,28 @@ bool write_scripts(const fs::path& folder) {
   const std::string icmp_header =
       ipv4_header + "450000000000000040010000c0000201c0000202";  // lengths and sums are mended
   for (const auto& sample : packets::kIcmpAll) add("Icmp", sample, icmp_header);
+  const std::string igmp_header = ipv4_header + "450000000000000001020000c0000201e0000001";
+  const std::string mld_header = ipv6_header +
+                                 "600000000000000120010db8000000000000000000000001"
+                                 "ff0200000000000000000000000000013a00050200000000";
+  for (const auto& sample : packets::kIgmpAll) add("Igmp", sample, igmp_header);
+  for (const auto& sample : packets::kMldAll) add("Mld", sample, mld_header);
   return good && write_script("Everything", all + wait);
+}
+
+// The samples are frames; the parser starts at the BTH.
+bool write_roce(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const packets::Sample& sample : packets::kRoceAll) {
+    const ByteVector frame = from_hex(sample.hex);
+    const auto layout = parse_layout(frame);
+    if (!layout) return false;
+    const Bytes bytes = layout->payload_bytes(frame);
+    const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!write(folder / sample.name, view)) return false;
+  }
+  return true;
 }
 
 bool write_corpora(const fs::path& folder) {
@@ -89,9 +111,10 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "arp", packets::kArpAll) &&
          write_all(folder / "ipv4", packets::kIpv4All) &&
          write_all(folder / "ipv6", packets::kIpv6All) &&
+         write_all(folder / "group", packets::kGroupAll) &&
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
-         write_all(folder / "ndp", packets::kNdpAll) &&
+         write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&
          write_all(folder / "tcp", packets::kTcpAll) &&
          write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address") &&
          write_scripts(folder / "stack");

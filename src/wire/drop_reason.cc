@@ -136,6 +136,14 @@ constexpr std::array<Entry, kDropReasonCount> kDropReasons{{
     {kNdpRedirectTarget, "ndp_redirect_target",
      "redirect target is neither link-local nor the destination"},
     {kNdpRedirectDestination, "ndp_redirect_destination", "redirect for a multicast destination"},
+    {kIgmpShort, "igmp_short", "IGMP message of a length that no version has"},
+    {kIgmpChecksum, "igmp_checksum", "IGMP checksum is wrong"},
+    {kIgmpType, "igmp_type", "IGMP type not implemented"},
+    {kIgmpGroup, "igmp_group", "IGMP group is no multicast address"},
+    {kIgmpSources, "igmp_sources", "sources of an IGMP query run past the message"},
+    {kMldShort, "mld_short", "MLD message of a length that no version has"},
+    {kMldGroup, "mld_group", "MLD group is no multicast address"},
+    {kMldSources, "mld_sources", "sources of an MLD query run past the message"},
     {kUdpShort, "udp_short", "UDP datagram shorter than its header"},
     {kUdpLengthBelowHeader, "udp_length_below_header", "UDP length below 8"},
     {kUdpLengthBeyondPacket, "udp_length_beyond_packet", "UDP length beyond the IP payload"},
@@ -148,6 +156,9 @@ constexpr std::array<Entry, kDropReasonCount> kDropReasons{{
      "TCP data offset beyond the segment"},
     {kTcpChecksum, "tcp_checksum", "TCP checksum is wrong"},
     {kTcpOptionLength, "tcp_option_length", "TCP option of length 0 or 1"},
+    {kRoceShort, "roce_short", "RoCE packet shorter than its headers and the ICRC"},
+    {kRoceVersion, "roce_version", "RoCE transport version is not 0"},
+    {kRoceOpcode, "roce_opcode", "RoCE opcode is reserved, or of a service that is not supported"},
 }};
 
 constexpr bool in_order() {

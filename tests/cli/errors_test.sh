@@ -38,5 +38,14 @@ start capture capture -w "$directory/frames.pcap" --wire $tap --count 3
 ping -c 3 -i 0.2 -W 1 192.0.2.77 >"$directory/ping.log" 2>&1 || true
 wait "$last_child" || fail "capture: exit status $?"
 children=()
-[ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -ge 3 ] || fail "capture"
+[ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -eq 3 ] || fail "capture"
+
+# What was captured, replayed to a host that answers into a file, and captured again.
+expect 0 '2 frames' capture -w "$directory/again.pcap" --count 2 \
+  --wire "pcap:$directory/frames.pcap,fast"
+expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/answers.pcap,fast" \
+  --ip 192.0.2.77/24 --duration 0.2
+[ "$(tshark -n -r "$directory/answers.pcap" -Y 'arp.opcode == 2' 2>/dev/null | wc -l)" -ge 1 ] ||
+  fail "no answer to what was replayed"
+expect 2 'two files' echo --wire pcap:a,b,c --ip 192.0.2.2/24
 echo "exit statuses, errors, dgram and capture as they should be"
