@@ -13,6 +13,8 @@
 #include "ip/stack.h"
 #include "nic/function.h"
 #include "packet/pool.h"
+#include "tcp/ip_network.h"
+#include "tcp/tcp.h"
 #include "wire/ip_address.h"
 
 namespace tideline::engine {
@@ -39,6 +41,13 @@ class Host final : private ip::Output, private ip::Events {
 
   ip::Stack& stack() { return stack_; }
   const ip::Stack& stack() const { return stack_; }
+  tcp::Tcp& tcp() { return tcp_; }
+
+  // Of the IP layer and TCP.
+  Instant next_deadline() const;
+  void run_timers(Instant now);
+  // After a burst was received, or owners have moved bytes.
+  void flush(Instant now) { tcp_.flush(now); }
 
   // Whether all addresses serve.
   bool is_ready() const { return pending_.empty(); }
@@ -54,6 +63,9 @@ class Host final : private ip::Output, private ip::Events {
   nic::Function& function_;
   std::vector<wire::Ipv6Address> pending_;  // of ours that are being tested; IPv4 mapped
   std::optional<Error> conflict_;
+  // TCP goes last: frames that wait in the stack borrow from its connections.
+  tcp::IpNetwork network_;
+  tcp::Tcp tcp_;
   ip::Stack stack_;
 };
 
