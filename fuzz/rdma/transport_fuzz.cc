@@ -90,20 +90,20 @@ class Target final : private ip::Sender, private EventSink, private KeySource {
 
  private:
   static packet::Pool& pool() {
-    static const auto kPool =
-        packet::Pool::create({.segments = 512, .huge_pages = false}).value();
+    static const auto kPool = packet::Pool::create({.segments = 512, .huge_pages = false}).value();
     return *kPool;
   }
   std::uint64_t base() const { return reinterpret_cast<std::uint64_t>(memory_.data()) + kGuard; }
 
   void create(QpType type) {
-    QueuePair& qp = *context_
-                         ->create_qp(*pd_, {.type = type,
-                                            .send_cq = cq_,
-                                            .recv_cq = cq_,
-                                            .capacity = {.send_wr = 8, .recv_wr = 8, .send_sge = 2,
-                                                         .recv_sge = 2}})
-                         .value();
+    QueuePair& qp =
+        *context_
+             ->create_qp(*pd_,
+                         {.type = type,
+                          .send_cq = cq_,
+                          .recv_cq = cq_,
+                          .capacity = {.send_wr = 8, .recv_wr = 8, .send_sge = 2, .recv_sge = 2}})
+             .value();
     using M = QpMask;
     QpAttributes attributes{
         .state = QpState::kInit,
@@ -128,11 +128,9 @@ class Target final : private ip::Sender, private EventSink, private KeySource {
     constexpr std::uint32_t kConnect =
         M::kAddress | M::kPathMtu | M::kDestinationQpn | M::kReceivePsn;
     modify(QpState::kInit, M::kPkeyIndex | M::kPort | (ud ? M::kQkey : M::kAccess));
-    modify(QpState::kRtr,
-           (ud ? 0 : kConnect) | (rc ? M::kMaxDestRdAtomic | M::kMinRnrTimer : 0));
+    modify(QpState::kRtr, (ud ? 0 : kConnect) | (rc ? M::kMaxDestRdAtomic | M::kMinRnrTimer : 0));
     modify(QpState::kRts,
-           M::kSendPsn |
-               (rc ? M::kTimeout | M::kRetryCount | M::kRnrRetry | M::kMaxRdAtomic : 0));
+           M::kSendPsn | (rc ? M::kTimeout | M::kRetryCount | M::kRnrRetry | M::kMaxRdAtomic : 0));
     qps_.push_back(&qp);
   }
 
@@ -184,8 +182,8 @@ class Target final : private ip::Sender, private EventSink, private KeySource {
     roce.address = address();
     if ((flags & 32U) != 0) roce.address &= ~std::uint64_t{7};
     roce.syndrome = input_.byte();
-    roce.pad = static_cast<std::uint8_t>((flags & 64U) != 0 ? input_.byte() & 3U
-                                                            : (4 - size % 4) % 4);
+    roce.pad =
+        static_cast<std::uint8_t>((flags & 64U) != 0 ? input_.byte() & 3U : (4 - size % 4) % 4);
     std::vector<std::byte> bytes(roce.info().header_size + size + roce.pad + wire::kIcrcSize,
                                  std::byte{0x5a});
     wire::emit(roce, bytes);
