@@ -44,8 +44,8 @@ class TcpEcho final : private tcp::ListenerOwner {
     tcp::IncomingFifo incoming_{fifo_};
   };
 
-  tcp::Attachment incoming(tcp::ListenerId listener, tcp::ConnectionId id,
-                           const tcp::Tuple& tuple, Instant now) override;
+  tcp::Attachment incoming(tcp::ListenerId listener, tcp::ConnectionId id, const tcp::Tuple& tuple,
+                           Instant now) override;
 
   tcp::Tcp& tcp_;
   std::list<Stream> streams_;

@@ -14,7 +14,6 @@ namespace {
 
 enum class Verdict : std::uint8_t { kContinue, kDone };
 
-
 // First: the sequence number.
 Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   // A SYN again means that our SYN-ACK was lost; one with ACK, that both ends have opened.
@@ -78,8 +77,8 @@ Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
 }
 
 void update_window(Core& core, Tcb& tcb, const Segment& segment) {
-  const bool newer = segment.seq > tcb.snd_wl1 ||
-                     (segment.seq == tcb.snd_wl1 && segment.ack >= tcb.snd_wl2);
+  const bool newer =
+      segment.seq > tcb.snd_wl1 || (segment.seq == tcb.snd_wl1 && segment.ack >= tcb.snd_wl2);
   if (!newer) return;
   const std::uint32_t before = tcb.snd_wnd;
   tcb.snd_wnd = std::uint32_t{segment.window} << tcb.snd_wscale;
@@ -97,9 +96,8 @@ void update_window(Core& core, Tcb& tcb, const Segment& segment) {
 // What an acceptable acknowledgment means in every state after SYN-RECEIVED.
 void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
-  const bool duplicate = segment.ack == tcb.snd_una && segment.size == 0 &&
-                         tcb.outstanding() > 0 && window == tcb.snd_wnd &&
-                         !segment.has(wire::kTcpFin);
+  const bool duplicate = segment.ack == tcb.snd_una && segment.size == 0 && tcb.outstanding() > 0 &&
+                         window == tcb.snd_wnd && !segment.has(wire::kTcpFin);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   update_window(core, tcb, segment);

@@ -51,23 +51,23 @@ struct Config {
   std::array<SipKey, 4> secrets{};
   Tracer* tracer = nullptr;
 
-  std::uint32_t initial_window = 65535;              // of a receive buffer
-  std::uint32_t max_receive_buffer = 4 << 20;        // decides the window scale
-  std::uint32_t max_out_of_order = 256;              // ranges per connection
-  bool ecn = false;                                  // ask for it; it is granted always
-  Duration min_rto = std::chrono::milliseconds(200); // DEVIATES from RFC 6298 (2.4), as all do
+  std::uint32_t initial_window = 65535;               // of a receive buffer
+  std::uint32_t max_receive_buffer = 4 << 20;         // decides the window scale
+  std::uint32_t max_out_of_order = 256;               // ranges per connection
+  bool ecn = false;                                   // ask for it; it is granted always
+  Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
   Duration initial_rto = std::chrono::seconds(1);
   Duration delayed_ack = std::chrono::milliseconds(40);
-  Duration time_wait = std::chrono::seconds(60);     // 2 MSL
-  Duration fin_wait2 = std::chrono::seconds(60);     // of a connection that its owner has closed
+  Duration time_wait = std::chrono::seconds(60);  // 2 MSL
+  Duration fin_wait2 = std::chrono::seconds(60);  // of a connection that its owner has closed
   unsigned syn_retries = 6;
   unsigned syn_ack_retries = 5;
   unsigned retries = 15;
-  unsigned orphan_retries = 8;                       // after close()
-  std::uint16_t first_port = 32768;                  // ephemeral: RFC 6056
+  unsigned orphan_retries = 8;       // after close()
+  std::uint16_t first_port = 32768;  // ephemeral: RFC 6056
   std::uint16_t last_port = 60999;
-  std::uint32_t challenge_acks_per_second = 1000;    // of all connections: RFC 5961 §7
+  std::uint32_t challenge_acks_per_second = 1000;                // of all connections: RFC 5961 §7
   Duration challenge_interval = std::chrono::milliseconds(500);  // of one connection
   std::uint32_t max_burst = 512 << 10;  // bytes that one connection sends before others may
   std::uint32_t max_queued = 1 << 20;   // bytes that frames below may borrow from one connection

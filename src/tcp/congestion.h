@@ -17,10 +17,10 @@ namespace tideline::tcp {
 // RFC 9438 §4. Windows are counted in segments, as there.
 struct CubicState {
   double w_max = 0;
-  double k = 0;          // seconds until w_max is reached again
-  double w_est = 0;      // what Reno would have
-  double cwnd_prior = 0; // before the last reduction
-  double fraction = 0;   // bytes of growth not yet in cwnd
+  double k = 0;            // seconds until w_max is reached again
+  double w_est = 0;        // what Reno would have
+  double cwnd_prior = 0;   // before the last reduction
+  double fraction = 0;     // bytes of growth not yet in cwnd
   Instant epoch = kNever;  // begin of this avoidance stage; kNever: none yet
   // HyStart: the round's end, its smallest round-trip times, and how many were seen.
   Seq round_end;

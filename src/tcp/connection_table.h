@@ -35,8 +35,7 @@ class ConnectionTable {
   // Nothing happens if it is not in the table.
   void erase(Tcb& tcb) {
     const std::uint32_t wanted = tcbs_.index_of(tcb) + 1;
-    for (std::uint32_t* link = &bucket(tcb.tuple); *link != 0;
-         link = &tcbs_.at(*link - 1).chain) {
+    for (std::uint32_t* link = &bucket(tcb.tuple); *link != 0; link = &tcbs_.at(*link - 1).chain) {
       if (*link != wanted) continue;
       *link = tcb.chain;
       return;

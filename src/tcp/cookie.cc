@@ -48,12 +48,11 @@ void send_cookie(Core& core, const Listener& listener, const Segment& syn, Insta
   const std::uint16_t theirs = asked.mss.value_or(ipv4 ? 536 : 1220);
   std::uint32_t size = 0;
   while (size + 1 < kSizes.size() && kSizes[size + 1] <= theirs) ++size;
-  wire::Tcp header{
-      .sequence_number = cookie(core, syn.tuple, syn.seq, minute(now), size),
-      .acknowledgment_number = (syn.seq + 1).value(),
-      .flags = wire::kTcpSyn | wire::kTcpAck,
-      .window = static_cast<std::uint16_t>(std::min<std::uint32_t>(core.config.initial_window,
-                                                                   65535))};
+  wire::Tcp header{.sequence_number = cookie(core, syn.tuple, syn.seq, minute(now), size),
+                   .acknowledgment_number = (syn.seq + 1).value(),
+                   .flags = wire::kTcpSyn | wire::kTcpAck,
+                   .window = static_cast<std::uint16_t>(
+                       std::min<std::uint32_t>(core.config.initial_window, 65535))};
   header.options.mss = static_cast<std::uint16_t>(mss);
   if (asked.timestamps) {
     const bool ecn = syn.has(wire::kTcpEce) && syn.has(wire::kTcpCwr);

@@ -27,7 +27,6 @@ struct Listener {
   std::uint32_t half_open = 0;
   std::uint32_t unaccepted = 0;
   Instant overflowed = Instant::min();  // when a cookie was last sent
-
 };
 
 // Connections with something to tell, or to send, at the next flush.

@@ -10,10 +10,10 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-constexpr double kC = 0.4;                              // §5
-constexpr double kBeta = 0.7;                           // §4.6
+constexpr double kC = 0.4;                                // §5
+constexpr double kBeta = 0.7;                             // §4.6
 constexpr double kAlpha = 3 * (1 - kBeta) / (1 + kBeta);  // §4.3
-constexpr std::uint32_t kHystartWindow = 16;            // segments; below it, rounds tell nothing
+constexpr std::uint32_t kHystartWindow = 16;              // segments; below it, rounds tell nothing
 constexpr std::uint8_t kHystartSamples = 8;
 constexpr Duration kHystartMin = std::chrono::milliseconds(4);
 constexpr Duration kHystartMax = std::chrono::milliseconds(16);
@@ -29,8 +29,7 @@ bool delay_has_grown(CubicState& cubic, const AckEvent& event) {
   cubic.round_min = std::min(cubic.round_min, event.rtt);
   if (cubic.round_samples < kHystartSamples) ++cubic.round_samples;
   if (cubic.round_samples < kHystartSamples) return false;
-  return cubic.round_min >
-         event.min_rtt + std::clamp(event.min_rtt / 8, kHystartMin, kHystartMax);
+  return cubic.round_min > event.min_rtt + std::clamp(event.min_rtt / 8, kHystartMin, kHystartMax);
 }
 
 // §4.2: a stage begins with the first acknowledgment after a reduction, or after slow start.

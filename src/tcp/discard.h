@@ -14,8 +14,8 @@ namespace tideline::tcp {
 
 // In the order of the names in discard.cc.
 enum class Discard : std::uint8_t {
-  kToGroup,          // to, or from, a broadcast or multicast address
-  kPortClosed,       // answered with RST
+  kToGroup,     // to, or from, a broadcast or multicast address
+  kPortClosed,  // answered with RST
   kPortZero,
   kOutOfWindow,      // unacceptable sequence number: answered with ACK
   kPaws,             // an old timestamp
@@ -25,17 +25,17 @@ enum class Discard : std::uint8_t {
   kRstChallenged,
   kSynChallenged,
   kTimeWaitRst,
-  kFlags,            // SYN with FIN or RST
-  kAfterClose,       // data for a connection that its owner has closed: answered with RST
+  kFlags,       // SYN with FIN or RST
+  kAfterClose,  // data for a connection that its owner has closed: answered with RST
   kAcceptQueueFull,
   kCookieInvalid,
   kConnectionsFull,
   kRangesFull,
   kOutOfOrderFull,
-  kBeyondWindow,     // bytes, trimmed off
+  kBeyondWindow,  // bytes, trimmed off
   kTimeWaitEvicted,
   kPoolExhausted,
-  kNetworkRefused,   // IP did not take a segment
+  kNetworkRefused,  // IP did not take a segment
   kChallengeLimited,
   kPathErrorIgnored,
 };
@@ -54,9 +54,9 @@ struct Counters {
   std::uint64_t cookies_out = 0;
   std::uint64_t cookies_in = 0;
   std::uint64_t timeouts = 0;
-  std::uint64_t probes = 0;      // tail loss probes
+  std::uint64_t probes = 0;  // tail loss probes
   std::uint64_t fast_recoveries = 0;
-  std::uint64_t undone = 0;      // recoveries that were none
+  std::uint64_t undone = 0;  // recoveries that were none
   std::uint64_t established = 0;
 
   void count(wire::DropReason reason) { ++malformed[static_cast<std::size_t>(reason)]; }

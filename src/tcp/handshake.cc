@@ -88,8 +88,8 @@ Tcb* create_passive(Core& core, Listener& listener, const Segment& segment, Inst
 }
 
 void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now) {
-  const bool expected = listener.overflowed != Instant::min() &&
-                        now - listener.overflowed < kCookieLife;
+  const bool expected =
+      listener.overflowed != Instant::min() && now - listener.overflowed < kCookieLife;
   const auto options = expected ? check_cookie(core, segment, now) : std::nullopt;
   if (!options) {
     if (expected) core.counters.count(Discard::kCookieInvalid);

@@ -9,8 +9,7 @@ ip::Sent IpNetwork::send(packet::PacketPtr packet, const ip::Departure& departur
   return stack_.send(std::move(packet), departure, now);
 }
 
-std::optional<wire::Ipv6Address> IpNetwork::source_for(
-    const wire::Ipv6Address& destination) const {
+std::optional<wire::Ipv6Address> IpNetwork::source_for(const wire::Ipv6Address& destination) const {
   return stack_.source_for(destination);
 }
 

@@ -13,8 +13,7 @@ class IpNetwork final : public Network {
   IpNetwork(ip::Stack& stack, bool gso4, bool gso6) : stack_(stack), gso4_(gso4), gso6_(gso6) {}
 
   ip::Sent send(packet::PacketPtr packet, const ip::Departure& departure, Instant now) override;
-  std::optional<wire::Ipv6Address> source_for(
-      const wire::Ipv6Address& destination) const override;
+  std::optional<wire::Ipv6Address> source_for(const wire::Ipv6Address& destination) const override;
   std::uint16_t mtu_to(const wire::Ipv6Address& destination, Instant now) const override;
   bool takes_gso(bool ipv4) const override { return ipv4 ? gso4_ : gso6_; }
   void confirm(const wire::Ipv6Address& destination, Instant now) override;

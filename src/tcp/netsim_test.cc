@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whole stacks in virtual time: how fast a transfer is over links of several kinds, against a table;
-// random links, every byte compared; flows that share a bottleneck. TIDELINE_SIM_SEEDS and
+// Whole stacks in virtual time: how fast a transfer is over links of several kinds, against a
+// table; random links, every byte compared; flows that share a bottleneck. TIDELINE_SIM_SEEDS and
 // TIDELINE_SIM_FIRST_SEED make runs longer, and repeat one.
 #include <gtest/gtest.h>
 
@@ -84,13 +84,13 @@ constexpr std::array<Row, 8> kTable{{
     {50, 10, 100, 2.9, 2.5},
 }};
 
-double goodput(const Row& row, CongestionAlgorithm algorithm) {
+double goodput(const Row& row, CongestionAlgorithm algorithm, std::uint64_t seed) {
   constexpr std::uint64_t kSize = 4'000'000;
   SimNet net({.delay = milliseconds(row.delay_ms),
               .rate = 50'000'000,
               .queue = static_cast<std::size_t>(row.queue_packets) * 1514,
               .loss = row.loss_per_mille / 1000.0},
-             11);
+             seed);
   Flow flow(net, true, kPort, 3, kSize, 0, 1 << 21, {.congestion = algorithm});
   const Instant begin = net.now;
   EXPECT_TRUE(net.run([&] {
@@ -101,12 +101,21 @@ double goodput(const Row& row, CongestionAlgorithm algorithm) {
   return static_cast<double>(kSize) * 8 / static_cast<double>((net.now - begin).count()) * 1000;
 }
 
-// The simulation is exact, so the figures repeat; a change of more than a tenth is one of behaviour.
+// Where segments are lost at random, some patterns are worse than others.
+double mean_goodput(const Row& row, CongestionAlgorithm algorithm) {
+  const std::uint64_t runs = row.loss_per_mille == 0 ? 1 : 8;
+  double sum = 0;
+  for (std::uint64_t seed = 1; seed <= runs; ++seed) sum += goodput(row, algorithm, seed);
+  return sum / static_cast<double>(runs);
+}
+
+// The simulation is exact, so the figures repeat; a change of more than a tenth is one of
+// behaviour.
 TEST(Netsim, GoodputIsThatOfTheTable) {
   for (const Row& row : kTable) {
     for (const auto& [algorithm, name] : kAlgorithms) {
       const double expected = algorithm == CongestionAlgorithm::kCubic ? row.cubic : row.reno;
-      const double reached = goodput(row, algorithm);
+      const double reached = mean_goodput(row, algorithm);
       EXPECT_NEAR(reached, expected, expected / 10)
           << fmt::format("{}: loss {} per mille, {} ms, {} packets: {:.1f} Mb/s", name,
                          row.loss_per_mille, row.delay_ms, row.queue_packets, reached);
@@ -143,7 +152,8 @@ void run_random(std::uint64_t seed) {
   ASSERT_TRUE(net.run([&] {
     flow.step();
     return flow.is_over();
-  })) << "stalled: " << flow.client.received << " and " << flow.server.received << " bytes";
+  })) << "stalled: "
+      << flow.client.received << " and " << flow.server.received << " bytes";
   flow.expect_intact();
   expect_nothing_left(net);
 }
@@ -164,8 +174,8 @@ TEST(Netsim, FlowsShareABottleneck) {
     SimNet net({.delay = milliseconds(10), .rate = 40'000'000, .queue = 100'000}, 5);
     std::vector<std::unique_ptr<Flow>> flows;
     for (std::uint16_t i = 0; i < 4; ++i) {
-      flows.push_back(std::make_unique<Flow>(net, true, static_cast<std::uint16_t>(kPort + i), i + 1,
-                                             1'000'000'000, 0, 1 << 19,
+      flows.push_back(std::make_unique<Flow>(net, true, static_cast<std::uint16_t>(kPort + i),
+                                             i + 1, 1'000'000'000, 0, 1 << 19,
                                              StreamOptions{.congestion = algorithm}));
     }
     net.run(
@@ -194,10 +204,12 @@ TEST(Netsim, AFullWindowOpensAgain) {
   SimNet net({.delay = milliseconds(2), .loss = 0.2}, 9);
   Flow flow(net, true, kPort, 1, 300'000, 0, 1 << 16, {});
   flow.server.reads = false;
-  net.run([&] {
-    flow.step();
-    return false;
-  }, std::chrono::minutes(10));
+  net.run(
+      [&] {
+        flow.step();
+        return false;
+      },
+      std::chrono::minutes(10));
   EXPECT_EQ(flow.client.end, End::kNone);
   flow.server.reads = true;
   flow.server.consume();

@@ -72,8 +72,8 @@ void receive_out_of_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   const Seq begin = segment.seq;
   const Seq end = begin + segment.size;
   if (tcb.reassembly.add(core.ranges, core.config.max_out_of_order, begin, end, duplicate)) {
-    tcb.attachment.receive->put(tcb.rcv_offset + (begin - tcb.rcv_nxt),
-                                std::move(segment.payload), core.passes);
+    tcb.attachment.receive->put(tcb.rcv_offset + (begin - tcb.rcv_nxt), std::move(segment.payload),
+                                core.passes);
   } else {
     core.counters.count(Discard::kOutOfOrderFull);
   }
@@ -161,8 +161,7 @@ void trim_to_window(Core& core, Tcb& tcb, Segment& segment) {
   if (segment.seq < tcb.rcv_nxt) {
     std::uint32_t before = tcb.rcv_nxt - segment.seq;
     if (segment.size > 0 && tcb.sack_on) {
-      tcb.dsack = {segment.seq.value(),
-                   (segment.seq + std::min(before, segment.size)).value()};
+      tcb.dsack = {segment.seq.value(), (segment.seq + std::min(before, segment.size)).value()};
     }
     tcb.ack_now = true;
     if (segment.has(wire::kTcpSyn)) {

@@ -24,8 +24,7 @@ void calm_down(Tcb& tcb) {
 void reduce(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
-  tcb.congestion.ssthresh =
-      tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
+  tcb.congestion.ssthresh = tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
   tcb.snd_cwr = tcb.ecn_on;
 }
 
@@ -76,8 +75,8 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
         (std::uint64_t{tcb.prr_delivered} * ssthresh + tcb.prr_flight - 1) / tcb.prr_flight;
     count = static_cast<std::int64_t>(share) - tcb.prr_out;
   } else {
-    count = std::max<std::int64_t>(std::int64_t{tcb.prr_delivered} - tcb.prr_out,
-                                   summary.delivered);
+    count =
+        std::max<std::int64_t>(std::int64_t{tcb.prr_delivered} - tcb.prr_out, summary.delivered);
     if (summary.acked > 0 && !summary.newly_lost) count += tcb.mss;
     count = std::min<std::int64_t>(ssthresh - flight, count);
   }
@@ -136,8 +135,8 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
       }
     } else if (summary.acked > 0) {
       const std::uint32_t segments = std::max(summary.acked / tcb.mss, 1U) - 1;
-      tcb.dup_acks = static_cast<std::uint8_t>(tcb.dup_acks - std::min<std::uint32_t>(
-                                                                  tcb.dup_acks, segments));
+      tcb.dup_acks =
+          static_cast<std::uint8_t>(tcb.dup_acks - std::min<std::uint32_t>(tcb.dup_acks, segments));
     }
   }
   if (tcb.snd_una >= tcb.high_seq) {

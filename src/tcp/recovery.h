@@ -16,12 +16,12 @@ struct AckSummary {
   std::uint32_t sacked = 0;  // bytes newly known to have arrived beyond
   std::uint32_t delivered = 0;
   std::uint32_t flight_before = 0;
-  Duration rtt{};        // of the latest segment that was sent once; 0: none
-  Duration first_rtt{};  // of the earliest
-  Duration stamp_rtt{};  // by timestamp
-  bool duplicate = false;        // without SACK: RFC 5681 §2
-  bool original = false;         // something arrived that was never sent again
-  bool retransmitted = false;    // something was acknowledged that was
+  Duration rtt{};              // of the latest segment that was sent once; 0: none
+  Duration first_rtt{};        // of the earliest
+  Duration stamp_rtt{};        // by timestamp
+  bool duplicate = false;      // without SACK: RFC 5681 §2
+  bool original = false;       // something arrived that was never sent again
+  bool retransmitted = false;  // something was acknowledged that was
   bool dsack = false;
   bool newly_lost = false;
   std::uint32_t dsack_bytes = 0;

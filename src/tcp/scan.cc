@@ -36,8 +36,7 @@ void take_acknowledged(Core& core, Tcb& tcb, Seq ack, AckSummary& summary) {
 // Marks [begin, end), which the peer says it has.
 void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
   Scoreboard& board = tcb.scoreboard;
-  for (Range* range = board.first(); range != nullptr && range->begin < end;
-       range = range->next) {
+  for (Range* range = board.first(); range != nullptr && range->begin < end; range = range->next) {
     if (range->end <= begin || range->sacked) continue;
     if (range->begin < begin) {
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, begin)) {

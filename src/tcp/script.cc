@@ -73,18 +73,17 @@ class Script {
     text = text.substr(0, text.find('#'));
     // Options are one word.
     std::string flat(text);
-    const std::size_t open = flat.find(" <", flat.find(" < ") == std::string::npos
-                                                 ? 0
-                                                 : flat.find(" < ") + 2);
+    const std::size_t open =
+        flat.find(" <", flat.find(" < ") == std::string::npos ? 0 : flat.find(" < ") + 2);
     if (open != std::string::npos && flat.find('>', open) != std::string::npos) {
       std::replace(flat.begin() + static_cast<long>(open) + 1,
                    flat.begin() + static_cast<long>(flat.find('>', open)), ' ', '_');
     }
     Words words = split(flat, " \t");
     if (words.empty()) return;
-    const testing::ScopedTrace trace(
-        "script", first_line_,
-        fmt::format("line {} at {} s: {}", number_in_script, seconds_of(world_.now - kStart), text));
+    const testing::ScopedTrace trace("script", first_line_,
+                                     fmt::format("line {} at {} s: {}", number_in_script,
+                                                 seconds_of(world_.now - kStart), text));
     if (words[0].starts_with('+')) {
       time_ += Duration(static_cast<std::int64_t>(std::stod(words[0]) * 1e9));
       words.erase(words.begin());
@@ -93,7 +92,9 @@ class Script {
     execute(words);
   }
 
-  static double seconds_of(Duration duration) { return static_cast<double>(duration.count()) / 1e9; }
+  static double seconds_of(Duration duration) {
+    return static_cast<double>(duration.count()) / 1e9;
+  }
 
   void execute(const Words& words) {
     const std::string& verb = words[0];
@@ -185,7 +186,8 @@ class Script {
 
   // Reaches the state by segments, as scripts would.
   void given(const std::string& state, const std::string& options) {
-    static constexpr std::string_view kHello = "+0 > S. 0:0(0) ack 1\n+0.01 < . 1:1(0) ack 1 win 512\n";
+    static constexpr std::string_view kHello =
+        "+0 > S. 0:0(0) ack 1\n+0.01 < . 1:1(0) ack 1 win 512\n";
     static constexpr std::string_view kFin = "+0 shutdown\n+0 > F. 1:1(0) ack 1\n";
     const std::string syn = fmt::format("+0 < S 0:0(0) win 65535 {}\n", options);
     std::string text = "+0 listen\n" + syn;
@@ -228,8 +230,7 @@ class Script {
         line.any_stamp = words.at(2) == "*";
         line.any_echo = words.at(4) == "*";
         auto& stamps = options.timestamps.emplace();
-        const auto value =
-            line.any_stamp ? 0 : static_cast<std::uint32_t>(number(words.at(2)));
+        const auto value = line.any_stamp ? 0 : static_cast<std::uint32_t>(number(words.at(2)));
         const auto echo = line.any_echo ? 0 : static_cast<std::uint32_t>(number(words.at(4)));
         stamps.value = ours ? world_.our_stamp + value : value;
         stamps.echo = ours || echo == 0 ? echo : world_.our_stamp + echo;

@@ -67,8 +67,8 @@ void World::listen() {
 }
 
 void World::connect() {
-  auto result = tcp().connect({their_address(), kPeerPort}, {our_address(), kPort}, options,
-                              attach(), now);
+  auto result =
+      tcp().connect({their_address(), kPeerPort}, {our_address(), kPort}, options, attach(), now);
   ASSERT_TRUE(result.has_value()) << result.error().message();
   id = *result;
 }
@@ -125,15 +125,14 @@ void World::set_option(const std::string& name) {
   }
 }
 
-void World::receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool ce,
-                    bool bad_sum) {
+void World::receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool ce, bool bad_sum) {
   header.source_port = port;
   header.destination_port = kPort;
   const std::size_t header_size = header.header_size();
   std::vector<std::byte> bytes(header_size + size);
   wire::emit(header, bytes);
-  const std::uint32_t offset = (Seq(header.sequence_number) - their_iss) -
-                               ((header.flags & wire::kTcpSyn) != 0 ? 0U : 1U);
+  const std::uint32_t offset =
+      (Seq(header.sequence_number) - their_iss) - ((header.flags & wire::kTcpSyn) != 0 ? 0U : 1U);
   for (std::size_t i = 0; i < size; ++i) {
     bytes[header_size + i] = byte_at(kTheirStream, offset + i);
   }
@@ -267,15 +266,25 @@ void World::state_changed(ConnectionId changed, State /*from*/, State /*to*/, In
   if (id == ConnectionId{}) id = changed;
 }
 
-void World::established(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("established"); }
+void World::established(ConnectionId /*id*/, Instant /*now*/) {
+  events.emplace_back("established");
+}
 void World::readable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("readable"); }
-void World::peer_closed(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("peer_closed"); }
+void World::peer_closed(ConnectionId /*id*/, Instant /*now*/) {
+  events.emplace_back("peer_closed");
+}
 void World::writable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("writable"); }
 
 void World::ended(ConnectionId /*id*/, End reason, Instant /*now*/) {
-  static constexpr std::array<std::string_view, 9> kNames{
-      "none",        "finished",            "reset",                "refused", "timed_out",
-      "unreachable", "network_unreachable", "protocol_unreachable", "aborted"};
+  static constexpr std::array<std::string_view, 9> kNames{"none",
+                                                          "finished",
+                                                          "reset",
+                                                          "refused",
+                                                          "timed_out",
+                                                          "unreachable",
+                                                          "network_unreachable",
+                                                          "protocol_unreachable",
+                                                          "aborted"};
   events.push_back(fmt::format("ended:{}", kNames[static_cast<std::size_t>(reason)]));
 }
 

@@ -18,7 +18,7 @@
 namespace tideline::tcp::test {
 
 inline constexpr std::uint16_t kPeerPort = 50000;
-inline constexpr std::uint64_t kOurStream = 8;    // of bytes that we send
+inline constexpr std::uint64_t kOurStream = 8;  // of bytes that we send
 inline constexpr std::uint64_t kTheirStream = 9;
 inline constexpr Instant kStart{std::chrono::hours(10)};
 

@@ -16,13 +16,13 @@ struct Segment {
   Seq seq;
   Seq ack;
   std::uint16_t flags = 0;
-  std::uint16_t window = 0;      // as sent
+  std::uint16_t window = 0;  // as sent
   std::uint16_t urgent = 0;
   std::uint16_t gso_size = 0;    // of a segment that stands for several
   bool congestion_seen = false;  // CE: RFC 3168
   std::uint32_t size = 0;        // of the payload
   wire::TcpOptions options;
-  packet::PacketPtr payload;     // null if size is 0
+  packet::PacketPtr payload;  // null if size is 0
 
   bool has(std::uint16_t flag) const { return (flags & flag) != 0; }
   // SEG.LEN.

@@ -35,8 +35,8 @@ std::uint64_t pacing_rate(const Tcb& tcb) {
   if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
   const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
   const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
-  const std::uint64_t rate =
-      std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 / std::max<std::uint64_t>(rtt / 1000, 1);
+  const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
+                             std::max<std::uint64_t>(rtt / 1000, 1);
   return std::min(rate, tcb.options.max_pacing_rate);
 }
 
@@ -72,14 +72,11 @@ std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
       std::min<std::uint64_t>(most, std::max<std::uint64_t>(share / segment, 1) * segment));
 }
 
-bool ends_with_fin(const Tcb& tcb, Seq end) {
-  return tcb.fin_sent && end == tcb.snd_nxt;
-}
+bool ends_with_fin(const Tcb& tcb, Seq end) { return tcb.fin_sent && end == tcb.snd_nxt; }
 
 // Sends the front of a range again, at most `size` numbers of it.
 bool resend(Core& core, Tcb& tcb, Range& range, std::uint32_t size, Instant now, Budget& budget) {
-  if (size < range.size() &&
-      !tcb.scoreboard.split(core.ranges, range, range.begin + size)) {
+  if (size < range.size() && !tcb.scoreboard.split(core.ranges, range, range.begin + size)) {
     core.counters.count(Discard::kRangesFull);
     try_again(core, tcb, now, budget);
     return false;
@@ -204,8 +201,8 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
     note_sent(tcb, end - begin, now, budget);
     if (fin) {
       tcb.fin_sent = true;
-      set_state(core, tcb,
-                tcb.state == State::kCloseWait ? State::kLastAck : State::kFinWait1, now);
+      set_state(core, tcb, tcb.state == State::kCloseWait ? State::kLastAck : State::kFinWait1,
+                now);
     }
   }
 }
@@ -226,10 +223,10 @@ bool may_probe_tail(const Tcb& tcb) {
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
   if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
   if (tcb.outstanding() == 0) {
-    const bool waiting = tcb.may_send() && !tcb.fin_sent &&
-                         (tcb.write_end > tcb.una_offset || tcb.shut_down);
-    const bool closed = waiting && tcb.deadline(Timer::kPace) == kNever &&
-                        tcb.lent_bytes < core.config.max_queued;
+    const bool waiting =
+        tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
+    const bool closed =
+        waiting && tcb.deadline(Timer::kPace) == kNever && tcb.lent_bytes < core.config.max_queued;
     if (!closed) {
       tcb.retransmit_mode = RetransmitMode::kNone;
       disarm(tcb, Timer::kRetransmit);

@@ -87,10 +87,10 @@ struct Attachment {
 enum class CongestionAlgorithm : std::uint8_t { kCubic, kReno };
 
 struct StreamOptions {
-  bool no_delay = false;   // no Nagle algorithm
-  bool cork = false;       // hold what does not fill a segment, up to 200 ms
-  bool quick_ack = false;  // no delayed acknowledgments
-  bool pacing = false;     // spread segments over the round trip
+  bool no_delay = false;                       // no Nagle algorithm
+  bool cork = false;                           // hold what does not fill a segment, up to 200 ms
+  bool quick_ack = false;                      // no delayed acknowledgments
+  bool pacing = false;                         // spread segments over the round trip
   std::uint64_t max_pacing_rate = UINT64_MAX;  // bytes per second; bounds pacing
   std::uint16_t max_segment = 0;               // bounds the MSS; 0: the path does
   CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;

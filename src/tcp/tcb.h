@@ -60,9 +60,9 @@ struct Tcb : TimerNode {
   bool shut_down = false;        // a FIN goes behind what the send buffer holds
   bool is_pending = false;       // on the core's list
   bool path_mtu_changed = false;
-  End hard_error = End::kNone;   // ends the connection at the next flush
-  bool is_active = false;        // we opened it
-  bool accepted = true;          // not in a listener's queue
+  End hard_error = End::kNone;  // ends the connection at the next flush
+  bool is_active = false;       // we opened it
+  bool accepted = true;         // not in a listener's queue
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;
@@ -92,9 +92,9 @@ struct Tcb : TimerNode {
   std::uint32_t snd_wnd = 0;
   std::uint32_t max_snd_wnd = 0;
   bool fin_sent = false;
-  bool snd_cwr = false;           // the next new data carries CWR
-  std::uint64_t una_offset = 0;   // of snd_una, in the stream
-  std::uint64_t write_end = 0;    // how much the send buffer was seen to hold
+  bool snd_cwr = false;          // the next new data carries CWR
+  std::uint64_t una_offset = 0;  // of snd_una, in the stream
+  std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
   Scoreboard scoreboard;
 
   // Frames that borrow from the send buffer: made since the turn, and before. What was acknowledged
@@ -102,7 +102,7 @@ struct Tcb : TimerNode {
   std::array<std::uint32_t, 2> loans{};
   std::uint8_t loan_turn = 0;
   std::uint32_t lent_bytes = 0;
-  std::uint64_t release_at = 0;   // when the older loans are back
+  std::uint64_t release_at = 0;  // when the older loans are back
   std::uint64_t released = 0;
 
   // Receive sequence variables.
@@ -115,15 +115,15 @@ struct Tcb : TimerNode {
   std::uint32_t rcv_space = 0;   // the largest window that there was room for
   std::uint16_t rcv_mss = 536;   // the size of the peer's full segments, as seen
   bool ack_now = false;
-  bool ack_delayed = false;      // one is owed
+  bool ack_delayed = false;  // one is owed
   bool fin_received = false;
-  bool fin_known = false;        // fin_seq is valid: it may still lie behind a hole
+  bool fin_known = false;  // fin_seq is valid: it may still lie behind a hole
   Seq fin_seq;
   bool ece = false;              // echo congestion until CWR comes: RFC 3168 §6.1.3
   std::uint8_t quick_acks = 16;  // so many more are not delayed
   std::uint32_t unacked_bytes = 0;
   Reassembly reassembly;
-  wire::SackBlock dsack;         // to be told; empty if equal
+  wire::SackBlock dsack;  // to be told; empty if equal
 
   // Timestamps: RFC 7323.
   std::uint32_t ts_offset = 0;
@@ -139,27 +139,27 @@ struct Tcb : TimerNode {
 
   // Recovery: RFC 6675, 8985, 6937, 5682.
   RecoveryState recovery = RecoveryState::kOpen;
-  bool frto = false;                // RFC 5682: whether the time-out was spurious is open
-  bool prefer_new = false;          // its step 2b: new data tells more than what seems lost
+  bool frto = false;        // RFC 5682: whether the time-out was spurious is open
+  bool prefer_new = false;  // its step 2b: new data tells more than what seems lost
   bool reordering_seen = false;
   bool tlp_sent = false;
   bool tlp_is_retransmission = false;
-  std::uint8_t dup_acks = 0;        // without SACK
+  std::uint8_t dup_acks = 0;  // without SACK
   std::uint8_t reo_wnd_mult = 1;
   std::uint8_t reo_wnd_persist = 16;
-  Seq high_seq;                     // recovery ends when it is acknowledged
+  Seq high_seq;  // recovery ends when it is acknowledged
   Seq tlp_end;
-  Seq rack_fack;                    // the highest that was delivered
-  Seq rack_end;                     // of the latest that was sent and delivered
+  Seq rack_fack;  // the highest that was delivered
+  Seq rack_end;   // of the latest that was sent and delivered
   Seq dsack_round;
   Instant rack_sent{};
   Duration rack_rtt{};
   std::uint32_t prr_delivered = 0;
   std::uint32_t prr_out = 0;
-  std::uint32_t prr_flight = 0;     // RecoverFS
+  std::uint32_t prr_flight = 0;  // RecoverFS
   // To undo a reduction that was for nothing.
   bool undo_armed = false;
-  bool undo_resent = false;         // anything since
+  bool undo_resent = false;  // anything since
   std::uint32_t undo_cwnd = 0;
   std::uint32_t undo_ssthresh = 0;
   std::uint32_t undo_retransmitted = 0;  // bytes that DSACKs have not yet explained
@@ -173,9 +173,9 @@ struct Tcb : TimerNode {
   // Timers.
   std::array<Instant, kTimerCount> deadlines{kNever, kNever, kNever, kNever};
   RetransmitMode retransmit_mode = RetransmitMode::kNone;
-  std::uint8_t retries = 0;        // time-outs in a row
-  std::uint8_t keepalives = 0;     // probes in a row
-  Instant progress_at{};           // when snd_una advanced, or the flight began
+  std::uint8_t retries = 0;     // time-outs in a row
+  std::uint8_t keepalives = 0;  // probes in a row
+  Instant progress_at{};        // when snd_una advanced, or the flight began
   Instant last_received{};
   Instant last_sent{};
   Instant last_data_sent{};

@@ -294,12 +294,11 @@ bool Tcp::check_checksum(const packet::Packet& packet, const ip::Datagram& datag
   if (packet.meta().offload.checksum != packet::Checksum::kInPacket) return true;
   const wire::PacketLayout& layout = datagram.layout;
   const auto length = static_cast<std::uint32_t>(layout.l4_size());
-  auto sum = datagram.source.is_mapped()
-                 ? wire::pseudo_header(datagram.source.mapped_ipv4(),
-                                       datagram.destination.mapped_ipv4(), wire::kProtocolTcp,
-                                       length)
-                 : wire::pseudo_header(datagram.source, datagram.destination, wire::kProtocolTcp,
-                                       length);
+  auto sum =
+      datagram.source.is_mapped()
+          ? wire::pseudo_header(datagram.source.mapped_ipv4(), datagram.destination.mapped_ipv4(),
+                                wire::kProtocolTcp, length)
+          : wire::pseudo_header(datagram.source, datagram.destination, wire::kProtocolTcp, length);
   sum.add(ip::sum_range(packet, layout.l4, length, core_->passes));
   if (sum.valid()) return true;
   core_->counters.count(wire::DropReason::kTcpChecksum);
@@ -357,9 +356,8 @@ Instant Tcp::next_deadline() const {
 }
 
 void Tcp::run_timers(Instant now) {
-  core_->wheel.run(now, [&](TimerNode& node) {
-    tcp::run_timers(*core_, static_cast<Tcb&>(node), now);
-  });
+  core_->wheel.run(now,
+                   [&](TimerNode& node) { tcp::run_timers(*core_, static_cast<Tcb&>(node), now); });
   flush(now);
 }
 

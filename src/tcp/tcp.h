@@ -44,13 +44,13 @@ class Tcp final : public ip::ProtocolHandler {
   void accepted(ConnectionId id);
 
   // For the owner of a connection. A void handle is ignored.
-  void written(ConnectionId id);                  // there is more to send
-  void consumed(ConnectionId id, Instant now);    // there is more room to receive
-  void shut_down(ConnectionId id, Instant now);   // FIN behind what was written
+  void written(ConnectionId id);                 // there is more to send
+  void consumed(ConnectionId id, Instant now);   // there is more room to receive
+  void shut_down(ConnectionId id, Instant now);  // FIN behind what was written
   // Nothing more is read, and what is written is still sent. With `unread` bytes left, or before
   // the handshake is over, this is abort(): RFC 9293 §3.10.4, RFC 2525 §2.17.
   void close(ConnectionId id, bool unread, Instant now);
-  void abort(ConnectionId id, Instant now);       // RST
+  void abort(ConnectionId id, Instant now);  // RST
   void set_options(ConnectionId id, const StreamOptions& options, Instant now);
   // Of a void handle: CLOSED.
   Info info(ConnectionId id) const;

@@ -10,6 +10,7 @@
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/packet_layout.h"
+#include "wire/protocol.h"
 
 namespace tideline::tcp::test {
 namespace {
@@ -58,8 +59,8 @@ Bytes cut_segment(const Bytes& whole, const wire::PacketLayout& layout, std::siz
     auto& ip = wire::view_as<wire::Ipv4Header>(wire::MutableBytes(bytes).subspan(layout.l3));
     ip.total_length = wire::be16(static_cast<std::uint16_t>(bytes.size() - layout.l3));
     ip.checksum = wire::be16(0);
-    ip.checksum = wire::be16(wire::checksum(
-        wire::Bytes(bytes).subspan(layout.l3, sizeof(wire::Ipv4Header))));
+    ip.checksum =
+        wire::be16(wire::checksum(wire::Bytes(bytes).subspan(layout.l3, sizeof(wire::Ipv4Header))));
     sum = wire::pseudo_header(ip.source, ip.destination, layout.protocol, length);
   } else {
     auto& ip = wire::view_as<wire::Ipv6Header>(wire::MutableBytes(bytes).subspan(layout.l3));
@@ -72,6 +73,12 @@ Bytes cut_segment(const Bytes& whole, const wire::PacketLayout& layout, std::siz
   return bytes;
 }
 
+// ARP and NDP have few tries, and are not what is tested: they fare well.
+bool is_tcp(const Bytes& bytes) {
+  const auto layout = wire::parse_layout(bytes);
+  return layout && layout->protocol == wire::kProtocolTcp;
+}
+
 void mark_ce(Bytes& bytes) {
   const auto layout = wire::parse_layout(bytes);
   if (!layout || layout->ip_version != 4) return;
@@ -79,8 +86,8 @@ void mark_ce(Bytes& bytes) {
   if ((ip.traffic_class & 3) == 0) return;
   ip.traffic_class |= 3;
   ip.checksum = wire::be16(0);
-  ip.checksum = wire::be16(
-      wire::checksum(wire::Bytes(bytes).subspan(layout->l3, sizeof(wire::Ipv4Header))));
+  ip.checksum =
+      wire::be16(wire::checksum(wire::Bytes(bytes).subspan(layout->l3, sizeof(wire::Ipv4Header))));
 }
 
 std::unique_ptr<packet::Pool> make_pool() {
@@ -107,8 +114,8 @@ SimHost::SimHost(SimNet& net, unsigned number, const Config& config, std::uint64
       number_(number) {
   const auto last = static_cast<std::uint8_t>(number + 1);
   EXPECT_TRUE(stack.add_address(wire::Ipv4Prefix{wire::Ipv4Address(192, 0, 2, last), 24}, net.now));
-  EXPECT_TRUE(stack.add_address(
-      wire::Ipv6Prefix{wire::Ipv6Address(0x20010db800000000, last), 64}, net.now));
+  EXPECT_TRUE(stack.add_address(wire::Ipv6Prefix{wire::Ipv6Address(0x20010db800000000, last), 64},
+                                net.now));
   stack.set_handler(wire::kProtocolTcp, &tcp);
 }
 
@@ -134,11 +141,7 @@ void SimNet::transmit(unsigned from, packet::PacketPtr frame) {
   const packet::Offload offload = frame->meta().offload;
   if (link.super_frames) {
     ++frames;
-    flying_.push_back({.due = now + link.delay,
-                       .number = ++number_,
-                       .to = 1 - from,
-                       .packet = std::move(frame)});
-    std::ranges::push_heap(flying_, Later());
+    fly({.due = now + link.delay, .to = 1 - from, .packet = std::move(frame)});
     return;
   }
   Bytes bytes = contents(*frame);
@@ -160,6 +163,10 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   ASSERT_LE(bytes.size(), 1514U) << "more than the link carries";
   ++frames;
   if (filter && !filter(from, bytes)) return;
+  if (!is_tcp(bytes)) {
+    fly({.due = now + link.delay, .to = 1 - from, .bytes = std::move(bytes)});
+    return;
+  }
   if (rng_.unit() < link.loss) {
     ++lost;
     return;
@@ -174,9 +181,8 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
       ++lost;
       return;
     }
-    free_at = begins + Duration(static_cast<std::int64_t>(
-                           static_cast<double>(bytes.size()) * 8e9 /
-                           static_cast<double>(link.rate)));
+    free_at = begins + Duration(static_cast<std::int64_t>(static_cast<double>(bytes.size()) * 8e9 /
+                                                          static_cast<double>(link.rate)));
     leaves = free_at;
   }
   Instant due = leaves + link.delay;
@@ -186,11 +192,13 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   if (rng_.unit() < link.corrupt) {
     bytes[rng_.below(bytes.size())] ^= static_cast<std::byte>(1 + rng_.below(255));
   }
-  if (twice) {
-    flying_.push_back({.due = due, .number = ++number_, .to = 1 - from, .bytes = bytes});
-    std::ranges::push_heap(flying_, Later());
-  }
-  flying_.push_back({.due = due, .number = ++number_, .to = 1 - from, .bytes = std::move(bytes)});
+  if (twice) fly({.due = due, .to = 1 - from, .bytes = bytes});
+  fly({.due = due, .to = 1 - from, .bytes = std::move(bytes)});
+}
+
+void SimNet::fly(Flying flying) {
+  flying.number = ++number_;
+  flying_.push_back(std::move(flying));
   std::ranges::push_heap(flying_, Later());
 }
 

@@ -30,7 +30,7 @@ struct LinkOptions {
   double duplicate = 0;
   double reorder = 0;  // frames that take reorder_delay longer
   double corrupt = 0;
-  double mark = 0;     // CE on what is ECN-capable
+  double mark = 0;  // CE on what is ECN-capable
   Duration reorder_delay = std::chrono::milliseconds(3);
   bool super_frames = false;  // carries frames of many segments as they are
 };
@@ -83,10 +83,10 @@ class SimNet {
  private:
   struct Flying {
     Instant due;
-    std::uint64_t number;
-    unsigned to;
-    std::vector<std::byte> bytes;
-    packet::PacketPtr packet;  // instead of bytes, of a super frame
+    std::uint64_t number = 0;
+    unsigned to = 0;
+    std::vector<std::byte> bytes{};
+    packet::PacketPtr packet{};  // instead of bytes, of a super frame
   };
   struct Later {
     bool operator()(const Flying& a, const Flying& b) const {
@@ -95,6 +95,7 @@ class SimNet {
   };
 
   void put_on_wire(unsigned from, std::vector<std::byte> bytes);
+  void fly(Flying flying);
   void deliver(Flying flying);
   Instant next_event() const;
 

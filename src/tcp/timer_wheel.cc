@@ -55,8 +55,7 @@ void TimerWheel::link(TimerNode& node) {
   const std::uint64_t differs = node.timer_tick ^ tick_;
   const unsigned level =
       std::min(static_cast<unsigned>(63 - std::countl_zero(differs)) / kSlotBits, kLevels - 1);
-  const auto slot =
-      static_cast<unsigned>(node.timer_tick >> (level * kSlotBits)) & (kSlots - 1);
+  const auto slot = static_cast<unsigned>(node.timer_tick >> (level * kSlotBits)) & (kSlots - 1);
   node.timer_slot = static_cast<std::uint16_t>(level * kSlots + slot);
   TimerNode& head = slots_[node.timer_slot];
   node.timer_prev = head.timer_prev;

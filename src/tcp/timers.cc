@@ -21,8 +21,7 @@ bool is_hopeless(const Core& core, const Tcb& tcb, Instant now) {
   if (tcb.options.user_timeout > Duration{}) {
     return now - tcb.progress_at >= tcb.options.user_timeout;
   }
-  return tcb.retries >=
-         (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
+  return tcb.retries >= (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
 }
 
 Duration backed_off(const Core& core, const Tcb& tcb) {
@@ -33,8 +32,8 @@ Duration backed_off(const Core& core, const Tcb& tcb) {
 void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
   const unsigned most =
       tcb.state == State::kSynSent ? core.config.syn_retries : core.config.syn_ack_retries;
-  const bool late = tcb.options.user_timeout > Duration{} &&
-                    now - tcb.last_data_sent >= tcb.options.user_timeout;
+  const bool late =
+      tcb.options.user_timeout > Duration{} && now - tcb.last_data_sent >= tcb.options.user_timeout;
   if (tcb.retries >= most || late) {
     give_up(core, tcb, now);
     return;

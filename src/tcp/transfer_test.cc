@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two hosts, a link, and bytes both ways: what was sent is what is received, whatever the link does.
+// Two hosts, a link, and bytes both ways: what was sent is what is received, whatever the link
+// does.
 #include <gtest/gtest.h>
 
 #include <memory>

@@ -34,8 +34,7 @@ void loan_returned(void* context, std::span<const std::byte> memory) {
 
 // Chains `size` bytes from the send buffer behind `packet`. False if loans lack.
 bool lend_payload(Core& core, Tcb& tcb, PacketPtr& packet, std::uint64_t offset, std::size_t size) {
-  void* context =
-      reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&tcb) | tcb.loan_turn);
+  void* context = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&tcb) | tcb.loan_turn);
   while (size > 0) {
     const auto piece = tcb.attachment.send->at(offset, size);
     PacketPtr loan =
@@ -67,12 +66,11 @@ void copy_payload(Core& core, const Tcb& tcb, packet::Packet& packet, std::uint6
 void prepend_header(const Tuple& tuple, wire::Tcp& header, packet::Packet& packet) {
   const std::size_t size = header.header_size();
   const auto length = static_cast<std::uint32_t>(size + packet.size());
-  const auto sum =
-      tuple.is_ipv4()
-          ? wire::pseudo_header(tuple.local.address.mapped_ipv4(),
-                                tuple.remote.address.mapped_ipv4(), wire::kProtocolTcp, length)
-          : wire::pseudo_header(tuple.local.address, tuple.remote.address, wire::kProtocolTcp,
-                                length);
+  const auto sum = tuple.is_ipv4() ? wire::pseudo_header(tuple.local.address.mapped_ipv4(),
+                                                         tuple.remote.address.mapped_ipv4(),
+                                                         wire::kProtocolTcp, length)
+                                   : wire::pseudo_header(tuple.local.address, tuple.remote.address,
+                                                         wire::kProtocolTcp, length);
   header.source_port = tuple.local.port;
   header.destination_port = tuple.remote.port;
   header.checksum = sum.folded();
@@ -243,8 +241,7 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   header.options.mss = static_cast<std::uint16_t>(
       tcb.options.max_segment == 0 ? room : std::min<std::uint32_t>(room, tcb.options.max_segment));
   if (!answer || tcb.timestamps_on) {
-    header.options.timestamps = {.value = timestamp(tcb, now),
-                                 .echo = answer ? tcb.ts_recent : 0};
+    header.options.timestamps = {.value = timestamp(tcb, now), .echo = answer ? tcb.ts_recent : 0};
   }
   if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
   header.options.sack_permitted = !answer || tcb.sack_on;
