@@ -7,6 +7,8 @@
 #include <cerrno>
 
 #include "rdma/test_network.h"
+#include "wire/protocol.h"
+#include "wire/udp.h"
 
 namespace tideline::rdma {
 namespace {
@@ -422,6 +424,43 @@ TEST_F(Verbs, Item83_RcvPacket_WithABadIcrc_IsDroppedSilently) {
   EXPECT_EQ(net.b.device.counters().of(Counter::kTxPackets), 0U);
   net.filter = nullptr;
   EXPECT_EQ(next(net.a).status, WcStatus::kSuccess) << "sent again, it arrives";
+}
+
+// Item 92. And 91: any source port will do.
+TEST_F(Verbs, Item92_RcvCnp_IsCountedOrDropped) {
+  QueuePair& left = net.a.create(QpType::kRc);
+  QueuePair& right = net.b.create(QpType::kRc);
+  net.connected(left, right);
+  const auto send_cnp = [&](std::uint32_t number, std::uint16_t pkey) {
+    ByteVector bytes(sizeof(wire::UdpHeader) + wire::kBthSize + 16 + wire::kIcrcSize);
+    const wire::MutableBytes packet(bytes);
+    wire::emit(wire::Udp{.source_port = 0,
+                         .destination_port = wire::kRocePort,
+                         .length = static_cast<std::uint16_t>(bytes.size())},
+               packet);
+    wire::emit(wire::Roce{.opcode = 0x81, .pkey = pkey, .becn = true, .qp = number},
+               packet.subspan(sizeof(wire::UdpHeader)));
+    packet::PassCounter passes;
+    packet::PacketPtr frame = packet::copy_of(bytes, *net.a.pool, passes);
+    frame->meta().offload = {
+        .checksum = packet::Checksum::kNeeded, .gso = packet::Gso::kRoce, .gso_size = 1024};
+    EXPECT_TRUE(net.a.stack.send(std::move(frame),
+                                 {.source = wire::Ipv6Address::mapped(Node::address4(1)),
+                                  .destination = wire::Ipv6Address::mapped(Node::address4(2)),
+                                  .protocol = wire::kProtocolUdp,
+                                  .traffic_class = 3},
+                                 net.now));
+    net.settle();
+  };
+  const Counters& counters = net.b.device.counters();
+  send_cnp(right.number, wire::kDefaultPkey);
+  EXPECT_EQ(counters.of(Counter::kRxCnp), 1U);
+  EXPECT_EQ(counters.of(Counter::kRxEcn), 1U);
+  send_cnp(right.number + 1, wire::kDefaultPkey);
+  EXPECT_EQ(counters.of(Counter::kDropCnp), 1U);
+  send_cnp(right.number, 0x1234);
+  EXPECT_EQ(counters.of(Counter::kDropPkey), 1U);
+  EXPECT_EQ(counters.of(Counter::kTxPackets), 0U) << "nothing is ever answered";
 }
 
 TEST_F(Verbs, PacketsOfOthersAreDropped) {
