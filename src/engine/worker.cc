@@ -71,6 +71,7 @@ void Worker::stop() noexcept {
 void Worker::turn(Task& task) {
   const Instant now = monotonic_now();
   function_.rx_burst(received_, now);
+  if (host_) aggregator_.run(received_);
   for (packet::PacketPtr& frame : received_) {
     if (host_) host_->stack().receive(std::move(frame), now);
   }

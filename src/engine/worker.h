@@ -21,6 +21,7 @@
 #include "ring/spin_budget.h"
 #include "ring/waiter.h"
 #include "ring/wake_flag.h"
+#include "tcp/aggregation.h"
 
 namespace tideline::engine {
 
@@ -78,6 +79,7 @@ class Worker {
   Rng rng_;
   std::optional<Host> host_;
   packet::Burst received_;
+  tcp::Aggregator aggregator_;
   ring::EventBell bell_;
   ring::WakeFlag flag_;
   ring::Waiter<ring::SpinBudget> waiter_;
