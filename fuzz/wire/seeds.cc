@@ -6,6 +6,7 @@
 #include <iostream>
 #include <string>
 
+#include "base/random.h"
 #include "script.h"
 #include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
@@ -115,6 +116,19 @@ bool copy_captures(const fs::path& data, const fs::path& folder) {
   return true;
 }
 
+// Sequences of steps mean something whatever they are: noise is as good a start as any.
+bool write_noise(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Rng rng(seed);
+    std::string bytes(128 * seed, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(rng());
+    if (!write(folder / std::to_string(seed), bytes)) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
@@ -126,7 +140,7 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
          write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&
-         write_all(folder / "tcp", packets::kTcpAll) &&
+         write_noise(folder / "transport") && write_all(folder / "tcp", packets::kTcpAll) &&
          write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address") &&
          write_scripts(folder / "stack");
 }
