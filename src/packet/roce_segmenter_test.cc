@@ -187,6 +187,7 @@ TEST_P(RoceSegmentation, OnePacketStaysOneAndIsNotCopied) {
     const std::uint64_t made = passes_.bytes(Pass::kCopy);
     const Packet* address = packet.get();
     auto segmenter = RoceSegmenter::create(std::move(packet));
+    if (!segmenter) FAIL();
     ASSERT_EQ(segmenter->count(), 1U);
     const PacketPtr sent = segmenter->next(*pool_, passes_);
     EXPECT_EQ(sent.get(), address);

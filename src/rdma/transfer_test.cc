@@ -140,6 +140,7 @@ TEST_P(RcTransfer, AtomicsReturnWhatWasThere) {
   const std::uint64_t at = (Node::address_of(word) + 7) & ~std::uint64_t{7};
   const auto value = [](std::uint64_t address) {
     std::uint64_t word_value = 0;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the address of a buffer here
     std::memcpy(&word_value, reinterpret_cast<const void*>(address), 8);
     return word_value;
   };
@@ -292,6 +293,7 @@ TEST_P(LossyLink, EveryMessageArrivesInOrderOnce) {
   EXPECT_TRUE(in_order);
   EXPECT_EQ(target, model);
   std::uint64_t total = 0;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the address of a buffer here
   std::memcpy(&total, reinterpret_cast<const void*>(word), 8);
   EXPECT_EQ(total, added) << "an atomic was executed twice, or not at all";
 }

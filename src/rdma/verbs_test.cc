@@ -59,8 +59,7 @@ TEST_F(Verbs, DatagramsArriveWithTheirHeader) {
   net.connected(left, right);
   const Buffer from(net.a, 1000);
   const Buffer to(net.b, 2000);
-  AddressHandle* ah =
-      net.a.context->create_ah(*net.a.pd, {.destination = net.b.device.gids().at(0)->gid}).value();
+  AddressHandle* ah = net.a.context->create_ah(*net.a.pd, {.destination = net.b.gid(0)}).value();
   const SendRequest request{.opcode = SendOpcode::kSendImm,
                             .immediate = 5,
                             .ah = ah,
@@ -251,7 +250,7 @@ TEST_F(Verbs, StatesAreReachedAsTheTableSays) {
   EXPECT_FALSE(modify(qp, {.state = QpState::kInit, .current_state = QpState::kRts},
                       M::kState | M::kCurrentState));
   QpAttributes rtr{.state = QpState::kRtr,
-                   .address = {.destination = net.b.device.gids().at(0)->gid},
+                   .address = {.destination = net.b.gid(0)},
                    .path_mtu = Mtu::k4096,
                    .destination_qpn = 5};
   constexpr std::uint32_t kRtr = M::kState | M::kAddress | M::kPathMtu | M::kDestinationQpn |
@@ -369,7 +368,7 @@ TEST_F(Verbs, QueuePairsOfOneHostTalkWithoutAWire) {
     QpAttributes attributes{.state = QpState::kInit,
                             .access = Access::kRemoteWrite | Access::kRemoteRead,
                             .port = 1,
-                            .address = {.destination = net.a.device.gids().at(0)->gid},
+                            .address = {.destination = net.a.gid(0)},
                             .timeout = 8,
                             .retry_count = 7,
                             .max_rd_atomic = 1,
@@ -493,6 +492,7 @@ TEST_F(Verbs, KeysAreNeitherReusedNorGuessed) {
       net.a.context->register_region(*net.a.pd, {.length = 1, .access = Access::kRemoteWrite})
           .has_value());
   std::vector<std::uint32_t> keys;
+  keys.reserve(1000);
   for (int i = 0; i < 1000; ++i) {
     keys.push_back(
         net.a.context->register_region(*net.a.pd, {.address = 4096, .length = 1}).value()->key);
