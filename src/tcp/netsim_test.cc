@@ -177,6 +177,7 @@ TEST(Netsim, FlowsShareABottleneck) {
   for (const auto& [algorithm, name] : kAlgorithms) {
     SimNet net({.delay = milliseconds(10), .rate = 40'000'000, .queue = 100'000}, 5);
     std::vector<std::unique_ptr<Flow>> flows;
+    flows.reserve(4);
     for (std::uint16_t i = 0; i < 4; ++i) {
       flows.push_back(std::make_unique<Flow>(net, true, static_cast<std::uint16_t>(kPort + i),
                                              i + 1, 1'000'000'000, 0, 1 << 19,

@@ -120,6 +120,7 @@ TEST(Reassembly, IsASetOfNumbers) {
   }
 }
 
+// NOLINTNEXTLINE(readability-function-cognitive-complexity): a model's steps, one after another
 TEST(Scoreboard, CountsWhatItsRangesSay) {
   Rng rng(3);
   RangeSlab slab(4096);
@@ -251,10 +252,11 @@ TEST(Cubic, ReachesItsPlateauAfterK) {
     now += std::chrono::milliseconds(100);
   };
   while (now < Instant(std::chrono::milliseconds(4200))) round();
-  EXPECT_NEAR(state.cwnd / kMss, 100, 2);
+  EXPECT_NEAR(static_cast<double>(state.cwnd) / kMss, 100, 2);
   const std::uint32_t plateau = state.cwnd;
   while (now < Instant(std::chrono::milliseconds(8400))) round();
-  EXPECT_NEAR((state.cwnd - plateau) / kMss, 30, 5) << "convex as it was concave";
+  EXPECT_NEAR(static_cast<double>(state.cwnd - plateau) / kMss, 30, 5)
+      << "convex as it was concave";
 }
 
 TEST(Tcb, AnIdleConnectionIsSmall) { EXPECT_LE(sizeof(Tcb), 1024U); }
