@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of one device share: tables, counters, the list of queue pairs with work, their
+// timers, and how requests end. Inside the room only. Thread: the engine's lock.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "ip/delivery.h"
+#include "packet/pool.h"
+#include "rdma/address.h"
+#include "rdma/completion_queue.h"
+#include "rdma/counters.h"
+#include "rdma/options.h"
+#include "rdma/queue_pair.h"
+#include "rdma/regions.h"
+
+namespace tideline::rdma {
+
+struct Core {
+  Core(const DeviceOptions& device_options, ip::Sender& ip, packet::Pool& packets, Rng& random,
+       KeySource& keys);
+
+  // A queue pair by its number; null if there is none.
+  QueuePair* find(std::uint32_t number) const {
+    QueuePair* qp = qps_[number & kQpSlotMask];
+    return qp != nullptr && qp->number == number ? qp : nullptr;
+  }
+  // Gives a queue pair a number, at random in its upper bits: packets for its predecessor in the
+  // slot do not reach it. False if all are taken.
+  bool add(QueuePair& qp);
+  void remove(QueuePair& qp);
+
+  // The queue pair has something to send: it gets its turn in Device::run.
+  void schedule(QueuePair& qp);
+  QueuePair* next_scheduled();
+  // The queue pair is looked at no later than `when`; earlier demands stay.
+  void set_timer(QueuePair& qp, Instant when);
+  // Takes the next queue pair whose time has come; null if there is none.
+  QueuePair* expired(Instant now);
+  Instant next_timer() const { return timers_.empty() ? kNever : timers_.front()->timer; }
+
+  static constexpr std::uint32_t kQpSlots = 65536;
+  static constexpr std::uint32_t kQpSlotMask = kQpSlots - 1;
+
+  DeviceOptions options;
+  ip::Sender& sender;
+  packet::Pool& pool;
+  Rng& rng;
+  GidTable gids;
+  RegionTable regions;
+  Counters counters;
+
+  // How many objects there are: DeviceLimits.
+  std::uint32_t pd_count = 0;
+  std::uint32_t cq_count = 0;
+  std::uint32_t srq_count = 0;
+  std::uint32_t ah_count = 0;
+  std::uint32_t qp_count = 0;
+
+ private:
+  void sift_up(std::size_t slot);
+  void sift_down(std::size_t slot);
+  void place(std::size_t slot, QueuePair* qp) {
+    timers_[slot] = qp;
+    qp->timer_slot = static_cast<std::uint32_t>(slot);
+  }
+  void remove_timer(QueuePair& qp);
+
+  std::vector<QueuePair*> qps_;     // by the low bits of their numbers
+  std::uint32_t next_slot_ = 16;    // 0 and 1 are the management queue pairs
+  std::vector<QueuePair*> timers_;  // a heap, the earliest first
+  QueuePair* first_scheduled_ = nullptr;
+  QueuePair* last_scheduled_ = nullptr;
+};
+
+}  // namespace tideline::rdma

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// One RDMA device: the transport of one host, RoCEv2 over its IP layer. Sans-I/O: datagrams come
+// from ip::Udp, packets go to ip::Sender, time is passed in.
+//
+// The engine calls receive() for each datagram of port 4791, run() after every burst, every post
+// and whenever next_deadline() has come. Packets that leave are frames of metadata gso `roce`, also
+// when they are a single packet: their ICRC is not computed, and their payload may exceed the path
+// MTU. Whoever sends them to a wire calls packet::segment_roce first.
+//
+// Thread: everything under the engine's lock (in a worker: on its thread).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/time.h"
+#include "ip/delivery.h"
+#include "packet/pool.h"
+#include "rdma/address.h"
+#include "rdma/context.h"
+#include "rdma/core.h"
+#include "rdma/counters.h"
+#include "rdma/regions.h"
+#include "rdma/types.h"
+
+namespace tideline::rdma {
+
+class Device final : public ip::ProtocolHandler {
+ public:
+  // All outlive the device. `pool` serves frames that are sent.
+  Device(const DeviceOptions& options, ip::Sender& sender, packet::Pool& pool, Rng& rng,
+         KeySource& keys);
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  ~Device();
+
+  const DeviceLimits& limits() const { return core_.options.limits; }
+  std::uint64_t node_guid() const { return core_.options.node_guid; }
+  // The largest path MTU that fits the link.
+  Mtu active_mtu() const;
+  GidTable& gids() { return core_.gids; }
+  const GidTable& gids() const { return core_.gids; }
+
+  Context& open(MemoryAccess& memory, EventSink& sink);
+  // Destroys all its objects.
+  void close(Context& context);
+
+  // ip::ProtocolHandler: whole UDP datagrams of port 4791, unverified but for their lengths.
+  void receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instant now) override;
+  bool recognises(const ip::PathError& error) const override;
+  void failed(const ip::PathError& error, Instant now) override;
+
+  // Sends up to `frames` frames of the queue pairs that have work, in turns, and runs timers that
+  // are due. Whether work is left: call again when the port has room.
+  bool run(Instant now, std::size_t frames = SIZE_MAX);
+  bool has_work() const;
+  Instant next_deadline() const;
+
+  const Counters& counters() const { return core_.counters; }
+  // The queue pair with that number; null if there is none.
+  QueuePair* find_qp(std::uint32_t number) const;
+
+ private:
+  friend class Context;
+
+  Core core_;
+  std::vector<std::unique_ptr<Context>> contexts_;
+};
+
+}  // namespace tideline::rdma

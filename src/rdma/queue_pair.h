@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// A queue pair: data only. The step functions that work on it are in requester.h, completer.h and
+// responder.h; posting and control in device.h. What users of the room may read is in the first
+// part. Thread: the engine's lock.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/time.h"
+#include "rdma/address.h"
+#include "rdma/completion_queue.h"
+#include "rdma/psn.h"
+#include "rdma/qp_attributes.h"
+#include "rdma/regions.h"
+#include "rdma/types.h"
+#include "rdma/work_queue.h"
+
+namespace tideline::rdma {
+
+struct QpInit {
+  QpType type = QpType::kRc;
+  CompletionQueue* send_cq = nullptr;
+  CompletionQueue* recv_cq = nullptr;
+  SharedReceiveQueue* srq = nullptr;  // null: a receive queue of its own
+  QpCapacity capacity{};
+  bool signal_all = false;  // every send request completes visibly
+  void* user = nullptr;
+};
+
+// IBA 9.9: the sending side of RC and UC.
+struct RequesterState {
+  Psn next_psn;              // of the next packet never sent
+  Psn una;                   // RC: the oldest PSN that is not acknowledged
+  Psn cursor_psn;            // of the packet that is sent next: behind next_psn after going back
+  std::uint32_t cursor = 0;  // send queue: the request that is being sent
+  std::uint32_t cursor_offset = 0;    // packets of it that were sent
+  std::uint32_t reads_in_flight = 0;  // READs and atomics that wait for their response
+  std::uint8_t retries_left = 0;
+  std::uint8_t rnr_left = 0;
+  bool failed = false;  // the request at the cursor has failed here; older ones complete first
+  Instant ack_deadline = kNever;
+  Instant rnr_until{};  // silent until then
+  bool rnr_waits = false;
+};
+
+// What is kept of a READ or an atomic for a duplicate request: C9-106 ff.
+struct ReplayEntry {
+  enum class Kind : std::uint8_t { kNone, kRead, kAtomic };
+  Kind kind = Kind::kNone;
+  bool pending = false;  // responses are (still, or again) to be sent
+  bool whole = true;     // the duplicate asked for a part only
+  Psn first_psn;
+  std::uint32_t packets = 1;
+  std::uint32_t msn = 0;
+  // READ
+  std::uint64_t address = 0;
+  std::uint32_t rkey = 0;
+  std::uint32_t length = 0;
+  std::uint32_t sent_packets = 0;
+  std::uint32_t end_packet = 0;  // of what is being sent
+  // Atomic
+  std::uint64_t original = 0;
+};
+
+// IBA 9.7.4 to 9.7.5: the receiving side.
+struct ResponderState {
+  enum class Message : std::uint8_t { kNone, kSend, kWrite };
+
+  Psn expected_psn;
+  std::uint32_t msn = 0;
+  Message message = Message::kNone;  // under way
+  bool nak_sent = false;             // for a sequence error; at most one until it is mended
+  bool drop_message = false;         // UC: until the next that begins
+  bool ack_due = false;
+  std::uint8_t syndrome = 0;  // of the response that is due
+  Psn ack_psn;
+  // The receive request that the message consumes.
+  bool has_receive = false;
+  ReceiveWqe receive;
+  std::uint64_t received = 0;  // bytes of the message
+  // The WRITE under way.
+  std::uint64_t write_address = 0;
+  std::uint32_t write_rkey = 0;
+  std::uint32_t write_length = 0;
+
+  std::vector<ReplayEntry> replay;  // max_dest_rd_atomic entries, a ring
+  std::uint32_t replay_next = 0;
+  std::uint32_t replay_pending = 0;  // entries whose responses are to be sent
+  bool established = false;          // the first packet has come: event, and RTR's end
+};
+
+struct QueuePair {
+  ProtectionDomain* pd = nullptr;
+  QpInit init;
+  std::uint32_t number = 0;
+  QpState state = QpState::kReset;
+  QpAttributes attributes{};
+
+  // From here on the room's own.
+  Route route{};  // RC, UC
+  std::uint32_t mtu = 1024;
+  Duration ack_timeout{};  // zero: none
+  SendQueue send_queue;
+  ReceiveQueue receive_queue;  // unused with an SRQ
+  RequesterState requester{};
+  ResponderState responder{};
+
+  std::uint32_t windows = 0;  // type 2 windows bound to it
+  bool scheduled = false;     // in the device's list of queue pairs with work
+  QueuePair* next_scheduled = nullptr;
+  Instant timer = kNever;  // when the device looks at it again, at the latest
+  std::uint32_t timer_slot = UINT32_MAX;
+};
+
+// 4.096 us * 2^code: C9-141; code 0 is for ever, and zero here.
+Duration ack_timeout(std::uint8_t code);
+// Table 45: how long a peer without a receive request asks us to wait.
+Duration rnr_delay(std::uint8_t code);
+
+}  // namespace tideline::rdma

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a program posts: IBA 11.4.1. Values that the caller owns; posting copies them. Thread: any.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "rdma/regions.h"
+#include "rdma/types.h"
+
+namespace tideline::rdma {
+
+struct AddressHandle;
+
+struct SendRequest {
+  std::uint64_t wr_id = 0;
+  SendOpcode opcode = SendOpcode::kSend;
+  std::uint32_t flags = 0;      // SendFlags
+  std::uint32_t immediate = 0;  // kSendImm, kWriteImm: the 4 bytes as they go to the wire;
+                                // kSendInvalidate, kLocalInvalidate: the rkey in host order
+  std::span<const Sge> sges{};  // at most the queue pair's max_send_sge; inline: copied now
+
+  // One-sided operations.
+  std::uint64_t remote_address = 0;
+  std::uint32_t rkey = 0;
+  std::uint64_t compare_add = 0;  // compare, or what to add
+  std::uint64_t swap = 0;
+
+  // UD.
+  const AddressHandle* ah = nullptr;
+  std::uint32_t remote_qpn = 0;
+  std::uint32_t remote_qkey = 0;
+
+  WindowBinding bind{};  // kBindWindow
+};
+
+struct ReceiveRequest {
+  std::uint64_t wr_id = 0;
+  std::span<const Sge> sges{};
+};
+
+// What became of a request. Everything but kPosted leaves the queue as it was.
+enum class Posted : std::uint8_t {
+  kPosted,
+  kFull,        // ENOMEM: as many are outstanding as the queue holds
+  kInvalid,     // EINVAL: opcode, flags, lengths or pieces that this queue pair does not take
+  kWrongState,  // EINVAL: the queue pair cannot take requests now (10.3.1)
+  kFault,       // EFAULT: inline data cannot be read
+};
+
+}  // namespace tideline::rdma
