@@ -34,6 +34,7 @@ class Capture final : public engine::Task {
 int capture(const WireOptions& wire, const CaptureOptions& options) {
   WireOptions with_file = wire;
   with_file.capture = options.file;
+  with_file.promiscuous = true;
   Session session(with_file);
   Capture capture(session.worker(), options.count);
   if (!wire.json) {

@@ -10,5 +10,6 @@ int ping(const WireOptions& wire, const PingOptions& options);
 int echo(const WireOptions& wire);
 int capture(const WireOptions& wire, const CaptureOptions& options);
 int ports(bool json);
+int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 
 }  // namespace tideline::app

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tideline echo`: a host that answers ICMP echo requests and UDP on port 7 (RFC 862).
+// `tideline echo`: a host that answers ICMP echo requests, and UDP and TCP on port 7 (RFC 862).
 #include <fmt/format.h>
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "report.h"
 #include "session.h"
+#include "tcp_echo.h"
 
 namespace tideline::app {
 namespace {
@@ -19,8 +20,12 @@ constexpr std::uint16_t kEchoPort = 7;
 class Echo final : public engine::Task, private ip::UdpHandler {
  public:
   Echo(Session& session, const WireOptions& wire)
-      : session_(session), wire_(wire), due_(monotonic_now()) {
+      : session_(session),
+        wire_(wire),
+        due_(monotonic_now()),
+        tcp_(session.worker().host()->tcp()) {
     value_or_throw(stack().udp().bind({.port = kEchoPort}, *this));
+    value_or_throw(tcp_.listen(kEchoPort));
   }
   ~Echo() { stack().udp().unbind({.port = kEchoPort}); }
 
@@ -39,14 +44,15 @@ class Echo final : public engine::Task, private ip::UdpHandler {
   bool is_done() const override { return done_; }
 
   std::uint64_t datagrams() const { return datagrams_; }
+  std::uint64_t connections() const { return tcp_.connections(); }
 
  private:
   ip::Stack& stack() { return session_.worker().host()->stack(); }
 
   void announce() {
     fmt::print("ready: answering on {}", wire_.wire);
-    for (const auto& address : wire_.ip4) fmt::print(" {}", address);
-    for (const auto& address : wire_.ip6) fmt::print(" {}", address);
+    for (const auto& address : session_.options().ip4) fmt::print(" {}", address);
+    for (const auto& address : session_.options().ip6) fmt::print(" {}", address);
     fmt::print(", MTU {}\n", session_.mtu());
     std::fflush(stdout);
   }
@@ -57,7 +63,6 @@ class Echo final : public engine::Task, private ip::UdpHandler {
     // To a group: from an address of ours, or not at all.
     const auto source = stack().source_for(path.source.address);
     if (!source) return;
-    payload->meta().offload = {};
     const ip::UdpPath back{.source = {.address = *source, .port = kEchoPort},
                            .destination = path.source};
     if (stack().udp().send(std::move(payload), back, now)) ++datagrams_;
@@ -67,6 +72,7 @@ class Echo final : public engine::Task, private ip::UdpHandler {
   Session& session_;
   const WireOptions& wire_;
   Instant due_;
+  TcpEcho tcp_;
   std::uint64_t datagrams_ = 0;
   bool done_ = false;
 };
@@ -82,16 +88,20 @@ int echo(const WireOptions& wire) {
   if (wire.json) {
     auto json = begin_json("echo", true);
     json["seed"] = session.seed();
+    json["ip"] = session.options().ip4;
+    json["ip6"] = session.options().ip6;
     json["rx_frames"] = stats.rx_frames;
     json["rx_bytes"] = stats.rx_bytes;
     json["tx_frames"] = stats.tx_frames;
     json["tx_bytes"] = stats.tx_bytes;
     json["udp_datagrams"] = echo.datagrams();
+    json["tcp_connections"] = echo.connections();
     json["drops"] = drops_of(session.worker());
     print_json(json);
   } else {
-    fmt::print("{} frames received, {} sent; {} UDP datagrams answered\n", stats.rx_frames,
-               stats.tx_frames, echo.datagrams());
+    fmt::print(
+        "{} frames received, {} sent; {} UDP datagrams answered, {} TCP connections served\n",
+        stats.rx_frames, stats.tx_frames, echo.datagrams(), echo.connections());
     print_drops(session.worker());
   }
   return kDone;

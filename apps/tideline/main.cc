@@ -13,12 +13,19 @@
 namespace tideline::app {
 namespace {
 
-constexpr const char* kExamples = R"(Examples, as root:
+constexpr const char* kExamples = R"(Examples:
+  tideline echo
+      then, elsewhere: tideline ping 198.18.0.1 -c 3
+  tideline capture -w frames.pcap
+      all frames of the segment shm:default, whoever they are for
+As root:
   tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
       then, elsewhere: ping 192.0.2.2
   tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
   tideline ping 2001:db8::1 -s 65507 --wire packet:eth1 --ip6 2001:db8::2/64
   tideline capture -w frames.pcap --wire packet:eth1 --duration 10
+  tideline udp-blast --kernel --listen
+      then: tideline udp-blast 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
 int exit_status(ErrorKind kind) {
@@ -38,7 +45,31 @@ struct Arguments {
   WireOptions wire;
   PingOptions ping;
   CaptureOptions capture;
+  UdpBlastOptions blast;
 };
+
+CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
+  UdpBlastOptions& options = arguments.blast;
+  CLI::App* command = app.add_subcommand(
+      "udp-blast",
+      "send datagrams as fast as a path takes them (port 5002), and say what was lost");
+  command->add_option("HOST", options.host, "IPv4 or IPv6 address of the sink");
+  command->add_flag("--listen", options.listen, "be the sink, until stopped");
+  command->add_flag("--kernel", options.kernel,
+                    "over the kernel's sockets (sendmmsg with UDP_SEGMENT, recvmmsg with UDP_GRO); "
+                    "needs no --wire");
+  command->add_option("--size", options.size, "bytes of a datagram")
+      ->check(CLI::Range(1, 65507))
+      ->capture_default_str();
+  command->add_option("--rate", options.rate,
+                      "bits of payload per second, like 10Gbit (default: what the wire takes)");
+  command->add_option("--count", options.count, "so many datagrams; of a sink, so many senders")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--no-gso", options.no_offload, "every datagram in a packet of its own");
+  add_host_options(*command, arguments.wire);
+  command->get_option("--wire")->required(false);
+  return command;
+}
 
 int run(int argc, char** argv) {
   CLI::App app("A network host in user space.");
@@ -73,7 +104,10 @@ int run(int argc, char** argv) {
       app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
   ports_command->add_flag("--json", arguments.wire.json, "print one JSON object");
 
-  for (CLI::App* command : {ping_command, echo_command, capture_command, ports_command}) {
+  CLI::App* blast_command = add_udp_blast(app, arguments);
+
+  for (CLI::App* command :
+       {ping_command, echo_command, capture_command, ports_command, blast_command}) {
     command->footer(kExamples);
   }
   try {
@@ -84,6 +118,7 @@ int run(int argc, char** argv) {
   if (ping_command->parsed()) return ping(arguments.wire, arguments.ping);
   if (echo_command->parsed()) return echo(arguments.wire);
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
+  if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
   return ports(arguments.wire.json);
 }
 

@@ -6,8 +6,8 @@ namespace tideline::app {
 void add_wire_options(CLI::App& command, WireOptions& options) {
   command
       .add_option("--wire", options.wire,
-                  "tap:NAME[,peer=A/L][,peer6=A/L], packet:IF or dgram:LOCAL,REMOTE")
-      ->required();
+                  "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF or dgram:LOCAL,REMOTE")
+      ->capture_default_str();
   command.add_option("--mtu", options.mtu, "the largest IP packet (default: the wire's, or 1500)")
       ->check(CLI::Range(1280, 65535));
   command.add_option("--duration", options.duration, "stop after so many seconds")
@@ -17,8 +17,10 @@ void add_wire_options(CLI::App& command, WireOptions& options) {
 
 void add_host_options(CLI::App& command, WireOptions& options) {
   add_wire_options(command, options);
-  command.add_option("--ip", options.ip4, "IPv4 address of this host, ADDRESS/LENGTH");
-  command.add_option("--ip6", options.ip6, "IPv6 address of this host, ADDRESS/LENGTH");
+  command.add_option("--ip", options.ip4,
+                     "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)");
+  command.add_option("--ip6", options.ip6,
+                     "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)");
   command.add_option("--gateway", options.gateways,
                      "next hop to other networks; once for each IP version");
   command.add_option("--impair", options.impair,

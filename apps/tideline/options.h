@@ -22,7 +22,7 @@ enum Exit : int {
 };
 
 struct WireOptions {
-  std::string wire;
+  std::string wire = "shm:default";
   std::vector<std::string> ip4;
   std::vector<std::string> ip6;
   std::vector<std::string> gateways;
@@ -32,6 +32,8 @@ struct WireOptions {
   double duration = 0;  // seconds; 0 is without limit
   std::string capture;
   bool json = false;
+  bool promiscuous = false;  // see frames for other stations too, where the wire must be asked
+  std::string leased;        // the addresses that came with the wire; filled in by the session
 };
 
 struct PingOptions {
@@ -44,6 +46,16 @@ struct PingOptions {
 struct CaptureOptions {
   std::string file;
   std::uint64_t count = 0;
+};
+
+struct UdpBlastOptions {
+  std::string host;  // empty with `listen`
+  bool listen = false;
+  bool kernel = false;      // over sockets of the kernel's, without a wire
+  bool no_offload = false;  // every datagram in a packet of its own
+  std::size_t size = 1400;
+  std::string rate;         // empty: as fast as possible
+  std::uint64_t count = 0;  // datagrams, or reports of a sink; 0 is without limit
 };
 
 // What every command on a wire has, and what those with a host have beside it.

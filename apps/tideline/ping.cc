@@ -23,11 +23,6 @@ using wire::Ipv6Address;
 // How long the last request may wait for its reply.
 constexpr Duration kReplyTimeout = std::chrono::seconds(2);
 
-Ipv6Address parse_host(const std::string& text) {
-  if (text.find(':') != std::string::npos) return value_or_throw(Ipv6Address::from_text(text));
-  return Ipv6Address::mapped(value_or_throw(wire::Ipv4Address::from_text(text)));
-}
-
 double milliseconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 const char* describe(ip::PathErrorKind kind) {

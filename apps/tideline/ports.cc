@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tideline ports`: the kinds of wires, and what this machine allows of each. Nothing is changed.
+// `tideline ports`: the kinds of wires, and what this machine allows of each. Nothing is
+// changed, but the directory where members of a segment meet is made.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/capability.h>
@@ -15,7 +16,9 @@
 
 #include "base/fd.h"
 #include "commands.h"
+#include "port/xdp_program.h"
 #include "report.h"
+#include "shm_wire.h"
 
 namespace tideline::app {
 namespace {
@@ -24,7 +27,8 @@ struct Kind {
   const char* name;
   const char* form;
   const char* what;
-  std::string lacks;  // empty: it works here
+  std::string lacks;     // empty: it works here
+  std::string allows{};  // what it allows beyond that
 };
 
 bool may_configure_network() {
@@ -52,10 +56,25 @@ std::string packet_lacks() {
       std::strerror(errno));
 }
 
+std::string xdp_lacks() {
+  const UniqueFd socket(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+  if (socket) {
+    const auto program = port::XdpProgram::load(false);
+    return program ? "" : program.error().message();
+  }
+  return fmt::format("cannot open an AF_XDP socket: {}; {}", std::strerror(errno),
+                     port::kXdpNeedsCapabilities);
+}
+
 }  // namespace
 
 int ports(bool json) {
   const std::vector<Kind> kinds{
+      {.name = "shm",
+       .form = "shm:NAME",
+       .what = "an Ethernet segment among processes of this user; addresses are leased",
+       .lacks = shm_lacks(),
+       .allows = shm_allows()},
       {.name = "tap",
        .form = "tap:NAME[,peer=A/L][,peer6=A/L]",
        .what = "a cable to this machine's kernel; the device is made and removed",
@@ -64,6 +83,12 @@ int ports(bool json) {
        .form = "packet:IF",
        .what = "an interface, through AF_PACKET rings; addresses must not be the kernel's",
        .lacks = packet_lacks()},
+      {.name = "xdp",
+       .form = "xdp:IF[,mode=zerocopy|copy|generic][,all]",
+       .what =
+           "an interface, through AF_XDP; takes frames for our addresses only, which must not be "
+           "the kernel's; on a veth, the other end needs `ethtool -K PEER tx off`",
+       .lacks = xdp_lacks()},
       {.name = "dgram",
        .form = "dgram:LOCAL,REMOTE",
        .what = "frames over AF_UNIX datagrams, as QEMU's -netdev dgram",
@@ -75,7 +100,8 @@ int ports(bool json) {
       object["ports"].push_back({{"name", kind.name},
                                  {"form", kind.form},
                                  {"usable", kind.lacks.empty()},
-                                 {"lacks", kind.lacks}});
+                                 {"lacks", kind.lacks},
+                                 {"allows", kind.allows}});
     }
     print_json(object);
     return kDone;
@@ -83,6 +109,7 @@ int ports(bool json) {
   for (const Kind& kind : kinds) {
     fmt::print("{:34} {}\n{:34} {}\n", kind.form, kind.what, "",
                kind.lacks.empty() ? "works here" : "NOT here: " + kind.lacks);
+    if (!kind.allows.empty()) fmt::print("{:34} {}\n", "", kind.allows);
   }
   return kDone;
 }

@@ -42,6 +42,11 @@ Json drops_of(engine::Worker& worker) {
                               [&](wire::DropReason reason) { return host.of(reason); });
   add_drops<ip::Discard>(drops, "ip", ip::kDiscardCount,
                          [&](ip::Discard reason) { return host.of(reason); });
+  const tcp::Counters& tcp = worker.host()->tcp().counters();
+  add_drops<wire::DropReason>(drops, "tcp", wire::kDropReasonCount,
+                              [&](wire::DropReason reason) { return tcp.of(reason); });
+  add_drops<tcp::Discard>(drops, "tcp", tcp::kDiscardCount,
+                          [&](tcp::Discard reason) { return tcp.of(reason); });
   return drops;
 }
 

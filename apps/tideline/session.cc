@@ -13,11 +13,14 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "nic/segmenter.h"
+#include "port/af_xdp.h"
 #include "port/capture.h"
 #include "port/dgram.h"
 #include "port/impairment.h"
 #include "port/packet.h"
 #include "port/tap.h"
+#include "shm_wire.h"
 
 namespace tideline::app {
 namespace {
@@ -54,11 +57,11 @@ std::unique_ptr<port::Port> open_dgram(std::string_view paths, std::size_t mtu,
                                               {.mtu = mtu, .mac = mac}));
 }
 
-// `mtu` 0 is the wire's own.
-std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu,
-                                      packet::Pool& pool) {
-  const std::string_view wire = text;
-  const std::size_t own_mtu = mtu == 0 ? kDefaultMtu : mtu;
+// A wire may add addresses to the options.
+std::unique_ptr<port::Port> open_wire(WireOptions& options, packet::Pool& pool) {
+  const std::string_view wire = options.wire;
+  const std::size_t own_mtu = options.mtu == 0 ? kDefaultMtu : options.mtu;  // 0 is the wire's own
+  if (wire.starts_with("shm:")) return open_shm(wire.substr(4), own_mtu, pool, options);
   if (wire.starts_with("tap:")) {
     auto spec = value_or_throw(port::TapSpec::parse(wire.substr(4)));
     spec.mtu = own_mtu;
@@ -67,9 +70,13 @@ std::unique_ptr<port::Port> open_wire(const std::string& text, std::size_t mtu,
   if (wire.starts_with("packet:")) {
     return value_or_throw(port::PacketPort::open(std::string(wire.substr(7)), {&pool}));
   }
+  if (wire.starts_with("xdp:")) {
+    const auto spec = value_or_throw(port::XdpSpec::parse(wire.substr(4)));
+    return value_or_throw(port::XdpPort::open(spec, {&pool}));
+  }
   if (wire.starts_with("dgram:")) return open_dgram(wire.substr(6), own_mtu, pool);
   throw Failure({.kind = ErrorKind::kUsage,
-                 .what = fmt::format("there is no wire like '{}'", text),
+                 .what = fmt::format("there is no wire like '{}'", wire),
                  .remedy = "see `tideline ports` for the kinds of wires"});
 }
 
@@ -102,10 +109,16 @@ class Limited final : public engine::Task {
 
 }  // namespace
 
+wire::Ipv6Address parse_host(const std::string& text) {
+  using wire::Ipv6Address;
+  if (text.find(':') != std::string::npos) return value_or_throw(Ipv6Address::from_text(text));
+  return Ipv6Address::mapped(value_or_throw(wire::Ipv4Address::from_text(text)));
+}
+
 Session::Session(const WireOptions& options)
     : options_(options), seed_(options.seed ? *options.seed : random_seed()) {
   auto pool = value_or_throw(packet::Pool::create({.segments = 8192, .loans = 2048}));
-  auto port = open_wire(options.wire, options.mtu, *pool);
+  auto port = open_wire(options_, *pool);
   const std::size_t wire_mtu = port->info().mtu;
   if (options.mtu > wire_mtu) {
     throw Failure({.kind = ErrorKind::kUsage,
@@ -123,7 +136,7 @@ Session::Session(const WireOptions& options)
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
     capture_ = value_or_throw(
         port::PcapWriter::create(options.capture, wall - monotonic_now().time_since_epoch()));
-    port = std::make_unique<port::CapturePort>(std::move(port), capture_);
+    port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
   }
   worker_ = value_or_throw(engine::Worker::create(std::move(pool), std::move(port), random_seed()));
   stop_on_signal = worker_.get();
@@ -136,6 +149,9 @@ Session::~Session() {
 }
 
 void Session::add_host() {
+  if (!options_.leased.empty() && !options_.json) {
+    fmt::print("{} leased on {}\n", options_.leased, options_.wire);
+  }
   if (options_.ip4.empty() && options_.ip6.empty()) {
     throw Failure({.kind = ErrorKind::kUsage,
                    .what = "this host has no address",
@@ -143,7 +159,8 @@ void Session::add_host() {
   }
   engine::HostOptions host{.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(mtu_, 65535)),
                            .ipv4 = parse_prefixes<wire::Ipv4Address>(options_.ip4),
-                           .ipv6 = parse_prefixes<wire::Ipv6Address>(options_.ip6)};
+                           .ipv6 = parse_prefixes<wire::Ipv6Address>(options_.ip6),
+                           .leased_addresses = !options_.leased.empty()};
   for (const std::string& gateway : options_.gateways) {
     if (gateway.find(':') == std::string::npos) {
       host.gateway4 = value_or_throw(wire::Ipv4Address::from_text(gateway));

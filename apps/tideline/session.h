@@ -31,6 +31,9 @@ inline void value_or_throw(Status status) {
   if (!status) throw Failure(status.error());
 }
 
+// An address as the user writes it; IPv4 comes mapped.
+wire::Ipv6Address parse_host(const std::string& text);
+
 class Session {
  public:
   explicit Session(const WireOptions& options);
@@ -42,6 +45,8 @@ class Session {
   packet::Pool& pool() { return worker_->pool(); }
   std::uint64_t seed() const { return seed_; }
   std::size_t mtu() const { return mtu_; }
+  // As the user gave them, with the addresses that were leased.
+  const WireOptions& options() const { return options_; }
 
   // Gives the worker a host with the options' addresses.
   void add_host();

@@ -6,6 +6,8 @@
 #include <iostream>
 #include <string>
 
+#include "script.h"
+#include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
 #include "wire/test_packets.h"
 
@@ -43,6 +45,60 @@ bool write_addresses(const fs::path& folder) {
   return true;
 }
 
+// Frames one by one, as they are and mended, and all of them in a row with waits and traffic of
+// ours between.
+bool write_scripts(const fs::path& folder) {
+  using ip::script::Operation;
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  const auto write_script = [&](const std::string& name, const ByteVector& bytes) {
+    return write(folder / name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  ByteVector all;
+  bool good = true;
+  const auto add = [&](std::string_view kind, const packets::Sample& sample,
+                       std::string_view header_hex) {
+    const ByteVector frame = from_hex(header_hex) + from_hex(sample.hex);
+    const ByteVector raw = ip::script::step(Operation::kSummedFrame, frame);
+    const ByteVector mended = ip::script::step(Operation::kMendedFrame, frame);
+    const std::string name = std::string(kind) + std::string(sample.name);
+    good = good && write_script(name, raw) && write_script(name + "Mended", mended);
+    all = std::move(all) + mended;
+  };
+  constexpr std::string_view kTo2From1 = "020000000002 020000000001";
+  const std::string ipv4_header = std::string(kTo2From1) + "0800";
+  const std::string ipv6_header = std::string(kTo2From1) + "86dd";
+  const ByteVector wait = ip::script::step(Operation::kWait, from_hex("0100"));
+  const ByteVector ping = ip::script::step(Operation::kPing, from_hex("01 61626364"));
+  const ByteVector send = ip::script::step(Operation::kSend, from_hex("02 61626364"));
+  for (const auto& sample : packets::kEthernetAll) add("Ethernet", sample, "");
+  for (const auto& sample : packets::kArpAll) add("Arp", sample, std::string(kTo2From1) + "0806");
+  all = std::move(all) + ping + send;
+  for (const auto& sample : packets::kIpv4All) add("Ipv4", sample, ipv4_header);
+  for (const auto& sample : packets::kIpv6All) add("Ipv6", sample, ipv6_header);
+  for (const auto& sample : packets::kNdpAll) add("Ndp", sample, ipv6_header);
+  all = std::move(all) + wait;
+  const std::string icmp_header =
+      ipv4_header + "450000000000000040010000c0000201c0000202";  // lengths and sums are mended
+  for (const auto& sample : packets::kIcmpAll) add("Icmp", sample, icmp_header);
+  return good && write_script("Everything", all + wait);
+}
+
+// The samples are frames; the parser starts at the BTH.
+bool write_roce(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const packets::Sample& sample : packets::kRoceAll) {
+    const ByteVector frame = from_hex(sample.hex);
+    const auto layout = parse_layout(frame);
+    if (!layout) return false;
+    const Bytes bytes = layout->payload_bytes(frame);
+    const std::string_view view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    if (!write(folder / sample.name, view)) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
@@ -51,9 +107,10 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "ipv6", packets::kIpv6All) &&
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
-         write_all(folder / "ndp", packets::kNdpAll) &&
+         write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&
          write_all(folder / "tcp", packets::kTcpAll) &&
-         write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address");
+         write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address") &&
+         write_scripts(folder / "stack");
 }
 
 }  // namespace

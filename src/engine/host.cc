@@ -2,34 +2,70 @@
 #include "engine/host.h"
 
 #include <fmt/format.h>
+#include <sys/random.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
+#include "base/check.h"
+#include "wire/protocol.h"
+
 namespace tideline::engine {
+namespace {
+
+tcp::Config tcp_config() {
+  tcp::Config config;
+  const ssize_t size = ::getrandom(config.secrets.data(), sizeof(config.secrets), 0);
+  CHECK(size == static_cast<ssize_t>(sizeof(config.secrets)), "getrandom gave {}", size);
+  return config;
+}
+
+}  // namespace
 
 Host::Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng)
-    : function_(function), stack_({.mac = function.mac(), .mtu = mtu}, pool, rng, *this, *this) {}
+    : function_(function),
+      network_(stack_, function.capabilities().tso4, function.capabilities().tso6),
+      tcp_(tcp_config(), network_, pool, rng),
+      stack_({.mac = function.mac(), .mtu = mtu}, pool, rng, *this, *this) {
+  stack_.set_handler(wire::kProtocolTcp, &tcp_);
+}
 
 Status Host::configure(const HostOptions& options, Instant now) {
+  const auto uniqueness =
+      options.leased_addresses ? ip::Uniqueness::kCertain : ip::Uniqueness::kToBeTested;
   for (const wire::Ipv4Prefix& prefix : options.ipv4) {
-    if (Status s = stack_.add_address(prefix, now); !s) return s;
+    const wire::Ipv6Address address = wire::Ipv6Address::mapped(prefix.address);
+    if (Status s = function_.claim(address); !s) return s;
+    pending_.push_back(address);
+    if (Status s = stack_.add_address(prefix, now, uniqueness); !s) return s;
   }
   for (const wire::Ipv6Prefix& prefix : options.ipv6) {
-    ++pending_;
-    if (Status s = stack_.add_address(prefix, now); !s) return s;
+    if (Status s = function_.claim(prefix.address); !s) return s;
+    pending_.push_back(prefix.address);
+    if (Status s = stack_.add_address(prefix, now, uniqueness); !s) return s;
   }
+  if (options.configure_ipv6 && !options.ipv6.empty()) stack_.configure_ipv6(now);
   if (options.gateway4) stack_.routes4().add({.destination = {}, .gateway = options.gateway4});
   if (options.gateway6) stack_.routes6().add({.destination = {}, .gateway = options.gateway6});
   return {};
+}
+
+Instant Host::next_deadline() const {
+  return std::min(stack_.next_deadline(), tcp_.next_deadline());
+}
+
+void Host::run_timers(Instant now) {
+  if (stack_.next_deadline() <= now) stack_.run_timers(now);
+  tcp_.run_timers(now);
 }
 
 void Host::transmit(packet::PacketPtr frame, Instant now) {
   function_.transmit(std::move(frame), now);
 }
 
-void Host::address_ready(const wire::Ipv6Address& /*address*/, Instant /*now*/) {
-  if (pending_ > 0) --pending_;
+void Host::address_ready(const wire::Ipv6Address& address, Instant /*now*/) {
+  std::erase(pending_, address);
 }
 
 void Host::address_conflict(const wire::Ipv6Address& address, const wire::MacAddress& other,

@@ -13,6 +13,8 @@
 #include "ip/stack.h"
 #include "nic/function.h"
 #include "packet/pool.h"
+#include "tcp/ip_network.h"
+#include "tcp/tcp.h"
 #include "wire/ip_address.h"
 
 namespace tideline::engine {
@@ -23,6 +25,10 @@ struct HostOptions {
   std::vector<wire::Ipv6Prefix> ipv6{};
   std::optional<wire::Ipv4Address> gateway4{};
   std::optional<wire::Ipv6Address> gateway6{};
+  // Whether the wire gives addresses out, so that nobody else can have them.
+  bool leased_addresses = false;
+  // Whether IPv6 forms a link-local address and does as routers advertise.
+  bool configure_ipv6 = true;
 };
 
 class Host final : private ip::Output, private ip::Events {
@@ -30,14 +36,21 @@ class Host final : private ip::Output, private ip::Events {
   // The three outlive the host.
   Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng);
 
-  // Takes the addresses and routes. IPv6 addresses serve after their test for duplicates.
+  // Takes the addresses and routes. Addresses serve after their test for duplicates.
   Status configure(const HostOptions& options, Instant now);
 
   ip::Stack& stack() { return stack_; }
   const ip::Stack& stack() const { return stack_; }
+  tcp::Tcp& tcp() { return tcp_; }
+
+  // Of the IP layer and TCP.
+  Instant next_deadline() const;
+  void run_timers(Instant now);
+  // After a burst was received, or owners have moved bytes.
+  void flush(Instant now) { tcp_.flush(now); }
 
   // Whether all addresses serve.
-  bool is_ready() const { return pending_ == 0; }
+  bool is_ready() const { return pending_.empty(); }
   // Another station uses an address of ours; nothing while there is none.
   const std::optional<Error>& conflict() const { return conflict_; }
 
@@ -48,8 +61,11 @@ class Host final : private ip::Output, private ip::Events {
                         Instant now) override;
 
   nic::Function& function_;
-  std::size_t pending_ = 0;  // IPv6 addresses that are being tested
+  std::vector<wire::Ipv6Address> pending_;  // of ours that are being tested; IPv4 mapped
   std::optional<Error> conflict_;
+  // TCP goes last: frames that wait in the stack borrow from its connections.
+  tcp::IpNetwork network_;
+  tcp::Tcp tcp_;
   ip::Stack stack_;
 };
 

@@ -44,6 +44,12 @@ Worker::Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> p
       bell_(std::move(bell)),
       waiter_(flag_, ring::SpinBudget()) {}
 
+Worker::~Worker() {
+  received_.clear();
+  function_.clear();
+  port_.reset();
+}
+
 Status Worker::add_host(const HostOptions& options) {
   host_.emplace(options.mtu, function_, *pool_, rng_);
   return host_->configure(options, monotonic_now());
@@ -74,11 +80,12 @@ bool Worker::turn(Instant now) {
     if (host_) host_->stack().receive(std::move(frame), now);
   }
   received_.clear();
-  if (host_ && host_->stack().next_deadline() <= now) {
-    host_->stack().run_timers(now);
+  if (host_ && host_->next_deadline() <= now) {
+    host_->run_timers(now);
     worked = true;
   }
   if (service_ != nullptr) worked |= service_->run(now);
+  if (host_) host_->flush(now);
   function_.flush(now);
   pool_->reclaim();
   return worked;
@@ -86,7 +93,7 @@ bool Worker::turn(Instant now) {
 
 Instant Worker::next_deadline() const {
   Instant next = port_->next_deadline(0);
-  if (host_) next = std::min(next, host_->stack().next_deadline());
+  if (host_) next = std::min(next, host_->next_deadline());
   if (service_ != nullptr) next = std::min(next, service_->next_deadline());
   return next;
 }

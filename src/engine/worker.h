@@ -55,6 +55,8 @@ class Worker {
                                                 std::uint64_t seed);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
+  // Frames go first, for they may borrow from the host's connections.
+  ~Worker();
 
   // Puts a host on the port's function. Without one, frames are received and forgotten.
   Status add_host(const HostOptions& options);
@@ -68,7 +70,10 @@ class Worker {
   // whether there was anything to do.
   bool turn(Instant now);
   // Sends what the host has left in the burst since the last turn.
-  void flush(Instant now) { function_.flush(now); }
+  void flush(Instant now) {
+    if (host_) host_->flush(now);
+    function_.flush(now);
+  }
   // When turn() must be called next, even if nothing arrives.
   Instant next_deadline() const;
 
@@ -90,7 +95,7 @@ class Worker {
   bool has_work(const Task& task);
   Instant next_deadline(const Task& task) const;
 
-  // In this order: hosts go before their function, frames and ports before their pool.
+  // In this order: hosts go before their function, and all before the pool.
   std::unique_ptr<packet::Pool> pool_;
   std::unique_ptr<port::Port> port_;
   nic::Function function_;

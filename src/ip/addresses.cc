@@ -74,6 +74,14 @@ void Addresses::add(const Ipv6Prefix& prefix, AddressState state) {
   ipv6_.push_back({.prefix = prefix, .state = state});
 }
 
+void Addresses::set_state(const Ipv6Address& address, AddressState state) {
+  for (Ipv6Entry& each : ipv6_) {
+    if (each.prefix.address == address && each.state != AddressState::kTentative) {
+      each.state = state;
+    }
+  }
+}
+
 void Addresses::remove(Ipv4Address address) {
   std::erase_if(ipv4_, [&](const Ipv4Prefix& each) { return each.address == address; });
 }

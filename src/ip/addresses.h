@@ -28,6 +28,8 @@ class Addresses {
   // Adding what is there replaces it.
   void add(const wire::Ipv4Prefix& prefix);
   void add(const wire::Ipv6Prefix& prefix, AddressState state = AddressState::kPreferred);
+  // Of an address that is there and past its test.
+  void set_state(const wire::Ipv6Address& address, AddressState state);
   void remove(wire::Ipv4Address address);
   void remove(const wire::Ipv6Address& address);
   // All nodes, and the solicited-node groups of our addresses, are joined always.

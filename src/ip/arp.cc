@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ip/arp.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ip/frame.h"
@@ -13,15 +14,59 @@ using wire::ArpOperation;
 using wire::Ipv4Address;
 using wire::MacAddress;
 
-namespace {
+Arp::Arp(Context& context, const NeighbourOptions& options, const AddressProbeOptions& probing,
+         Carrier& carrier)
+    : context_(context),
+      probing_(probing),
+      neighbours_(options, *this, carrier, context.drops, context.rng) {}
 
-// RFC 5227 §1.1, DEFEND_INTERVAL: two stations that both defend must not flood the link.
-constexpr Duration kDefendInterval = std::chrono::seconds(10);
+// RFC 5227 §2.1.1.
+void Arp::add_address(const wire::Ipv4Prefix& prefix, Uniqueness uniqueness, Instant now) {
+  const bool tested = uniqueness == Uniqueness::kToBeTested && probing_.probes > 0;
+  claims_.push_back({.prefix = prefix,
+                     .probes_left = tested ? probing_.probes : 0,
+                     .announcements_left = probing_.announcements,
+                     .ours = false,
+                     .deadline = tested ? now + between({}, probing_.longest_wait) : now});
+  run_timers(now);
+}
 
-}  // namespace
+Instant Arp::next_deadline() const {
+  Instant earliest = neighbours_.next_deadline();
+  for (const Claim& each : claims_) earliest = std::min(earliest, each.deadline);
+  return earliest;
+}
 
-Arp::Arp(Context& context, const NeighbourOptions& options, Carrier& carrier)
-    : context_(context), neighbours_(options, *this, carrier, context.drops, context.rng) {}
+void Arp::run_timers(Instant now) {
+  neighbours_.run_timers(now);
+  for (std::size_t i = 0; i < claims_.size(); ++i) {
+    if (claims_[i].deadline <= now) step(claims_[i], now);
+  }
+  std::erase_if(claims_,
+                [](const Claim& each) { return each.ours && each.announcements_left == 0; });
+}
+
+// RFC 5227 §2.1.1, §2.3: probes, a wait, announcements.
+void Arp::step(Claim& claim, Instant now) {
+  const Ipv4Address address = claim.prefix.address;
+  if (claim.probes_left > 0) {
+    --claim.probes_left;
+    claim.deadline = now + (claim.probes_left > 0
+                                ? between(probing_.shortest_interval, probing_.longest_interval)
+                                : probing_.announce_wait);
+    probe(address, now);
+    return;
+  }
+  if (!claim.ours) {
+    claim.ours = true;
+    context_.addresses.add(claim.prefix);
+    context_.events.address_ready(wire::Ipv6Address::mapped(address), now);
+  }
+  if (claim.announcements_left == 0) return;
+  --claim.announcements_left;
+  claim.deadline = now + probing_.announce_interval;
+  announce(address, now);
+}
 
 void Arp::receive(PacketPtr frame, const wire::PacketLayout& layout, Instant now) {
   const auto arp = wire::parse_arp(layout.l4_bytes(frame->first().bytes()));
@@ -29,10 +74,26 @@ void Arp::receive(PacketPtr frame, const wire::PacketLayout& layout, Instant now
     context_.drops.count(arp.error());
     return;
   }
+  if (!check_claims(*arp, now)) return;
   if (!check_conflict(*arp, now)) return;
   if (!check_sender(*arp, now)) return;
   learn(*arp, now);
   answer(*arp, now);
+}
+
+// RFC 5227 §2.1.1: somebody has the address that we test, or tests it too.
+bool Arp::check_claims(const wire::Arp& arp, Instant now) {
+  const auto taken = std::ranges::find_if(claims_, [&](const Claim& claim) {
+    const bool theirs = arp.sender_ip == claim.prefix.address ||
+                        (arp.is_probe() && arp.target_ip == claim.prefix.address);
+    return !claim.ours && theirs && arp.sender_mac != context_.mac;
+  });
+  if (taken == claims_.end()) return true;
+  context_.drops.count(Discard::kAddressConflict);
+  const auto address = wire::Ipv6Address::mapped(taken->prefix.address);
+  claims_.erase(taken);
+  context_.events.address_conflict(address, arp.sender_mac, now);
+  return false;
 }
 
 // RFC 5227 §2.4: somebody else sends from our address.
@@ -44,7 +105,7 @@ bool Arp::check_conflict(const wire::Arp& arp, Instant now) {
   }
   context_.drops.count(Discard::kAddressConflict);
   context_.events.address_conflict(wire::Ipv6Address::mapped(arp.sender_ip), arp.sender_mac, now);
-  if (!defended_ || now - *defended_ >= kDefendInterval) {
+  if (!defended_ || now - *defended_ >= probing_.defend_interval) {
     defended_ = now;
     announce(arp.sender_ip, now);
   }
@@ -101,6 +162,15 @@ void Arp::answer(const wire::Arp& arp, Instant now) {
        arp.sender_mac, now);
 }
 
+void Arp::probe(Ipv4Address address, Instant now) {
+  send({.operation = ArpOperation::kRequest,
+        .sender_mac = context_.mac,
+        .sender_ip = {},
+        .target_mac = {},
+        .target_ip = address},
+       wire::kMacBroadcast, now);
+}
+
 void Arp::announce(Ipv4Address address, Instant now) {
   send({.operation = ArpOperation::kRequest,
         .sender_mac = context_.mac,
@@ -122,6 +192,11 @@ void Arp::solicit(const Ipv4Address& target, const std::optional<MacAddress>& kn
         .target_mac = {},
         .target_ip = target},
        known.value_or(wire::kMacBroadcast), now);
+}
+
+Duration Arp::between(Duration shortest, Duration longest) {
+  const double more = static_cast<double>((longest - shortest).count()) * context_.rng.unit();
+  return shortest + Duration(static_cast<Duration::rep>(more));
 }
 
 void Arp::send(const wire::Arp& arp, const MacAddress& to, Instant now) {

@@ -33,7 +33,7 @@ class Events {
   // still being tested has been removed.
   virtual void address_conflict(const wire::Ipv6Address& /*address*/,
                                 const wire::MacAddress& /*other*/, Instant /*now*/) {}
-  // Duplicate address detection has ended well.
+  // The address serves: nobody else has it. Those that IPv6 has formed itself are told too.
   virtual void address_ready(const wire::Ipv6Address& /*address*/, Instant /*now*/) {}
 
  protected:

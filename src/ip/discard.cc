@@ -33,9 +33,11 @@ constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kNdpSourceOffLink, "ndp_source_off_link", "solicitation from an address not on this link"},
     {kNdpDuplicateProbe, "ndp_duplicate_probe",
      "solicitation for an address that we are still testing"},
-    {kNdpRouterMessage, "ndp_router_message", "router discovery, not used by this host"},
-    {kNdpRedirect, "ndp_redirect", "ICMPv6 redirect, not obeyed"},
+    {kNdpRouterMessage, "ndp_router_message", "router discovery, which this host does not use"},
+    {kNdpRedirect, "ndp_redirect", "ICMPv6 redirect from other than the first hop"},
     {kNdpFragmented, "ndp_fragmented", "neighbour discovery in fragments, or beyond all measure"},
+    {kNdpTooManyRouters, "ndp_too_many_routers", "more routers on the link than we keep in mind"},
+    {kNdpTooManyPrefixes, "ndp_too_many_prefixes", "more prefixes advertised than we use"},
     {kLinkMulticast, "link_multicast", "IP unicast inside an Ethernet broadcast or multicast"},
     {kSourceIsOurs, "source_is_ours", "packet claims to come from us"},
     {kSourceBroadcast, "source_broadcast", "source is the broadcast address of our network"},
@@ -64,6 +66,7 @@ constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kIcmpQuoteUnknown, "icmp_quote_unknown", "error about a packet that no protocol has sent"},
     {kPmtuImplausible, "pmtu_implausible", "reported MTU is not below the one in use"},
     {kUdpPortClosed, "udp_port_closed", "UDP port that nobody has opened"},
+    {kUdpPortZero, "udp_port_zero", "UDP datagram to port 0, which nobody can have"},
 }};
 
 constexpr bool in_order() {

@@ -35,6 +35,8 @@ enum class Discard : std::uint8_t {
   kNdpRouterMessage,
   kNdpRedirect,
   kNdpFragmented,
+  kNdpTooManyRouters,
+  kNdpTooManyPrefixes,
 
   kLinkMulticast,
   kSourceIsOurs,
@@ -66,9 +68,10 @@ enum class Discard : std::uint8_t {
   kPmtuImplausible,
 
   kUdpPortClosed,
+  kUdpPortZero,
 };
 
-inline constexpr std::size_t kDiscardCount = static_cast<std::size_t>(Discard::kUdpPortClosed) + 1;
+inline constexpr std::size_t kDiscardCount = static_cast<std::size_t>(Discard::kUdpPortZero) + 1;
 
 // The name of the reason's counter: "neighbour_unresolved".
 std::string_view name_of(Discard reason);

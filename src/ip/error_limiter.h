@@ -42,7 +42,7 @@ class TokenBucket {
 class ErrorLimiter {
  public:
   ErrorLimiter(const ErrorLimiterOptions& options, Rng& rng)
-      : options_(options), rng_(rng), buckets_(options.destinations, rng()) {}
+      : options_(options), rng_(rng), buckets_(options.destinations, HashKey::random(rng)) {}
 
   bool allow(const wire::Ipv6Address& destination, Instant now) {
     TokenBucket* bucket = buckets_.touch(destination);

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "ip/frame.h"
+#include "packet/checksum.h"
 #include "packet/copy.h"
 
 namespace tideline::ip {
@@ -12,42 +14,31 @@ namespace tideline::ip {
 using packet::PacketPtr;
 using packet::PacketRef;
 
-namespace {
-
-PacketPtr copy_piece(const packet::Packet& whole, std::size_t offset, std::size_t size,
-                     Context& context) {
-  PacketPtr piece = context.pool.get_chain(size);
-  if (piece == nullptr) return nullptr;
-  const packet::Segment* segment = &whole.first();
-  for (std::size_t written = 0; written < size; segment = segment->next()) {
-    const wire::Bytes bytes = segment->bytes();
-    if (offset >= bytes.size()) {
-      offset -= bytes.size();
-      continue;
-    }
-    const std::size_t part = std::min(size - written, bytes.size() - offset);
-    packet::copy_in(*piece, written, bytes.subspan(offset, part), context.passes);
-    written += part;
-    offset = 0;
+PacketPtr lend_or_copy(const PacketRef& whole, std::size_t offset, std::size_t size,
+                       Context& context) {
+  PacketPtr piece;
+  if (size == 0) {
+    piece = context.pool.get();
+  } else {
+    piece = whole.lend(context.pool, offset, size);
+    if (piece == nullptr)
+      piece = packet::copy_of(*whole, offset, size, context.pool, context.passes);
   }
+  if (piece == nullptr) context.drops.count(Discard::kPoolExhausted);
   return piece;
 }
 
-}  // namespace
-
 void cut_datagram(PacketPtr packet, std::size_t header_size, std::size_t piece_size,
                   Context& context, FragmentSink& sink) {
-  complete_checksum(*packet, context.passes);  // it covers what the pieces share
+  // It covers what the pieces share.
+  const bool completed = packet::complete_checksum(*packet, context.passes);
+  CHECK(completed, "the checksum of a datagram of ours lies in front of it");
   const PacketRef whole(std::move(packet));
   const std::size_t size = whole->size() - header_size;
   for (std::size_t offset = 0; offset < size; offset += piece_size) {
     const std::size_t part = std::min(piece_size, size - offset);
-    PacketPtr piece = whole.lend(context.pool, header_size + offset, part);
-    if (piece == nullptr) piece = copy_piece(*whole, header_size + offset, part, context);
-    if (piece == nullptr) {
-      context.drops.count(Discard::kPoolExhausted);
-      return;
-    }
+    PacketPtr piece = lend_or_copy(whole, header_size + offset, part, context);
+    if (piece == nullptr) return;
     piece->meta().offload = {};
     sink.fragment(std::move(piece), offset, offset + part < size);
   }

@@ -19,20 +19,27 @@ namespace tideline::ip {
 // destination sees tells little of what others get (RFC 7739 §5.3).
 class IdentificationSource {
  public:
-  explicit IdentificationSource(Rng& rng) : secret_(rng()) {
+  explicit IdentificationSource(Rng& rng) : secret_(HashKey::random(rng)) {
     for (std::uint32_t& counter : counters_) counter = static_cast<std::uint32_t>(rng());
   }
 
   template <typename Address>
   std::uint32_t next(const Address& source, const Address& destination, std::uint8_t protocol) {
-    const std::uint64_t hash = keyed_hash(destination, keyed_hash(source, secret_ + protocol));
+    const std::uint64_t hash =
+        siphash(secret_, std::array{keyed_hash(source, secret_), keyed_hash(destination, secret_),
+                                    std::uint64_t{protocol}});
     return counters_[hash % counters_.size()]++;
   }
 
  private:
-  std::uint64_t secret_;
+  HashKey secret_;
   std::array<std::uint32_t, 1024> counters_{};
 };
+
+// A packet of the bytes [offset, offset + size) of `whole`: borrowed as far as the pool has loans,
+// else a copy, `size` 0 an empty one. Null, and counted, if the pool is exhausted.
+packet::PacketPtr lend_or_copy(const packet::PacketRef& whole, std::size_t offset, std::size_t size,
+                               Context& context);
 
 // Takes the bytes behind a datagram's headers, piece by piece.
 class FragmentSink {

@@ -235,6 +235,12 @@ TEST_P(Fragments, RcvFragments_LargestDatagram_IsAnswered) {
   EXPECT_EQ(host->pool->in_use(), 0U);
 }
 
+void expect_echo_reply(TestHost& host, std::size_t data_size) {
+  ASSERT_EQ(host.sent.size(), 1U);
+  EXPECT_EQ(host.sent[0].size(), 34 + sizeof(wire::IcmpHeader) + data_size);
+  expect_healthy(host);
+}
+
 INSTANTIATE_TEST_SUITE_P(Versions, Fragments, ::testing::Bool(),
                          [](const auto& param_info) { return param_info.param ? "Ipv6" : "Ipv4"; });
 
@@ -250,6 +256,38 @@ TEST(Ipv4Fragments, RcvFragments_SameIdOfOtherProtocol_AreKeptApart) {
                        data));
   }
   EXPECT_EQ(host->stack.reassembler().datagrams(), 2U);
+}
+
+TEST(Ipv4Fragments, Item33_RcvFragments_ThatForbidFragments_AreOneDatagram) {
+  const auto host = TestHost::acquainted();
+  const ByteVector message = icmp({.type = wire::IcmpType::kEchoRequest}, pattern(56, 1));
+  for (const bool last : {false, true}) {
+    host->receive(ipv4({.identification = 5,
+                        .dont_fragment = true,
+                        .more_fragments = !last,
+                        .fragment_offset = static_cast<std::uint16_t>(last ? 32 : 0),
+                        .protocol = wire::kProtocolIcmp,
+                        .source = kPeer4,
+                        .destination = kOurs4},
+                       last ? behind(message, 32) : cut(message, 32)));
+  }
+  expect_echo_reply(*host, 56);
+}
+
+TEST(Ipv4Fragments, Item41_Timer_FirstFragmentOfAnIcmpError_IsSilent) {
+  const auto host = TestHost::acquainted();
+  const ByteVector message = icmp({.type = wire::IcmpType::kUnreachable}, pattern(56, 1));
+  host->receive(ipv4({.identification = 5,
+                      .more_fragments = true,
+                      .protocol = wire::kProtocolIcmp,
+                      .source = kPeer4,
+                      .destination = kOurs4},
+                     message));
+  EXPECT_EQ(host->stack.reassembler().datagrams(), 1U);
+  host->advance(seconds(31));
+  EXPECT_EQ(host->drops(Discard::kReassemblyTimeout), 1U);
+  for (const ByteVector& frame : host->sent) EXPECT_NE(frame[13], std::byte{0}) << "IPv4 was sent";
+  expect_healthy(*host);
 }
 
 TEST(Ipv4Fragments, RcvPingOfDeath_IsRefused) {

@@ -75,38 +75,6 @@ void gather_headers(Packet& packet, Context& context) {
                     context.passes);
 }
 
-wire::PartialChecksum sum_range(const Packet& packet, std::size_t offset, std::size_t size,
-                                packet::PassCounter& passes) {
-  wire::PartialChecksum sum;
-  passes.add(packet::Pass::kChecksum, size);
-  for (const Segment* segment = &packet.first(); size > 0; segment = segment->next()) {
-    const wire::Bytes bytes = segment->bytes();
-    if (offset >= bytes.size()) {
-      offset -= bytes.size();
-      continue;
-    }
-    const std::size_t part = std::min(size, bytes.size() - offset);
-    sum.add(bytes.subspan(offset, part));
-    offset = 0;
-    size -= part;
-  }
-  return sum;
-}
-
-void complete_checksum(Packet& packet, packet::PassCounter& passes) {
-  packet::Offload& offload = packet.meta().offload;
-  if (offload.checksum != Checksum::kNeeded) return;
-  const std::size_t start = offload.checksum_start;
-  const wire::PartialChecksum sum = sum_range(packet, start, packet.size() - start, passes);
-  // Of all protocols, only UDP cares which zero it is, and the others take either.
-  const std::uint16_t value = sum.checksum() == 0 ? 0xffff : sum.checksum();
-  const wire::be16 field(value);
-  const std::size_t at = start + offload.checksum_offset;
-  CHECK(at + sizeof(field) <= packet.first().bytes().size(), "checksum field at {}", at);
-  std::memcpy(packet.first().writable().data() + at, &field, sizeof(field));
-  offload.checksum = Checksum::kInPacket;
-}
-
 wire::QuotedTransport quote_transport(const Packet& packet, std::size_t offset,
                                       packet::PassCounter& passes) {
   std::array<std::byte, sizeof(wire::QuotedTransport)> bytes{};

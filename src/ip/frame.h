@@ -8,8 +8,8 @@
 
 #include "base/time.h"
 #include "ip/context.h"
+#include "packet/checksum.h"  // whoever builds packets here sums them too
 #include "packet/packet.h"
-#include "wire/checksum.h"
 #include "wire/icmp_quote.h"
 #include "wire/mac_address.h"
 #include "wire/view.h"
@@ -28,12 +28,18 @@ bool own_front(packet::PacketPtr& packet, std::size_t size, Context& context);
 // Makes headers contiguous as far as the first segment has room: what parsers of `packet` need.
 void gather_headers(packet::Packet& packet, Context& context);
 
-// The sum of the bytes [offset, offset + size).
-wire::PartialChecksum sum_range(const packet::Packet& packet, std::size_t offset, std::size_t size,
-                                packet::PassCounter& passes);
+// Whether the packet stands for several on the wire.
+inline bool is_gso(const packet::Packet& packet) {
+  return packet.meta().offload.gso != packet::Gso::kNone;
+}
 
-// Does in software what the offload metadata leaves to others.
-void complete_checksum(packet::Packet& packet, packet::PassCounter& passes);
+// The size of what leaves: of this packet, or of the longest that it stands for; with the headers
+// that are in front already.
+inline std::size_t size_on_wire(const packet::Packet& packet) {
+  const packet::Offload& offload = packet.meta().offload;
+  if (!is_gso(packet)) return packet.size();
+  return std::size_t{offload.header_length} + offload.gso_size;
+}
 
 // The first 8 bytes at `offset`, zero where the packet is shorter.
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,

@@ -56,7 +56,7 @@ class Host final : public Output, public Events, public EchoHandler, public UdpH
 
   void transmit(packet::PacketPtr frame, Instant now) override {
     packet::PassCounter passes;
-    complete_checksum(*frame, passes);
+    EXPECT_TRUE(packet::complete_checksum(*frame, passes));
     largest_frame = std::max(largest_frame, frame->size());
     link_.put(contents(*frame), 1 - number_, now);
   }

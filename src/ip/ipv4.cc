@@ -52,13 +52,14 @@ class Fragments final : public FragmentSink {
 }  // namespace
 
 Ipv4::Ipv4(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-           IdentificationSource& identifications, const NeighbourOptions& neighbours)
+           IdentificationSource& identifications, const NeighbourOptions& neighbours,
+           const AddressProbeOptions& probing)
     : context_(context),
       upcalls_(upcalls),
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      arp_(context, neighbours, *this) {}
+      arp_(context, neighbours, probing, *this) {}
 
 // RFC 1122 §3.2.1; what the header's own bytes decide was checked by wire::parse_layout.
 void Ipv4::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
@@ -136,7 +137,7 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const PathMtu path = paths_.find(departure.destination, now);
   const std::size_t size = sizeof(Ipv4Header) + packet->size();
-  const bool fits = size <= path.mtu || packet->meta().offload.gso != packet::Gso::kNone;
+  const bool fits = sizeof(Ipv4Header) + size_on_wire(*packet) <= path.mtu;
   const wire::MutableBytes header = prepend_header(packet, sizeof(Ipv4Header), context_);
   if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
   wire::emit(wire::Ipv4{.traffic_class = departure.traffic_class,
@@ -167,9 +168,9 @@ Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& depart
   if (context_.addresses.is_ours(departure.destination.mapped_ipv4())) {
     return context_.drops.refuse(Discard::kLoopback);
   }
-  const bool too_big = !departure.may_fragment &&
-                       size > paths_.find(departure.destination, now).mtu &&
-                       packet.meta().offload.gso == packet::Gso::kNone;
+  const bool whole = !departure.may_fragment || is_gso(packet);
+  const bool too_big = whole && sizeof(Ipv4Header) + size_on_wire(packet) >
+                                    paths_.find(departure.destination, now).mtu;
   if (size > wire::kMaxDatagram || too_big) return context_.drops.refuse(Discard::kTooBig);
   return {};
 }
@@ -178,8 +179,12 @@ Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& depart
 void Ipv4::carry(PacketPtr packet, const MacAddress& to, Instant now) {
   const auto header = wire::view_as<Ipv4Header>(packet->first().bytes());
   const std::size_t mtu = paths_.find(Ipv6Address::mapped(header.destination), now).mtu;
-  if (packet->size() <= mtu || packet->meta().offload.gso != packet::Gso::kNone) {
+  if (size_on_wire(*packet) <= mtu) {
     transmit(std::move(packet), to, wire::kEtherTypeIpv4, context_, now);
+    return;
+  }
+  if (is_gso(*packet)) {  // the path has narrowed since; its protocol will cut it anew
+    context_.drops.count(Discard::kTooBig);
     return;
   }
   Fragments fragments(header, to, context_, now);

@@ -15,7 +15,8 @@ namespace tideline::ip {
 class Ipv4 final : private Carrier {
  public:
   Ipv4(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-       IdentificationSource& identifications, const NeighbourOptions& neighbours);
+       IdentificationSource& identifications, const NeighbourOptions& neighbours,
+       const AddressProbeOptions& probing);
 
   // A frame that wire::parse_layout found to be IPv4.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);

@@ -63,7 +63,7 @@ Ipv6::Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtu
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      ndp_(context, ndp, *this) {}
+      ndp_(context, ndp, *this, paths) {}
 
 // RFC 8200 §3; what the headers' own bytes decide was checked by wire::parse_layout.
 void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
@@ -104,6 +104,11 @@ void Ipv6::refused(const packet::Packet& frame, const wire::Refusal& refusal, In
                       .cast = wire::link_cast(ethernet->destination),
                       .ip_version = 6,
                       .protocol = header.next_header};
+  // Whether it carries an ICMPv6 error is the last header's to say.
+  if (const auto upper = wire::find_ipv6_upper_layer(head.subspan(l3))) {
+    layout.l4 = static_cast<std::uint16_t>(l3 + upper->at);
+    layout.protocol = upper->protocol;
+  }
   const bool ours = context_.addresses.is_ours(header.destination) ||
                     context_.addresses.is_member(header.destination);
   if (!ours || context_.addresses.is_ours(header.source)) return;
@@ -158,7 +163,7 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   if (const Sent checked = check_departure(*packet, departure, now); !checked) return checked;
   const Ipv6Address& destination = departure.destination;
   const bool group = destination.is_multicast();
-  const auto next_hop = group ? destination : context_.routes6.next_hop(destination);
+  const auto next_hop = group ? destination : ndp_.next_hop(destination, now);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const auto size = static_cast<std::uint16_t>(packet->size());
   const wire::MutableBytes header = prepend_header(packet, sizeof(Ipv6Header), context_);
@@ -179,16 +184,15 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
 }
 
 Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {
-  const std::size_t size = sizeof(Ipv6Header) + packet.size();
   if (!context_.addresses.is_ours(departure.source)) {
     return context_.drops.refuse(Discard::kSourceNotOurs);
   }
   if (context_.addresses.is_ours(departure.destination)) {
     return context_.drops.refuse(Discard::kLoopback);
   }
-  const bool too_big = !departure.may_fragment &&
-                       size > paths_.find(departure.destination, now).mtu &&
-                       packet.meta().offload.gso == packet::Gso::kNone;
+  const bool whole = !departure.may_fragment || is_gso(packet);
+  const bool too_big = whole && sizeof(Ipv6Header) + size_on_wire(packet) >
+                                    paths_.find(departure.destination, now).mtu;
   if (packet.size() > wire::kMaxDatagram || too_big) {
     return context_.drops.refuse(Discard::kTooBig);
   }
@@ -199,8 +203,12 @@ Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& depart
 void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
   const auto header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const std::size_t mtu = paths_.find(header.destination, now).mtu;
-  if (packet->size() <= mtu || packet->meta().offload.gso != packet::Gso::kNone) {
+  if (size_on_wire(*packet) <= mtu) {
     transmit(std::move(packet), to, wire::kEtherTypeIpv6, context_, now);
+    return;
+  }
+  if (is_gso(*packet)) {  // the path has narrowed since; its protocol will cut it anew
+    context_.drops.count(Discard::kTooBig);
     return;
   }
   const std::uint32_t identification =
@@ -212,6 +220,7 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
 
 // RFC 4861 §7.2.2: the protocol that sent it is told.
 void Ipv6::undeliverable(PacketPtr packet, Instant now) {
+  ndp_.first_hop_failed(now);
   const auto& header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const PathError error{
       .kind = PathErrorKind::kHostUnreachable,

@@ -10,24 +10,16 @@
 #include <vector>
 
 #include "base/check.h"
-#include "wire/ip_address.h"
+#include "ip/keyed_hash.h"
 
 namespace tideline::ip {
 
-constexpr std::uint64_t keyed_hash(wire::Ipv4Address address, std::uint64_t secret) {
-  return wire::mix_hash(address.value() ^ secret);
-}
-
-constexpr std::uint64_t keyed_hash(const wire::Ipv6Address& address, std::uint64_t secret) {
-  return wire::mix_hash(address.low() ^ wire::mix_hash(address.high() ^ secret));
-}
-
-// `keyed_hash(key, secret)` is found by argument-dependent lookup. Entries do not move while they
+// `keyed_hash(key, HashKey)` is found by argument-dependent lookup. Entries do not move while they
 // live.
 template <typename Key, typename Value>
 class LruMap {
  public:
-  LruMap(std::size_t capacity, std::uint64_t secret)
+  LruMap(std::size_t capacity, const HashKey& secret)
       : secret_(secret), slots_(capacity), buckets_(std::bit_ceil(capacity), kNone) {
     for (std::uint32_t i = static_cast<std::uint32_t>(capacity); i-- > 0;) {
       slots_[i].chain = free_;
@@ -144,7 +136,7 @@ class LruMap {
     (slot.newer == kNone ? newest_ : slots_[slot.newer].older) = slot.older;
   }
 
-  std::uint64_t secret_;
+  HashKey secret_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> buckets_;
   std::uint32_t free_ = kNone;

@@ -18,7 +18,7 @@ using wire::Ipv4Address;
 TEST(LruMap, BehavesLikeItsModel) {
   constexpr std::size_t kCapacity = 13;
   Rng rng(42);
-  LruMap<Ipv4Address, std::uint32_t> map(kCapacity, rng());
+  LruMap<Ipv4Address, std::uint32_t> map(kCapacity, HashKey::random(rng));
   std::vector<std::uint32_t> model;  // least recently used first
   for (int step = 0; step < 20000; ++step) {
     const auto number = static_cast<std::uint32_t>(rng.below(32));
@@ -56,7 +56,7 @@ TEST(LruMap, BehavesLikeItsModel) {
 }
 
 TEST(LruMap, ErasingReleasesTheValue) {
-  LruMap<Ipv4Address, std::shared_ptr<int>> map(2, 1);
+  LruMap<Ipv4Address, std::shared_ptr<int>> map(2, HashKey{});
   auto value = std::make_shared<int>(1);
   map.insert(Ipv4Address(1)) = value;
   EXPECT_EQ(value.use_count(), 2);
@@ -65,7 +65,7 @@ TEST(LruMap, ErasingReleasesTheValue) {
 }
 
 TEST(LruMap, EntriesMayBeErasedAndInsertedWhileVisited) {
-  LruMap<Ipv4Address, int> map(8, 7);
+  LruMap<Ipv4Address, int> map(8, HashKey{.low = 7});
   for (std::uint32_t i = 0; i < 8; ++i) map.insert(Ipv4Address(i)) = 1;
   int visited = 0;
   map.for_each([&](const Ipv4Address& key, int&) {

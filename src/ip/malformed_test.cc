@@ -15,15 +15,7 @@ using wire::DropReason;
 
 class Hostile : public ::testing::Test {
  protected:
-  void TearDown() override {
-    host->meet_peer();
-    host->receive(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoRequest}, {})));
-    EXPECT_EQ(host->sent.size(), 1U);
-    host->receive(
-        ipv6(wire::kProtocolIcmpv6, icmpv6({.type = wire::Icmpv6Type::kEchoRequest}, {})));
-    EXPECT_EQ(host->sent.size(), 2U);
-    EXPECT_EQ(host->pool->in_use(), 0U);
-  }
+  void TearDown() override { expect_healthy(*host); }
   // Nothing is answered, and one counter says why.
   template <typename Reason>
   void expect_dropped(const ByteVector& frame, Reason reason) {
@@ -229,8 +221,9 @@ class PathMtuErrors : public Hostile, public UdpHandler {
     host->stack.udp().unbind({.address = {}, .port = 1000});
     Hostile::TearDown();
   }
-  void receive(packet::PacketPtr /*payload*/, const UdpPath& /*path*/, Instant /*now*/) override {
+  void receive(packet::PacketPtr payload, const UdpPath& /*path*/, Instant /*now*/) override {
     ++received;
+    last = contents(*payload);
   }
   void failed(const PathError& error, Instant /*now*/) override { failures.push_back(error.kind); }
 
@@ -254,6 +247,7 @@ class PathMtuErrors : public Hostile, public UdpHandler {
   }
 
   int received = 0;
+  ByteVector last;
   std::vector<PathErrorKind> failures;
 };
 
@@ -311,6 +305,26 @@ TEST_F(PathMtuErrors, RcvUdp_ChecksumRules) {
   expect_dropped(ipv4(wire::kProtocolUdp, with(udp(header, pattern(5, 1), false), 6, {0xde, 0xad})),
                  DropReason::kUdpChecksum);
   EXPECT_EQ(received, 3);
+}
+
+// Item 45: what follows the UDP length is padding. Item 47: nobody can answer to source port 0.
+TEST_F(PathMtuErrors, Item45_RcvUdp_LengthBelowThePackets_IsTheDatagrams) {
+  for (const bool six : {false, true}) {
+    const ByteVector message =
+        udp({.source_port = 1, .destination_port = 1000}, pattern(5, 1), six) + pattern(7, 2);
+    host->receive(six ? ipv6(wire::kProtocolUdp, message) : ipv4(wire::kProtocolUdp, message));
+    EXPECT_EQ(last, pattern(5, 1));
+  }
+  EXPECT_EQ(received, 2);
+}
+
+TEST_F(PathMtuErrors, Item47_RcvUdp_SourcePortZero_IsDelivered) {
+  for (const bool six : {false, true}) {
+    const ByteVector message = udp({.destination_port = 1000}, pattern(5, 1), six);
+    host->receive(six ? ipv6(wire::kProtocolUdp, message) : ipv4(wire::kProtocolUdp, message));
+  }
+  EXPECT_EQ(received, 2);
+  EXPECT_EQ(total_drops(host->stack.drops()), 0U);
 }
 
 TEST_F(PathMtuErrors, RcvUdp_ToAClosedPort_IsReportedWithinTheRateLimit) {

@@ -26,10 +26,13 @@ constexpr Duration kMaxFirstDelay = std::chrono::seconds(1);
 
 }  // namespace
 
-Ndp::Ndp(Context& context, const NdpOptions& options, Carrier& carrier)
+Ndp::Ndp(Context& context, const NdpOptions& options, Carrier& carrier, PathMtuCache& paths)
     : context_(context),
       options_(options),
-      neighbours_(options.neighbours, *this, carrier, context.drops, context.rng) {}
+      neighbours_(options.neighbours, *this, carrier, context.drops, context.rng),
+      paths_(paths),
+      routers_(context, neighbours_),
+      slaac_(context, options.stable_secret, *this) {}
 
 void Ndp::receive(wire::Bytes message, const NdpCarrier& carrier, Instant now) {
   const auto ndp = wire::parse_ndp(message, carrier);
@@ -41,10 +44,38 @@ void Ndp::receive(wire::Bytes message, const NdpCarrier& carrier, Instant now) {
     solicited(*ns, carrier, now);
   } else if (const auto* na = std::get_if<wire::NeighbourAdvertisement>(&*ndp)) {
     advertised(*na, now);
-  } else if (std::holds_alternative<wire::Redirect>(*ndp)) {
-    context_.drops.count(Discard::kNdpRedirect);
+  } else if (const auto* redirect = std::get_if<wire::Redirect>(&*ndp)) {
+    redirected(*redirect, carrier, now);
+  } else if (const auto* ra = std::get_if<wire::RouterAdvertisement>(&*ndp); ra && configures_) {
+    router_advertised(*ra, carrier, now);
   } else {
     context_.drops.count(Discard::kNdpRouterMessage);
+  }
+}
+
+// RFC 4861 §6.3.4. DEVIATES: the hop limit that routers advise is not taken; protocols set theirs.
+void Ndp::router_advertised(const wire::RouterAdvertisement& message, const NdpCarrier& carrier,
+                            Instant now) {
+  if (message.source_mac && message.source_mac->is_unicast()) {
+    neighbours_.heard_request(carrier.source, *message.source_mac, now);
+  }
+  neighbours_.set_times(std::chrono::milliseconds(message.reachable_time),
+                        std::chrono::milliseconds(message.retransmit_timer));
+  if (message.mtu) paths_.set_link_mtu_ipv6(*message.mtu);
+  routers_.advertised(carrier.source, message, now);
+  for (std::size_t i = 0; i < message.prefix_count; ++i) {
+    slaac_.advertised(message.prefixes[i], now);
+  }
+}
+
+// RFC 4861 §8.3.
+void Ndp::redirected(const wire::Redirect& message, const NdpCarrier& carrier, Instant now) {
+  if (!configures_ || !routers_.redirected(carrier.source, message, now)) {
+    context_.drops.count(Discard::kNdpRedirect);
+    return;
+  }
+  if (message.target_mac && message.target_mac->is_unicast()) {
+    neighbours_.heard_request(message.target, *message.target_mac, now);
   }
 }
 
@@ -104,6 +135,8 @@ void Ndp::advertised(const wire::NeighbourAdvertisement& message, Instant now) {
                              .override_cache = message.override_cache};
   if (!neighbours_.heard_claim(message.target, claim, now)) {
     context_.drops.count(Discard::kNdpUnsolicited);
+  } else if (!message.router) {
+    routers_.remove(message.target, now);  // RFC 4861 §7.2.5: it has ceased to be one
   }
 }
 
@@ -112,13 +145,33 @@ void Ndp::duplicate_found(const Ipv6Address& address, const std::optional<MacAdd
   context_.drops.count(Discard::kAddressConflict);
   context_.addresses.remove(address);
   std::erase_if(tentative_, [&](const Tentative& each) { return each.prefix.address == address; });
+  if (slaac_.duplicate_found(address, now)) return;
   context_.events.address_conflict(address, other.value_or(MacAddress()), now);
 }
 
-void Ndp::add_address(const wire::Ipv6Prefix& prefix, Instant now) {
-  if (options_.duplicate_probes == 0) {
-    context_.addresses.add(prefix);
-    context_.events.address_ready(prefix.address, now);
+void Ndp::configure(Instant now) {
+  configures_ = true;
+  slaac_.form_link_local(now);
+}
+
+void Ndp::form_address(const wire::Ipv6Prefix& prefix, Instant now) {
+  add_address(prefix, Uniqueness::kToBeTested, now);
+}
+
+void Ndp::give_up_address(const Ipv6Address& address, Instant /*now*/) {
+  context_.addresses.remove(address);
+  std::erase_if(tentative_, [&](const Tentative& each) { return each.prefix.address == address; });
+}
+
+void Ndp::serve(const wire::Ipv6Prefix& prefix, Instant now) {
+  context_.addresses.add(prefix);
+  context_.events.address_ready(prefix.address, now);
+  if (configures_ && prefix.address == slaac_.link_local()) routers_.solicit(now);
+}
+
+void Ndp::add_address(const wire::Ipv6Prefix& prefix, Uniqueness uniqueness, Instant now) {
+  if (uniqueness == Uniqueness::kCertain || options_.duplicate_probes == 0) {
+    serve(prefix, now);
     return;
   }
   context_.addresses.add(prefix, AddressState::kTentative);
@@ -130,13 +183,26 @@ void Ndp::add_address(const wire::Ipv6Prefix& prefix, Instant now) {
 }
 
 Instant Ndp::next_deadline() const {
-  Instant earliest = neighbours_.next_deadline();
+  Instant earliest =
+      std::min({neighbours_.next_deadline(), routers_.next_deadline(), slaac_.next_deadline()});
   for (const Tentative& each : tentative_) earliest = std::min(earliest, each.deadline);
   return earliest;
 }
 
 void Ndp::run_timers(Instant now) {
   neighbours_.run_timers(now);
+  test_addresses(now);
+  routers_.run_timers(now);
+  slaac_.run_timers(now);
+  if (!routers_.solicitation_due(now)) return;
+  const auto source = slaac_.link_local();
+  if (source && context_.addresses.is_ours(*source)) {
+    send(wire::RouterSolicitation{.source_mac = context_.mac}, *source, wire::kIpv6AllRouters,
+         std::nullopt, now);
+  }
+}
+
+void Ndp::test_addresses(Instant now) {
   for (std::size_t i = 0; i < tentative_.size();) {
     Tentative& each = tentative_[i];
     if (each.deadline > now) {
@@ -146,15 +212,15 @@ void Ndp::run_timers(Instant now) {
     const Ipv6Address address = each.prefix.address;
     if (each.probes_left > 0) {
       --each.probes_left;
-      each.deadline = now + options_.neighbours.retransmit_time;
+      each.deadline = now + neighbours_.retransmit_time();
       ++i;
       send(wire::NeighbourSolicitation{.target = address, .source_mac = std::nullopt},
            Ipv6Address(), address.solicited_node(), std::nullopt, now);
       continue;
     }
-    context_.addresses.add(each.prefix);
+    const wire::Ipv6Prefix prefix = each.prefix;
     tentative_.erase(tentative_.begin() + static_cast<std::ptrdiff_t>(i));
-    context_.events.address_ready(address, now);
+    serve(prefix, now);
   }
 }
 

@@ -19,7 +19,7 @@ NeighbourTable<Address>::NeighbourTable(const NeighbourOptions& options,
       carrier_(carrier),
       drops_(drops),
       rng_(rng),
-      entries_(options.capacity, rng()) {}
+      entries_(options.capacity, HashKey::random(rng)) {}
 
 // Callbacks may come back into the table and evict the entry at hand: they are the last thing that
 // any function here does with it.
@@ -111,6 +111,21 @@ void NeighbourTable<Address>::confirm(const Address& address, Instant now) {
   Entry* entry = entries_.find(address);
   if (entry == nullptr || entry->state == kIncomplete || entry->state == kFailed) return;
   set_state(*entry, kReachable, now);
+}
+
+template <typename Address>
+void NeighbourTable<Address>::set_times(Duration base_reachable_time, Duration retransmit_time) {
+  using std::chrono::seconds;
+  // In bounds, so that no advertisement makes us flood the link or ask no more.
+  constexpr Duration kShortestRetransmit = std::chrono::milliseconds(100);
+  if (base_reachable_time > Duration::zero()) {
+    options_.base_reachable_time =
+        std::clamp<Duration>(base_reachable_time, seconds(1), std::chrono::hours(1));
+  }
+  if (retransmit_time > Duration::zero()) {
+    options_.retransmit_time =
+        std::clamp<Duration>(retransmit_time, kShortestRetransmit, seconds(60));
+  }
 }
 
 template <typename Address>

@@ -100,6 +100,10 @@ class NeighbourTable {
   // A protocol above made forward progress: RFC 4861 §7.3.1.
   void confirm(const Address& address, Instant now);
 
+  // What a router advertises of them (RFC 4861 §6.3.4); zero leaves one as it is.
+  void set_times(Duration base_reachable_time, Duration retransmit_time);
+  Duration retransmit_time() const { return options_.retransmit_time; }
+
   Instant next_deadline() const { return earliest_; }
   void run_timers(Instant now);
 

@@ -31,12 +31,15 @@ struct PathMtu {
 class PathMtuCache {
  public:
   PathMtuCache(const PathMtuOptions& options, std::uint16_t link_mtu, Rng& rng)
-      : options_(options), link_mtu_(link_mtu), paths_(options.capacity, rng()) {}
+      : options_(options),
+        link_mtu_(link_mtu),
+        link_mtu_ipv6_(link_mtu),
+        paths_(options.capacity, HashKey::random(rng)) {}
 
   // IPv4 addresses are mapped, as below.
   PathMtu find(const wire::Ipv6Address& destination, Instant now) const {
     const Entry* entry = paths_.find(destination);
-    if (entry == nullptr || now >= entry->expires) return {.mtu = link_mtu_};
+    if (entry == nullptr || now >= entry->expires) return {.mtu = link_mtu(destination)};
     return entry->path;
   }
 
@@ -53,9 +56,16 @@ class PathMtuCache {
     }
     entry->path = {.mtu = static_cast<std::uint16_t>(std::max<std::uint32_t>(mtu, floor)),
                    .below_floor = mtu < floor};
-    entry->path.mtu = std::min(entry->path.mtu, link_mtu_);
+    entry->path.mtu = std::min(entry->path.mtu, link_mtu(destination));
     entry->expires = now + options_.lifetime;
     return true;
+  }
+
+  // What a router wants of IPv6 on this link (RFC 4861 §6.3.4), in bounds; it raises nothing.
+  void set_link_mtu_ipv6(std::uint32_t mtu) {
+    if (mtu >= wire::kIpv6MinimumMtu && mtu <= link_mtu_) {
+      link_mtu_ipv6_ = static_cast<std::uint16_t>(mtu);
+    }
   }
 
   std::size_t size() const { return paths_.size(); }
@@ -66,8 +76,13 @@ class PathMtuCache {
     Instant expires{};
   };
 
+  std::uint16_t link_mtu(const wire::Ipv6Address& destination) const {
+    return destination.is_mapped() ? link_mtu_ : link_mtu_ipv6_;
+  }
+
   PathMtuOptions options_;
   std::uint16_t link_mtu_;
+  std::uint16_t link_mtu_ipv6_;
   LruMap<wire::Ipv6Address, Entry> paths_;
 };
 

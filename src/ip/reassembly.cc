@@ -63,8 +63,8 @@ Reassembler::Reassembler(Context& context, const ReassemblyOptions& options, Own
     : context_(context),
       options_(options),
       owner_(owner),
-      secret_(context.rng()),
-      datagrams_(options.datagrams, context.rng()),
+      secret_(HashKey::random(context.rng)),
+      datagrams_(options.datagrams, HashKey::random(context.rng)),
       pieces_(options.pieces) {
   for (std::uint32_t i = static_cast<std::uint32_t>(pieces_.size()); i-- > 0;) {
     pieces_[i].next = free_;

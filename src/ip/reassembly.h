@@ -44,9 +44,10 @@ struct FragmentKey {
   friend bool operator==(const FragmentKey&, const FragmentKey&) = default;
 };
 
-constexpr std::uint64_t keyed_hash(const FragmentKey& key, std::uint64_t secret) {
-  const std::uint64_t rest = std::uint64_t{key.id} << 8 | key.protocol;
-  return keyed_hash(key.source, keyed_hash(key.destination, wire::mix_hash(rest ^ secret)));
+constexpr std::uint64_t keyed_hash(const FragmentKey& key, const HashKey& secret) {
+  return siphash(secret,
+                 std::array{key.source.high(), key.source.low(), key.destination.high(),
+                            key.destination.low(), std::uint64_t{key.id} << 8 | key.protocol});
 }
 
 class Reassembler {
@@ -115,7 +116,7 @@ class Reassembler {
   Context& context_;
   ReassemblyOptions options_;
   Owner& owner_;
-  std::uint64_t secret_;
+  HashKey secret_;
   LruMap<FragmentKey, Datagram> datagrams_;
   std::vector<Piece> pieces_;
   std::uint32_t free_ = kNone;

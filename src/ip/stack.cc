@@ -54,7 +54,8 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
       paths_(options.path_mtu, options.mtu, rng),
       identifications_(rng),
       limiter_(options.errors, rng),
-      ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp),
+      ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp,
+            options.address_probe),
       ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp),
       icmp_(context_, *this, *this, paths_, limiter_, echoes_),
       icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp()),
@@ -65,24 +66,23 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
   set_handler(wire::kProtocolUdp, &udp_);
 }
 
-Status Stack::add_address(const wire::Ipv4Prefix& prefix, Instant now) {
+Status Stack::add_address(const wire::Ipv4Prefix& prefix, Instant now, Uniqueness uniqueness) {
   const wire::Ipv4Address address = prefix.address;
   const bool usable = !address.is_unspecified() && !address.is_multicast() &&
                       !address.is_reserved() && !address.is_loopback();
   if (const Status checked = check_address(prefix, usable); !checked) return checked;
-  context_.addresses.add(prefix);
   context_.routes4.add({.destination = prefix});
-  ipv4_.arp().announce(address, now);
+  ipv4_.arp().add_address(prefix, uniqueness, now);
   return {};
 }
 
-Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now) {
+Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now, Uniqueness uniqueness) {
   const Ipv6Address& address = prefix.address;
   const bool usable = !address.is_unspecified() && !address.is_multicast() &&
                       !address.is_loopback() && !address.is_mapped();
   if (const Status checked = check_address(prefix, usable); !checked) return checked;
   context_.routes6.add({.destination = prefix});
-  ipv6_.ndp().add_address(prefix, now);
+  ipv6_.ndp().add_address(prefix, uniqueness, now);
   return {};
 }
 
@@ -119,12 +119,12 @@ void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
 }
 
 Instant Stack::next_deadline() const {
-  return std::min({ipv4_.arp().neighbours().next_deadline(), ipv6_.ndp().next_deadline(),
-                   reassembler_.next_deadline()});
+  return std::min(
+      {ipv4_.arp().next_deadline(), ipv6_.ndp().next_deadline(), reassembler_.next_deadline()});
 }
 
 void Stack::run_timers(Instant now) {
-  ipv4_.arp().neighbours().run_timers(now);
+  ipv4_.arp().run_timers(now);
   ipv6_.ndp().run_timers(now);
   reassembler_.run_timers(now);
 }
@@ -150,7 +150,7 @@ void Stack::confirm(const Ipv6Address& destination, Instant now) {
     const auto hop = context_.routes4.next_hop(destination.mapped_ipv4());
     if (hop) ipv4_.arp().neighbours().confirm(*hop, now);
   } else {
-    const auto hop = context_.routes6.next_hop(destination);
+    const auto hop = ipv6_.ndp().next_hop(destination, now);
     if (hop) ipv6_.ndp().neighbours().confirm(*hop, now);
   }
 }

@@ -27,6 +27,7 @@ struct StackOptions {
   std::uint16_t mtu = 1500;  // at least 1280 (RFC 8200 §5)
   NdpOptions ndp{};
   NeighbourOptions arp{};
+  AddressProbeOptions address_probe{};
   ReassemblyOptions reassembly{};
   PathMtuOptions path_mtu{};
   ErrorLimiterOptions errors{};
@@ -38,10 +39,14 @@ class Stack final : private Upcalls, private Sender, private Reassembler::Owner 
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
 
-  // Control. An address brings the route to its network along. IPv4 addresses are announced, IPv6
-  // addresses are tested for duplicates first, and told to Events when they are ready.
-  Status add_address(const wire::Ipv4Prefix& prefix, Instant now);
-  Status add_address(const wire::Ipv6Prefix& prefix, Instant now);
+  // Control. An address brings the route to its network along. It is tested for duplicates first,
+  // unless that is certain, and told to Events when it is ready.
+  Status add_address(const wire::Ipv4Prefix& prefix, Instant now,
+                     Uniqueness uniqueness = Uniqueness::kToBeTested);
+  Status add_address(const wire::Ipv6Prefix& prefix, Instant now,
+                     Uniqueness uniqueness = Uniqueness::kToBeTested);
+  // Lets IPv6 configure itself: a link-local address, and what routers advertise.
+  void configure_ipv6(Instant now) { ipv6_.ndp().configure(now); }
   Ipv4Routes& routes4() { return context_.routes4; }
   Ipv6Routes& routes6() { return context_.routes6; }
   Addresses& addresses() { return context_.addresses; }

@@ -161,7 +161,10 @@ inline std::unique_ptr<packet::Pool> make_pool(std::size_t segments, std::size_t
   return std::move(*pool);
 }
 
-inline constexpr StackOptions kTestStack{.mac = kOurMac, .ndp = {.duplicate_probes = 0}};
+// Addresses serve at once.
+inline constexpr StackOptions kTestStack{.mac = kOurMac,
+                                         .ndp = {.duplicate_probes = 0},
+                                         .address_probe = {.probes = 0, .announcements = 1}};
 
 class TestHost final : public Output, public Events {
  public:
@@ -237,7 +240,8 @@ class TestHost final : public Output, public Events {
 
   void transmit(packet::PacketPtr frame, Instant /*now*/) override {
     packet::PassCounter passes;
-    complete_checksum(*frame, passes);
+    offload = frame->meta().offload;
+    EXPECT_TRUE(packet::complete_checksum(*frame, passes));
     sent.push_back(contents(*frame));
   }
   void address_conflict(const Ipv6Address& address, const MacAddress& other,
@@ -249,6 +253,7 @@ class TestHost final : public Output, public Events {
   }
 
   std::deque<ByteVector> sent;
+  packet::Offload offload;  // of the last frame that left, as it left
   std::vector<std::pair<Ipv6Address, MacAddress>> conflicts;
   std::vector<Ipv6Address> ready;
   Instant now{std::chrono::hours(1)};
@@ -256,5 +261,26 @@ class TestHost final : public Output, public Events {
   Rng rng;
   Stack stack;
 };
+
+// All drops, of whatever reason.
+inline std::uint64_t total_drops(const DropCounters& drops) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < wire::kDropReasonCount; ++i) {
+    sum += drops.of(static_cast<wire::DropReason>(i));
+  }
+  for (std::size_t i = 0; i < kDiscardCount; ++i) sum += drops.of(static_cast<Discard>(i));
+  return sum;
+}
+
+// Whatever has come: the host answers an honest peer over both IP versions, and holds no packet.
+inline void expect_healthy(TestHost& host) {
+  host.sent.clear();
+  host.meet_peer();
+  host.receive(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 1U);
+  host.receive(ipv6(wire::kProtocolIcmpv6, icmpv6({.type = wire::Icmpv6Type::kEchoRequest}, {})));
+  EXPECT_EQ(host.sent.size(), 2U);
+  EXPECT_EQ(host.pool->in_use(), 0U);
+}
 
 }  // namespace tideline::ip

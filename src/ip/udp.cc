@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
+#include "ip/fragmentation.h"
 #include "ip/frame.h"
 #include "wire/protocol.h"
 #include "wire/udp.h"
@@ -12,6 +14,7 @@
 namespace tideline::ip {
 
 using packet::Checksum;
+using packet::Gso;
 using packet::PacketPtr;
 using wire::Ipv4Address;
 using wire::Ipv6Address;
@@ -32,34 +35,59 @@ wire::PartialChecksum pseudo_header(const Ipv6Address& source, const Ipv6Address
   return wire::pseudo_header(source, destination, wire::kProtocolUdp, length);
 }
 
+// What of the offloads concerns the handler: how many datagrams the payload is.
+packet::Offload datagrams_of(const packet::Packet& payload) {
+  const packet::Offload& received = payload.meta().offload;
+  if (received.gso != Gso::kUdp || received.gso_size == 0 || payload.size() <= received.gso_size) {
+    return {};
+  }
+  return {.gso = Gso::kUdp, .gso_size = received.gso_size};
+}
+
+// The addresses under which a datagram to `local` may have a listener, the most specific first; ::
+// serves both versions.
+std::array<Ipv6Address, 3> addresses_of(const UdpEndpoint& local) {
+  return {local.address, local.address.is_mapped() ? kAnyIpv4 : Ipv6Address(), Ipv6Address()};
+}
+
 }  // namespace
 
 Udp::Udp(Context& context, Upcalls& upcalls, Sender& sender)
-    : context_(context), upcalls_(upcalls), sender_(sender) {}
+    : context_(context),
+      upcalls_(upcalls),
+      sender_(sender),
+      handlers_(16, EndpointHash{HashKey::random(context.rng)}) {}
 
-Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler) {
+Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, bool shared) {
   if (local.port == 0) {
     return fail({.kind = ErrorKind::kUsage, .what = "cannot bind UDP port 0"});
   }
-  if (!handlers_.emplace(local, &handler).second) {
+  Listeners& listeners = handlers_.try_emplace(local, Listeners{.shared = shared}).first->second;
+  if (!listeners.handlers.empty() && !(shared && listeners.shared)) {
     return fail(
         {.kind = ErrorKind::kUsage,
          .what = fmt::format("UDP port {} of {} is in use", local.port, local.address.to_text())});
   }
+  listeners.handlers.push_back(&handler);
   return {};
 }
 
 void Udp::unbind(const UdpEndpoint& local) { handlers_.erase(local); }
 
+void Udp::unbind(const UdpEndpoint& local, const UdpHandler& handler) {
+  const auto found = handlers_.find(local);
+  if (found == handlers_.end()) return;
+  std::erase(found->second.handlers, &handler);
+  if (found->second.handlers.empty()) handlers_.erase(found);
+}
+
 // The most specific listener: RFC 1122 §4.1.3.5.
 UdpHandler* Udp::find(const UdpEndpoint& local) const {
-  const auto exact = handlers_.find(local);
-  if (exact != handlers_.end()) return exact->second;
-  const Ipv6Address any = local.address.is_mapped() ? kAnyIpv4 : Ipv6Address();
-  const auto version = handlers_.find({.address = any, .port = local.port});
-  if (version != handlers_.end()) return version->second;
-  const auto both = handlers_.find({.address = Ipv6Address(), .port = local.port});
-  return both == handlers_.end() ? nullptr : both->second;
+  for (const Ipv6Address& address : addresses_of(local)) {
+    const auto found = handlers_.find({.address = address, .port = local.port});
+    if (found != handlers_.end()) return found->second.handlers.back();
+  }
+  return nullptr;
 }
 
 void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
@@ -79,8 +107,41 @@ void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
   }
   packet->truncate(layout.end);
   packet->trim_front(layout.payload);
-  packet->meta().offload = {};
-  handler->receive(std::move(packet), path, now);
+  packet->meta().offload = datagrams_of(*packet);
+  if (datagram.to_group) {
+    deliver_to_all(std::move(packet), path, now);
+  } else {
+    handler->receive(std::move(packet), path, now);
+  }
+}
+
+// RFC 1112 §7.1: a datagram to a group goes to everybody who listens. Each gets a packet of its
+// own, of the same memory as long as there are loans. Listeners may bind and unbind meanwhile.
+void Udp::deliver_to_all(PacketPtr payload, const UdpPath& path, Instant now) {
+  std::array<UdpHandler*, kMaxGroupListeners> listeners;
+  std::size_t count = 0;
+  Ipv6Address last;
+  for (const Ipv6Address& address : addresses_of(path.destination)) {
+    const auto found = handlers_.find({.address = address, .port = path.destination.port});
+    if (found == handlers_.end() || (count > 0 && address == last)) continue;
+    last = address;
+    for (UdpHandler* handler : found->second.handlers) {
+      if (count < listeners.size()) listeners[count++] = handler;
+    }
+  }
+  if (count == 1) {
+    listeners[0]->receive(std::move(payload), path, now);
+    return;
+  }
+  const packet::Metadata meta = payload->meta();
+  const std::size_t size = payload->size();
+  const packet::PacketRef whole(std::move(payload));
+  for (std::size_t i = 0; i < count; ++i) {
+    PacketPtr copy = lend_or_copy(whole, 0, size, context_);
+    if (copy == nullptr) return;
+    copy->meta() = meta;
+    listeners[i]->receive(std::move(copy), path, now);
+  }
 }
 
 // RFC 1122 §4.1.3.4, RFC 8200 §8.1.
@@ -104,6 +165,12 @@ bool Udp::check_checksum(const packet::Packet& packet, const Datagram& datagram)
 Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
   const std::size_t size = sizeof(UdpHeader) + payload->size();
   if (size > wire::kMaxDatagram) return context_.drops.refuse(Discard::kTooBig);
+  if (path.destination.port == 0) return context_.drops.refuse(Discard::kUdpPortZero);
+  packet::Offload& wanted = payload->meta().offload;
+  CHECK(wanted.gso == Gso::kNone || (wanted.gso == Gso::kUdp && wanted.gso_size > 0));
+  const bool many = wanted.gso == Gso::kUdp && payload->size() > wanted.gso_size;
+  wanted =
+      many ? packet::Offload{.gso = Gso::kUdp, .gso_size = wanted.gso_size} : packet::Offload{};
   const wire::MutableBytes header = prepend_header(payload, sizeof(UdpHeader), context_);
   if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
   const auto pseudo = pseudo_header(path.source.address, path.destination.address, size);

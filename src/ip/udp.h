@@ -3,12 +3,16 @@
 // mapped. Thread: the worker's that owns the host.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "ip/context.h"
 #include "ip/delivery.h"
+#include "ip/keyed_hash.h"
 #include "wire/ip_address.h"
 
 namespace tideline::ip {
@@ -20,6 +24,9 @@ struct UdpEndpoint {
   friend bool operator==(const UdpEndpoint&, const UdpEndpoint&) = default;
 };
 
+// More listeners of a group's port than this do not hear it.
+inline constexpr std::size_t kMaxGroupListeners = 64;
+
 // One datagram's way.
 struct UdpPath {
   UdpEndpoint source;
@@ -30,7 +37,9 @@ struct UdpPath {
 
 class UdpHandler {
  public:
-  // `payload` is what follows the UDP header.
+  // `payload` is what follows the UDP header. If its offload says Gso::kUdp, it stands for several
+  // datagrams of one sender: gso_size bytes each, the last may be shorter. Whoever cannot deal with
+  // that takes it apart.
   virtual void receive(packet::PacketPtr payload, const UdpPath& path, Instant now) = 0;
   // About a datagram that was sent from this handler's port to `error.quote.destination`.
   virtual void failed(const PathError& error, Instant now) = 0;
@@ -43,11 +52,17 @@ class Udp final : public ProtocolHandler {
  public:
   Udp(Context& context, Upcalls& upcalls, Sender& sender);
 
-  // Fails if the endpoint is taken. :: listens for both IP versions.
-  Status bind(const UdpEndpoint& local, UdpHandler& handler);
+  // Fails if the endpoint is taken. :: listens for both IP versions. An endpoint may have several
+  // listeners if all say that they share it (SO_REUSEADDR): a broadcast or multicast goes to all
+  // that listen on its port, a unicast to who bound last.
+  Status bind(const UdpEndpoint& local, UdpHandler& handler, bool shared = false);
+  // All listeners of the endpoint; or one of those that share it.
   void unbind(const UdpEndpoint& local);
+  void unbind(const UdpEndpoint& local, const UdpHandler& handler);
 
-  // `path.source.address` is one of ours. Leaves the checksum to whoever transmits.
+  // `path.source.address` is one of ours. Leaves the checksum to whoever transmits. A payload with
+  // Gso::kUdp and a gso_size > 0 is sent as many datagrams of that size, which must fit the path's
+  // MTU; whoever transmits cuts it, as late as possible.
   Sent send(packet::PacketPtr payload, const UdpPath& path, Instant now);
 
   void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
@@ -56,18 +71,26 @@ class Udp final : public ProtocolHandler {
 
  private:
   struct EndpointHash {
+    HashKey key;
+
     std::size_t operator()(const UdpEndpoint& endpoint) const noexcept {
-      return std::hash<wire::Ipv6Address>()(endpoint.address) ^ wire::mix_hash(endpoint.port);
+      return siphash(key, std::array{endpoint.address.high(), endpoint.address.low(),
+                                     std::uint64_t{endpoint.port}});
     }
+  };
+  struct Listeners {
+    bool shared = false;
+    std::vector<UdpHandler*> handlers{};  // who bound last is last
   };
 
   bool check_checksum(const packet::Packet& packet, const Datagram& datagram);
   UdpHandler* find(const UdpEndpoint& local) const;
+  void deliver_to_all(packet::PacketPtr payload, const UdpPath& path, Instant now);
 
   Context& context_;
   Upcalls& upcalls_;
   Sender& sender_;
-  std::unordered_map<UdpEndpoint, UdpHandler*, EndpointHash> handlers_;
+  std::unordered_map<UdpEndpoint, Listeners, EndpointHash> handlers_;
 };
 
 }  // namespace tideline::ip

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <span>
 #include <utility>
 
+#include "base/check.h"
+#include "packet/checksum.h"
 #include "packet/copy.h"
-#include "wire/checksum.h"
-#include "wire/endian.h"
 
 namespace tideline::nic {
 namespace {
@@ -26,38 +26,10 @@ constexpr std::size_t kOneSegment = packet::kSegmentSize - packet::kHeadroom;
 Capabilities completed(Capabilities capabilities) {
   capabilities.tx_checksum = true;
   capabilities.scatter_gather = true;
-  capabilities.tso4 = false;
-  capabilities.tso6 = false;
-  capabilities.uso = false;
-  capabilities.roce_gso = false;
+  capabilities.tso4 = true;
+  capabilities.tso6 = true;
+  capabilities.uso = true;
   return capabilities;
-}
-
-wire::PartialChecksum sum_from(const Packet& frame, std::size_t start) {
-  wire::PartialChecksum sum;
-  for (const packet::Segment* each = &frame.first(); each != nullptr; each = each->next()) {
-    const wire::Bytes bytes = each->bytes();
-    if (start < bytes.size()) sum.add(bytes.subspan(start));
-    start -= std::min(start, bytes.size());
-  }
-  return sum;
-}
-
-// False if the metadata points beyond what can be written.
-bool complete_checksum(Packet& frame, packet::PassCounter& passes) {
-  packet::Offload& offload = frame.meta().offload;
-  const std::size_t start = offload.checksum_start;
-  const std::size_t at = start + offload.checksum_offset;
-  if (frame.first().borrowed() || at + sizeof(wire::be16) > frame.first().bytes().size()) {
-    return false;
-  }
-  passes.add(packet::Pass::kChecksum, frame.size() - start);
-  const std::uint16_t sum = sum_from(frame, start).checksum();
-  // Zero means "none" to UDP; for the other protocols both zeros are the same (RFC 768).
-  const wire::be16 field(sum == 0 ? 0xffff : sum);
-  std::memcpy(frame.first().writable().data() + at, &field, sizeof(field));
-  offload.checksum = Checksum::kInPacket;
-  return true;
 }
 
 }  // namespace
@@ -100,7 +72,14 @@ std::size_t Function::rx_burst(packet::Burst& burst, Instant now) {
 }
 
 void Function::transmit(PacketPtr frame, Instant now) {
-  if (!complete(frame)) return;
+  if (!port::takes_gso(port_.capabilities(), frame->meta().offload.gso)) {
+    segment(std::move(frame), now);
+  } else if (complete(frame)) {
+    leave(std::move(frame), now);
+  }
+}
+
+void Function::leave(PacketPtr frame, Instant now) {
   ++stats_.tx_frames;
   leaving_.push(std::move(frame));
   if (leaving_.full()) flush(now);
@@ -118,15 +97,82 @@ bool Function::is_for_us(const Packet& frame) const {
   return to == mac_ || to.is_multicast();
 }
 
-bool Function::complete(PacketPtr& frame) {
-  if (frame->meta().offload.gso != packet::Gso::kNone) return drop(Drop::kTxGso);
-  const Capabilities& has = port_.capabilities();
-  if (frame->segment_count() > 1 && !has.scatter_gather) {
-    frame = packet::copy_of(*frame, pool_, stats_.passes);
-    if (frame == nullptr) return drop(Drop::kTxPool);
+void Function::segment(PacketPtr frame, Instant now) {
+  const std::optional<Segmenter> cut = Segmenter::create(*frame);
+  if (!cut || cut->longest() > port_.capabilities().max_frame) {
+    drop(Drop::kTxGso);
+    return;
   }
-  if (frame->meta().offload.checksum != Checksum::kNeeded || has.tx_checksum) return true;
-  return complete_checksum(*frame, stats_.passes) || drop(Drop::kTxOffload);
+  ++stats_.tx_cut;
+  const packet::PacketRef whole(std::move(frame));
+  for (std::size_t i = 0; i < cut->count(); ++i) {
+    PacketPtr segment = make_segment(*cut, whole, i);
+    if (segment == nullptr) {
+      drop(Drop::kTxPool, cut->count() - i);
+      return;
+    }
+    leave(std::move(segment), now);
+  }
+}
+
+// Complete but for what the port does. Null if the pool is exhausted.
+PacketPtr Function::make_segment(const Segmenter& cut, const packet::PacketRef& whole,
+                                 std::size_t index) {
+  PacketPtr segment = pool_.get();
+  if (segment == nullptr) return nullptr;
+  segment->meta() = whole->meta();
+  segment->meta().offload = cut.offload();
+  const wire::MutableBytes headers(segment->append(cut.header_size()), cut.header_size());
+  cut.write_headers(index, headers);
+  const Piece piece = cut.payload(index);
+  const Capabilities& has = port_.capabilities();
+  if (has.scatter_gather) {
+    // Who gathers has checksum offload too: nothing is touched, unless all loans are out.
+    PacketPtr payload = whole.lend(pool_, piece.offset, piece.size);
+    if (payload == nullptr) {
+      payload = packet::copy_of(*whole, piece.offset, piece.size, pool_, stats_.passes);
+    }
+    if (payload == nullptr) return nullptr;
+    segment->append(std::move(payload));
+    return segment;
+  }
+  std::byte* to = segment->append(piece.size);
+  CHECK(to != nullptr, "{} bytes in one segment: Function::check was not asked", piece.size);
+  if (has.tx_checksum) {
+    packet::copy_out(*whole, piece.offset, {to, piece.size}, stats_.passes);
+    return segment;
+  }
+  cut.fill_checksum(headers,
+                    packet::copy_and_sum(*whole, piece.offset, {to, piece.size}, stats_.passes));
+  segment->meta().offload = {};
+  return segment;
+}
+
+bool Function::complete(PacketPtr& frame) {
+  const Capabilities& has = port_.capabilities();
+  // The port counts what is too long for it.
+  const bool fits = frame->size() <= has.max_frame;
+  if (frame->segment_count() > 1 && !has.scatter_gather && fits && !gather(frame)) return false;
+  return has.tx_checksum || packet::complete_checksum(*frame, stats_.passes) ||
+         drop(Drop::kTxOffload);
+}
+
+// Into one segment. A checksum that the port does not fill in is, on the way.
+bool Function::gather(PacketPtr& frame) {
+  PacketPtr whole = pool_.get();
+  if (whole == nullptr) return drop(Drop::kTxPool);
+  whole->meta() = frame->meta();
+  std::byte* to = whole->append(frame->size());
+  CHECK(to != nullptr, "{} bytes in one segment: Function::check was not asked", frame->size());
+  const std::span<std::byte> bytes(to, frame->size());
+  if (port_.capabilities().tx_checksum) {
+    packet::copy_out(*frame, 0, bytes, stats_.passes);
+  } else {
+    if (!packet::copy_completed(*frame, bytes, stats_.passes)) return drop(Drop::kTxOffload);
+    whole->meta().offload.checksum = Checksum::kInPacket;
+  }
+  frame = std::move(whole);
+  return true;
 }
 
 }  // namespace tideline::nic

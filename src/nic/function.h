@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A NIC function: what a host sees of a port. It takes whole frames whose checksums are left open,
-// in as many segments as they like, and does in software what its port lacks of that: gathering,
-// then the checksum, as late as possible. It takes no GSO frames yet. Frames for other stations
-// stop here. Thread: the worker's that owns the port's queue.
+// in as many segments as they like, and GSO frames of TCP and UDP, and does in software what its
+// port lacks of that: segmentation, gathering, the checksum, as late as possible and in at most one
+// pass over the payload: none if the port takes scattered frames, for segments borrow from the
+// whole then. Frames for other stations stop here. Thread: the worker's that owns the port's queue.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -12,10 +14,12 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "nic/segmenter.h"
 #include "packet/packet.h"
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
 #include "port/port.h"
+#include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
 namespace tideline::nic {
@@ -23,9 +27,9 @@ namespace tideline::nic {
 // Why a function dropped a frame, in the order of the names in function.cc.
 enum class Drop : std::uint8_t {
   kRxOtherStation,  // for another station on the link
-  kTxGso,           // asks for segmentation
-  kTxOffload,       // its checksum offload points beyond the frame, or behind the first segment
-  kTxPool,          // no segment free to gather into
+  kTxGso,           // a GSO frame that contradicts its metadata, or whose segments are too long
+  kTxOffload,       // its checksum offload points beyond the frame, or into borrowed memory
+  kTxPool,          // no segment free to gather into; of a GSO frame, segments that did not leave
 };
 inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxPool) + 1;
 
@@ -35,6 +39,7 @@ std::string_view name_of(Drop reason);
 struct FunctionStats {
   std::uint64_t rx_frames = 0;  // handed up
   std::uint64_t tx_frames = 0;  // handed to the port
+  std::uint64_t tx_cut = 0;     // GSO frames that were segmented here
   std::array<std::uint64_t, kDropCount> drops{};
   packet::PassCounter passes;
 
@@ -43,7 +48,7 @@ struct FunctionStats {
 
 class Function {
  public:
-  // Both outlive the function. The pool serves what is gathered.
+  // Both outlive the function. The pool, of the same thread, serves what is gathered and cut.
   Function(port::Port& port, unsigned queue, packet::Pool& pool, const wire::MacAddress& mac);
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
@@ -55,19 +60,35 @@ class Function {
   // What the host may rely on.
   const port::Capabilities& capabilities() const { return capabilities_; }
 
+  // The host answers to this address: see port::Port::claim.
+  Status claim(const wire::Ipv6Address& address) { return port_.claim(address); }
+
+  // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
+  std::size_t tx_room() const {
+    const std::size_t room = port_.tx_room(queue_);
+    return room - std::min(room, leaving_.size());
+  }
+
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);
   // Takes a frame to send. It leaves with the burst: when that is full, or at flush().
   void transmit(packet::PacketPtr frame, Instant now);
   void flush(Instant now);
+  // Drops what has not left yet: the port goes.
+  void clear() { leaving_.clear(); }
 
   const FunctionStats& stats() const { return stats_; }
 
  private:
   bool is_for_us(const packet::Packet& frame) const;
+  void segment(packet::PacketPtr frame, Instant now);
+  packet::PacketPtr make_segment(const Segmenter& cut, const packet::PacketRef& whole,
+                                 std::size_t index);
   bool complete(packet::PacketPtr& frame);
-  bool drop(Drop reason) {
-    ++stats_.drops[static_cast<std::size_t>(reason)];
+  bool gather(packet::PacketPtr& frame);
+  void leave(packet::PacketPtr frame, Instant now);
+  bool drop(Drop reason, std::uint64_t frames = 1) {
+    stats_.drops[static_cast<std::size_t>(reason)] += frames;
     return false;
   }
 

@@ -20,6 +20,10 @@ void copy_out(const Packet& packet, std::size_t offset, std::span<std::byte> to,
               PassCounter& passes);
 // A packet of `pool` with these bytes; null if it is exhausted.
 PacketPtr copy_of(std::span<const std::byte> bytes, Pool& pool, PassCounter& passes);
+// A packet with the bytes [offset, offset + size) of `packet`, size > 0; null if `pool` is
+// exhausted.
+PacketPtr copy_of(const Packet& packet, std::size_t offset, std::size_t size, Pool& pool,
+                  PassCounter& passes);
 // A packet with the same bytes and metadata, all in memory of `pool`; null if it is exhausted.
 PacketPtr copy_of(const Packet& packet, Pool& pool, PassCounter& passes);
 

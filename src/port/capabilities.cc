@@ -3,6 +3,8 @@
 
 namespace tideline::port {
 
+using packet::Gso;
+
 Capabilities without_unmet(Capabilities capabilities) {
   capabilities.scatter_gather &= capabilities.tx_checksum;
   const bool gso = capabilities.scatter_gather;
@@ -11,6 +13,22 @@ Capabilities without_unmet(Capabilities capabilities) {
   capabilities.uso &= gso;
   capabilities.roce_gso &= gso;
   return capabilities;
+}
+
+bool takes_gso(const Capabilities& capabilities, Gso gso) {
+  switch (gso) {
+    case Gso::kNone:
+      return true;
+    case Gso::kTcpV4:
+      return capabilities.tso4;
+    case Gso::kTcpV6:
+      return capabilities.tso6;
+    case Gso::kUdp:
+      return capabilities.uso;
+    case Gso::kRoce:
+      return capabilities.roce_gso;
+  }
+  return false;
 }
 
 Status validate(const Capabilities& capabilities) {

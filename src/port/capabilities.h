@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "packet/metadata.h"
 
 namespace tideline::port {
 
@@ -25,6 +26,9 @@ struct Capabilities {
 
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
+
+// Whether frames of this kind may exceed max_frame; yes for kNone, which says nothing.
+bool takes_gso(const Capabilities& capabilities, packet::Gso gso);
 
 // An error if a capability lacks what it depends on: scatter/gather needs the checksum (who
 // gathers would else have to sum first), segmentation needs both.

@@ -3,31 +3,14 @@
 
 #include <utility>
 
+#include "packet/checksum.h"
 #include "packet/copy.h"
-#include "wire/checksum.h"
 
 namespace tideline::port {
 namespace {
 
-using packet::Checksum;
 using packet::Gso;
 using packet::Offload;
-using packet::Pass;
-
-// Completes a checksum that was left to the wire. Metadata that points beyond the frame is left
-// alone: the frame is written as it is.
-void fill_checksum(std::span<std::byte> frame, const Offload& offload,
-                   packet::PassCounter& passes) {
-  const std::size_t field = std::size_t{offload.checksum_start} + offload.checksum_offset;
-  if (field + 2 > frame.size()) return;
-  const auto summed = frame.subspan(offload.checksum_start);
-  std::uint16_t checksum = wire::checksum(summed);
-  // Zero means "none" to UDP; elsewhere both zeros of one's complement are the same (RFC 768).
-  if (checksum == 0) checksum = 0xffff;
-  frame[field] = static_cast<std::byte>(checksum >> 8);
-  frame[field + 1] = static_cast<std::byte>(checksum);
-  passes.add(Pass::kChecksum, summed.size());
-}
 
 }  // namespace
 
@@ -58,13 +41,14 @@ void CapturePort::capture(unsigned queue, const Packet& frame, Instant now) {
   if (frame.size() > copies_[queue].size()) return;
   const std::span<std::byte> copy = std::span(copies_[queue]).first(frame.size());
   packet::PassCounter& passes = counters(queue).passes;
-  packet::copy_out(frame, 0, copy, passes);
   const Offload& offload = frame.meta().offload;
   if (offload.gso != Gso::kNone && segment_ != nullptr) {
-    segment_(copy, offload, now, *writer_);
+    packet::copy_out(frame, 0, copy, passes);
+    segment_(copy, offload, now, *writer_, passes);
     return;
   }
-  if (offload.checksum == Checksum::kNeeded) fill_checksum(copy, offload, passes);
+  // Where metadata makes no sense the frame is written as it is: the port will refuse it.
+  (void)packet::copy_completed(frame, copy, passes);
   writer_->write(now, copy);
 }
 

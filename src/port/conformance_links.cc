@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <utility>
 
+#include "port/af_xdp.h"
 #include "port/capture.h"
 #include "port/dgram.h"
 #include "port/impairment.h"
 #include "port/memory.h"
 #include "port/packet.h"
 #include "port/port_test_util.h"
+#include "port/shm/port.h"
 #include "port/tap.h"
 #include "port/test_namespace.h"
 
@@ -66,6 +68,23 @@ Result<ConformanceLink> open_packet(unsigned mtu) {
   return link;
 }
 
+// Frames through the kernel's veth, an AF_XDP port at each end.
+Result<ConformanceLink> open_xdp(unsigned mtu, XdpMode mode, bool multi_buffer = true) {
+  ConformanceLink link = with_pools();
+  if (Status s = make_veth("tl-near", "tl-far", mtu); !s) return fail(std::move(s.error()));
+  link.resources = std::shared_ptr<void>(nullptr, [](void*) { remove_veth("tl-near"); });
+  XdpSpec spec{
+      .interface = "tl-near", .modes = {mode}, .take_all = true, .multi_buffer = multi_buffer};
+  auto near = XdpPort::open(spec, {link.near_pool.get()});
+  if (!near) return fail(std::move(near.error()));
+  spec.interface = "tl-far";
+  auto far = XdpPort::open(spec, {link.far_pool.get()});
+  if (!far) return fail(std::move(far.error()));
+  link.near = std::move(*near);
+  link.far = std::move(*far);
+  return link;
+}
+
 // What a TAP sends, the kernel receives at the device, where a packet port takes it; and back.
 Result<ConformanceLink> open_tap() {
   ConformanceLink link = with_pools();
@@ -107,6 +126,22 @@ Result<ConformanceLink> open_dgram(std::size_t mtu) {
   return link;
 }
 
+Result<ConformanceLink> open_shm(std::size_t mtu) {
+  ConformanceLink link = with_pools();
+  std::string pattern = std::filesystem::temp_directory_path() / "tideline-shm-XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) return fail_errno("cannot make a directory");
+  link.resources =
+      std::shared_ptr<void>(nullptr, [pattern](void*) { std::filesystem::remove_all(pattern); });
+  const ShmPortOptions options{.mtu = mtu, .directory = pattern};
+  auto near = ShmPort::open("test", link.near_pool.get(), options, monotonic_now());
+  if (!near) return fail(std::move(near.error()));
+  auto far = ShmPort::open("test", link.far_pool.get(), options, monotonic_now());
+  if (!far) return fail(std::move(far.error()));
+  link.near = std::move(*near);
+  link.far = std::move(*far);
+  return link;
+}
+
 }  // namespace
 
 std::vector<ConformanceKind> conformance_kinds() {
@@ -120,11 +155,29 @@ std::vector<ConformanceKind> conformance_kinds() {
       {.name = "capture", .open = open_captured},
       {.name = "packet", .open = [] { return open_packet(1500); }},
       {.name = "packet_jumbo", .open = [] { return open_packet(9000); }},
+      // Between two drivers' halves of a veth there is a queue that drops, too.
+      {.name = "xdp",
+       .open = [] { return open_xdp(1500, XdpMode::kCopy); },
+       .accounts_for_all = false},
+      {.name = "xdp_jumbo",
+       .open = [] { return open_xdp(9000, XdpMode::kCopy); },
+       .accounts_for_all = false},
+      {.name = "xdp_single_buffer",
+       .open = [] { return open_xdp(1500, XdpMode::kCopy, false); },
+       .accounts_for_all = false},
+      {.name = "xdp_generic",
+       .open = [] { return open_xdp(1500, XdpMode::kGeneric); },
+       .accounts_for_all = false},
+      {.name = "xdp_generic_jumbo",
+       .open = [] { return open_xdp(9000, XdpMode::kGeneric); },
+       .accounts_for_all = false},
       {.name = "tap", .open = open_tap},
       // Between sender and TAP the device has a queue of its own.
       {.name = "tap_receiving", .open = open_tap_receiving, .accounts_for_all = false},
       {.name = "dgram", .open = [] { return open_dgram(1500); }},
       {.name = "dgram_jumbo", .open = [] { return open_dgram(9000); }},
+      {.name = "shm", .open = [] { return open_shm(1500); }},
+      {.name = "shm_largest", .open = [] { return open_shm(65535); }},
   };
 }
 

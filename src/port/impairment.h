@@ -27,6 +27,7 @@ class ImpairedPort final : public Port {
   ImpairedPort(std::unique_ptr<Port> inner, const ImpairmentSpec& spec, std::uint64_t seed,
                const QueuePools& pools, std::size_t max_held = kDefaultHeld);
 
+  Status claim(const wire::Ipv6Address& address) override { return inner_->claim(address); }
   std::size_t rx_burst(unsigned queue, Burst& burst, Instant now) override;
   std::size_t tx_burst(unsigned queue, Burst& burst, Instant now) override;
   std::size_t tx_room(unsigned queue) override;

@@ -2,12 +2,15 @@
 #include "port/interface.h"
 
 #include <fmt/core.h>
+#include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -114,6 +117,15 @@ Result<Interface> read_interface(const std::string& name) {
   std::memcpy(mac.data(), request.data().ifr_hwaddr.sa_data, mac.size());
   interface.mac = wire::MacAddress(mac);
   return interface;
+}
+
+unsigned receive_queues(const std::string& name) {
+  ethtool_channels channels{};
+  channels.cmd = ETHTOOL_GCHANNELS;
+  InterfaceRequest request(name);
+  request.data().ifr_data = reinterpret_cast<char*>(&channels);
+  if (!request.run(SIOCETHTOOL, "count the queues of")) return 1;
+  return std::max(channels.rx_count + channels.combined_count, 1U);
 }
 
 Status set_interface_mtu(const std::string& name, std::size_t mtu) {

@@ -19,6 +19,8 @@ struct Interface {
 };
 
 Result<Interface> read_interface(const std::string& name);
+// How many queues the interface receives into; 1 if its driver does not say (ethtool -l).
+unsigned receive_queues(const std::string& name);
 Status set_interface_mtu(const std::string& name, std::size_t mtu);
 Status bring_interface_up(const std::string& name);
 

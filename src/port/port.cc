@@ -13,22 +13,6 @@ using packet::Checksum;
 using packet::Gso;
 using packet::Offload;
 
-bool takes_gso(const Capabilities& capabilities, Gso gso) {
-  switch (gso) {
-    case Gso::kNone:
-      return true;
-    case Gso::kTcpV4:
-      return capabilities.tso4;
-    case Gso::kTcpV6:
-      return capabilities.tso6;
-    case Gso::kUdp:
-      return capabilities.uso;
-    case Gso::kRoce:
-      return capabilities.roce_gso;
-  }
-  return false;
-}
-
 bool takes_offload(const Capabilities& capabilities, const Packet& frame) {
   const Offload& offload = frame.meta().offload;
   if (offload.checksum == Checksum::kNeeded) {

@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/time.h"
 #include "packet/packet.h"
 #include "packet/pool.h"
 #include "port/capabilities.h"
 #include "port/stats.h"
+#include "wire/ip_address.h"
 #include "wire/mac_address.h"
 
 namespace tideline::port {
@@ -43,6 +45,11 @@ class Port {
 
   const PortInfo& info() const { return info_; }
   const Capabilities& capabilities() const { return info_.capabilities; }
+
+  // The host behind this port answers to `address` (IPv4 mapped), or listens to it as a group. A
+  // port that shares its interface with the kernel takes the frames for such addresses only; to
+  // others it is all the same. Control path.
+  virtual Status claim(const wire::Ipv6Address& /*address*/) { return {}; }
 
   // Adds received frames to `burst`, as many as there are and as it has room for. Returns how many.
   virtual std::size_t rx_burst(unsigned queue, Burst& burst, Instant now) = 0;

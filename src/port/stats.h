@@ -20,11 +20,13 @@ enum class Drop : std::uint8_t {
   kTxFull,       // no room on the wire: the peer or the kernel is slower
   kTxNoPeer,     // nobody at the other end
   kTxRefused,    // the kernel refused it
+  kTxPool,       // no segment free to gather into
   kRxPool,       // no segment free to receive into
   kRxFull,       // came faster than it was taken
   kRxShort,      // shorter than an Ethernet header
   kRxTruncated,  // longer than the port can receive
   kRxOffload,    // offload metadata of the other side that makes no sense
+  kRxReference,  // lies outside of its sender's memory
   kImpairLoss,   // lost on purpose
   kImpairFull,   // more frames on the impaired link than it holds
   kImpairPool,   // no segment free for a duplicate or a corrupted copy

@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "port/received_offload.h"
+
 namespace tideline::port {
 namespace {
 
@@ -49,23 +51,6 @@ std::optional<Gso> gso_of(unsigned code) {
   }
 }
 
-// Where the transport header ends: hdr_len is only a hint, and the kernel often gives the length of
-// whatever was contiguous.
-std::optional<std::uint16_t> header_end(const packet::Packet& frame, const Offload& offload) {
-  constexpr std::size_t kDataOffset =
-      12;  // of TCP: the header's length in words, in the upper half
-  constexpr std::size_t kUdpHeader = 8;
-  const auto bytes = frame.first().bytes();
-  const std::size_t start = offload.checksum_start;
-  std::size_t end = start + kUdpHeader;
-  if (offload.gso != Gso::kUdp) {
-    if (start + kDataOffset >= bytes.size()) return std::nullopt;
-    end = start + (std::to_integer<std::size_t>(bytes[start + kDataOffset]) >> 4) * 4;
-  }
-  if (end <= start || end > bytes.size() || end >= frame.size()) return std::nullopt;
-  return static_cast<std::uint16_t>(end);
-}
-
 }  // namespace
 
 VnetHeader to_vnet(const Offload& offload) {
@@ -87,27 +72,20 @@ VnetHeader to_vnet(const Offload& offload) {
 }
 
 bool from_vnet(const VnetHeader& header, packet::Packet& frame) {
-  Offload& offload = frame.meta().offload;
-  offload = {};
+  Offload claimed;
   if ((header.flags & kNeedsChecksum) != 0) {
-    if (header.csum_start + header.csum_offset + 2U > frame.size()) return false;
-    offload.checksum = Checksum::kNeeded;
-    offload.checksum_start = header.csum_start;
-    offload.checksum_offset = header.csum_offset;
+    claimed.checksum = Checksum::kNeeded;
+    claimed.checksum_start = header.csum_start;
+    claimed.checksum_offset = header.csum_offset;
   } else if ((header.flags & kDataValid) != 0) {
-    offload.checksum = Checksum::kValid;
+    claimed.checksum = Checksum::kValid;
   }
   const auto gso = gso_of(header.gso_type & ~unsigned{kGsoEcn});
   if (!gso) return false;
-  if (*gso == Gso::kNone) return true;
-  if (header.gso_size == 0 || offload.checksum != Checksum::kNeeded) return false;
-  offload.gso = *gso;
-  offload.gso_ecn = (header.gso_type & kGsoEcn) != 0;
-  offload.gso_size = header.gso_size;
-  const auto end = header_end(frame, offload);
-  if (!end) return false;
-  offload.header_length = *end;
-  return true;
+  claimed.gso = *gso;
+  claimed.gso_ecn = (header.gso_type & kGsoEcn) != 0;
+  claimed.gso_size = header.gso_size;
+  return adopt_offload(claimed, frame);
 }
 
 }  // namespace tideline::port

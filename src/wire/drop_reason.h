@@ -119,10 +119,14 @@ enum class DropReason : std::uint8_t {
   kTcpDataOffsetBeyondSegment,
   kTcpChecksum,
   kTcpOptionLength,
+
+  kRoceShort,
+  kRoceVersion,
+  kRoceOpcode,
 };
 
 inline constexpr std::size_t kDropReasonCount =
-    static_cast<std::size_t>(DropReason::kTcpOptionLength) + 1;
+    static_cast<std::size_t>(DropReason::kRoceOpcode) + 1;
 
 // The name of the reason's counter: "ipv4_checksum".
 std::string_view name_of(DropReason reason);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/ipv6_extensions.h"
 
+#include <algorithm>
+
 #include "wire/ipv6.h"
 
 namespace tideline::wire {
@@ -210,6 +212,30 @@ class Walk {
 
 std::expected<Ipv6Extensions, Refusal> parse_ipv6_extensions(Bytes head, std::size_t packet_size) {
   return Walk(head.first(std::min(head.size(), packet_size)), packet_size).run();
+}
+
+std::optional<Ipv6UpperLayer> find_ipv6_upper_layer(Bytes packet) {
+  if (packet.size() < sizeof(Ipv6Header)) return std::nullopt;
+  std::uint8_t protocol = view_as<Ipv6Header>(packet).next_header;
+  std::size_t at = sizeof(Ipv6Header);
+  for (unsigned count = 0; is_ipv6_extension(protocol); ++count) {
+    const Bytes rest = packet.subspan(std::min(at, packet.size()));
+    if (count == kMaxIpv6Extensions || rest.size() < sizeof(Ipv6FragmentHeader)) {
+      return std::nullopt;
+    }
+    if (protocol == kProtocolFragment) {
+      const auto& fragment = view_as<Ipv6FragmentHeader>(rest);
+      if (fragment.offset() != 0) return std::nullopt;
+      protocol = fragment.next_header;
+      at += sizeof(Ipv6FragmentHeader);
+    } else {
+      const auto& extension = view_as<Ipv6ExtensionHeader>(rest);
+      protocol = extension.next_header;
+      at += extension.size();
+    }
+  }
+  if (at > packet.size()) return std::nullopt;
+  return Ipv6UpperLayer{.protocol = protocol, .at = static_cast<std::uint16_t>(at)};
 }
 
 Parsed<Ipv6Fragment> parse_ipv6_fragment(Bytes bytes) {

@@ -83,6 +83,17 @@ struct Ipv6Extensions {
 // nothing to follow is walked over (RFC 6946); behind any other the walk ends.
 std::expected<Ipv6Extensions, Refusal> parse_ipv6_extensions(Bytes head, std::size_t packet_size);
 
+struct Ipv6UpperLayer {
+  std::uint8_t protocol = 0;
+  std::uint16_t at = 0;  // from the IPv6 header
+
+  friend constexpr bool operator==(const Ipv6UpperLayer&, const Ipv6UpperLayer&) = default;
+};
+
+// What a packet carries whose extension headers are not to be judged, for it was refused: finds it
+// by their lengths alone. Nothing if `packet` ends before it, or it lies in another fragment.
+std::optional<Ipv6UpperLayer> find_ipv6_upper_layer(Bytes packet);
+
 // Parses the fragment header at the front of `bytes`, where the walk has found one.
 Parsed<Ipv6Fragment> parse_ipv6_fragment(Bytes bytes);
 

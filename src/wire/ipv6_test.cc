@@ -238,5 +238,22 @@ TEST(Ipv6Fragments, TinyFirstFragmentIsDropped) {
   EXPECT_TRUE(walk(from_hex(packets::kIpv6FirstFragment.hex)).has_value());
 }
 
+TEST(Ipv6UpperLayer, IsFoundByLengthsAlone) {
+  // Behind an unknown option, and in a first fragment.
+  EXPECT_EQ(find_ipv6_upper_layer(packet_with(60, "3a009e0400000000 0102030405060708")),
+            (Ipv6UpperLayer{.protocol = 58, .at = 48}));
+  EXPECT_EQ(find_ipv6_upper_layer(packet_with(44, "3a00000100000001 0102030405060708")),
+            (Ipv6UpperLayer{.protocol = 58, .at = 48}));
+  EXPECT_EQ(find_ipv6_upper_layer(kUdp), (Ipv6UpperLayer{.protocol = 17, .at = 40}));
+  // In another fragment, behind the end, at the end of too long a chain.
+  EXPECT_EQ(find_ipv6_upper_layer(packet_with(44, "3a00000900000001 0102030405060708")),
+            std::nullopt);
+  EXPECT_EQ(find_ipv6_upper_layer(packet_with(60, "3a01000000000000")), std::nullopt);
+  EXPECT_EQ(find_ipv6_upper_layer(packet_with(60, "3a00000000")), std::nullopt);
+  ByteVector chain = packet_with(60, "");
+  for (int i = 0; i < 9; ++i) chain = chain + from_hex("3c00000000000000");
+  EXPECT_EQ(find_ipv6_upper_layer(chain), std::nullopt);
+}
+
 }  // namespace
 }  // namespace tideline::wire

@@ -18,6 +18,7 @@ struct RouterAdvertisementHeader {
 
   static constexpr std::uint8_t kManaged = 0x80;
   static constexpr std::uint8_t kOther = 0x40;
+  static constexpr unsigned kPreferenceShift = 3;
 };
 static_assert(sizeof(RouterAdvertisementHeader) == 16);
 
@@ -167,6 +168,18 @@ Parsed<Ndp> parse_router_solicitation(Bytes message, const NdpCarrier& carrier) 
   return RouterSolicitation{.source_mac = parts->options.source_mac};
 }
 
+// RFC 4191 §2.2: two bits, of which 10 is to be read as 00.
+RouterPreference preference_of(std::uint8_t flags) {
+  switch (flags >> RouterAdvertisementHeader::kPreferenceShift & 3) {
+    case 1:
+      return RouterPreference::kHigh;
+    case 3:
+      return RouterPreference::kLow;
+    default:
+      return RouterPreference::kMedium;
+  }
+}
+
 // RFC 4861 §6.1.2.
 Parsed<Ndp> parse_router_advertisement(Bytes message, const NdpCarrier& carrier) {
   const auto parts = split<RouterAdvertisementHeader>(message);
@@ -177,6 +190,7 @@ Parsed<Ndp> parse_router_advertisement(Bytes message, const NdpCarrier& carrier)
       .hop_limit = header.hop_limit,
       .managed = (header.flags & RouterAdvertisementHeader::kManaged) != 0,
       .other_config = (header.flags & RouterAdvertisementHeader::kOther) != 0,
+      .preference = preference_of(header.flags),
       .router_lifetime = header.router_lifetime.value(),
       .reachable_time = header.reachable_time.value(),
       .retransmit_timer = header.retransmit_timer.value(),
@@ -262,7 +276,9 @@ std::size_t emit_message(const RouterAdvertisement& message, Writer writer) {
   writer.put(Header{.type = kNdpRouterAdvertisement,
                     .hop_limit = message.hop_limit,
                     .flags = static_cast<std::uint8_t>((message.managed ? Header::kManaged : 0) |
-                                                       (message.other_config ? Header::kOther : 0)),
+                                                       (message.other_config ? Header::kOther : 0) |
+                                                       (static_cast<int>(message.preference) & 3)
+                                                           << Header::kPreferenceShift),
                     .router_lifetime = be16(message.router_lifetime),
                     .reachable_time = be32(message.reachable_time),
                     .retransmit_timer = be32(message.retransmit_timer)});

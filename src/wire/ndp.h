@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Neighbour discovery: RFC 4861, with the prefix option of RFC 4862. Used by the IPv6 neighbour
+// Neighbour discovery: RFC 4861, with the prefix option of RFC 4862 and the preference of RFC 4191.
+// Used by the IPv6 neighbour
 // table and by address configuration. Thread: any.
 #pragma once
 
@@ -45,13 +46,17 @@ struct RouterSolicitation {
   friend constexpr bool operator==(const RouterSolicitation&, const RouterSolicitation&) = default;
 };
 
+// RFC 4191 §2.1.
+enum class RouterPreference : std::int8_t { kLow = -1, kMedium = 0, kHigh = 1 };
+
 struct RouterAdvertisement {
   // More prefixes than this in one advertisement are ignored.
   static constexpr std::size_t kMaxPrefixes = 8;
 
-  std::uint8_t hop_limit = 0;          // 0: unspecified, as below
-  bool managed = false;                // addresses by DHCPv6
-  bool other_config = false;           // the rest by DHCPv6
+  std::uint8_t hop_limit = 0;  // 0: unspecified, as below
+  bool managed = false;        // addresses by DHCPv6
+  bool other_config = false;   // the rest by DHCPv6
+  RouterPreference preference = RouterPreference::kMedium;
   std::uint16_t router_lifetime = 0;   // seconds; 0: no default router
   std::uint32_t reachable_time = 0;    // milliseconds
   std::uint32_t retransmit_timer = 0;  // milliseconds

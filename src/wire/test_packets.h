@@ -265,4 +265,52 @@ inline constexpr std::array kNdpAll{kNdpRouterSolicitation,     kNdpRouterAdvert
                                     kNdpNeighbourSolicitation,  kNdpDuplicateAddressProbe,
                                     kNdpNeighbourAdvertisement, kNdpRedirect};
 
+// Whole frames of RoCEv2 with their ICRC: the first from hardware (ConnectX-4 Lx), the last made
+// and checked by a bitwise CRC of its own, for scapy has no ICRC over IPv6.
+inline constexpr Sample kRoceHardwareCnp{
+    "HardwareCnp",
+    "e41d2dab2bc27cfe90643b32080045c2003c718c4000401191610a0011010a0012010000"
+    "12b7002800008100ffff40000118000000000000000000000000000000000000000082fd"
+    "002a"};
+inline constexpr Sample kRoceUcSendOnly{
+    "UcSendOnly",
+    "248a07a8fa22248a07a8fa22080045010040047840004011b4d5c0a80007c0a80007c000"
+    "12b7002caca22460ffff000000d300cf17104630818be28935d90e9a95505401be885e50"
+    "000078f353f3"};
+inline constexpr Sample kRoceSendOnly{
+    "SendOnly",
+    "020000000002020000000001080045020034123440004011a47fc0000201c0000202c000"
+    "12b7002000000440ffff0000001180001000000102030405060749104987"};
+inline constexpr Sample kRoceWriteOnly{
+    "WriteOnly",
+    "02000000000202000000000108004502004c123440004011a467c0000201c0000202c000"
+    "12b7003800000a70ffff00000011800010010000700012345678000001230000000d6865"
+    "6c6c6f2c20776f726c6421000000c748b37f"};
+inline constexpr Sample kRoceAck{
+    "Ack",
+    "020000000002020000000001080045020030123440004011a483c0000201c0000202c000"
+    "12b7001c00001140ffff00000022000010011f00000242aa861e"};
+inline constexpr Sample kRoceNak{
+    "Nak",
+    "020000000002020000000001080045020030123440004011a483c0000201c0000202c000"
+    "12b7001c00001140ffff00000022000010026000000258607a6a"};
+inline constexpr Sample kRoceCnp{
+    "Cnp",
+    "02000000000202000000000108004502003c123440004011a477c0000201c0000202c000"
+    "12b7002800008100ffff400000110000000000000000000000000000000000000000b5ac"
+    "bbec"};
+inline constexpr Sample kRoceReadRequest{
+    "ReadRequest",
+    "02000000000202000000000108004502003c123440004011a477c0000201c0000202c000"
+    "12b7002800000c40ffff0000001180001003000070001234567800000123000010004bd4"
+    "92e2"};
+inline constexpr Sample kRoceSendOnlyIpv6{
+    "SendOnlyIpv6",
+    "02000000000202000000000186dd602123450020114020010db800000000000000000000"
+    "000120010db8000000000000000000000002c00012b7002000000440ffff000000118000"
+    "100000010203040506070cd9543d"};
+inline constexpr std::array kRoceAll{kRoceHardwareCnp, kRoceUcSendOnly,  kRoceSendOnly,
+                                     kRoceWriteOnly,   kRoceAck,         kRoceNak,
+                                     kRoceCnp,         kRoceReadRequest, kRoceSendOnlyIpv6};
+
 }  // namespace tideline::wire::packets

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# ping_test.sh TIDELINE tap|packet MTU: the kernel and tideline ping each other, IPv4 and IPv6, with
+# ping_test.sh TIDELINE tap|packet|xdp|xdp-generic MTU: the kernel and tideline ping each other, IPv4 and IPv6, with
 # payloads from nothing to the largest; tshark finds nothing wrong in the captures.
 . "$(dirname "$0")/common.sh"
 kind=$2
@@ -9,7 +9,7 @@ sizes='0 56 1472 1473 8972 65507'
 
 case $kind in
   tap) wire=tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64 ;;
-  packet)
+  packet | xdp | xdp-generic)
     ip link add tl0 type veth peer name tl1
     for interface in tl0 tl1; do
       # Our side must see the checksums that a wire would carry, and have no address of the kernel's.
@@ -20,7 +20,11 @@ case $kind in
     done
     ip address add 192.0.2.1/24 dev tl0
     ip address add 2001:db8::1/64 dev tl0 nodad
-    wire=packet:tl1
+    case $kind in
+      packet) wire=packet:tl1 ;;
+      xdp) wire=xdp:tl1,mode=copy ;; # of the native modes, the one that a veth has
+      *) wire=xdp:tl1,mode=generic ;;
+    esac
     ;;
   *) fail "no wire '$kind'" ;;
 esac

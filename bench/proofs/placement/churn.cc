@@ -12,14 +12,21 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault_handler.h"
 #include "base/fd.h"
+#include "base/guarded_copy.h"
 #include "base/mapping.h"
 #include "base/random.h"
-#include "proofs/placement/fault_handler.h"
-#include "proofs/placement/guarded_copy.h"
 #include "proofs/placement/hazards.h"
 
 namespace proofs::placement {
+
+using tideline::CopyResult;
+using tideline::fault_side;
+using tideline::FaultSide;
+using tideline::guarded_copy;
+using tideline::install_fault_handlers;
+
 namespace {
 
 constexpr std::size_t kSize = 65536;

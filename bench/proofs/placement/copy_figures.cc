@@ -15,14 +15,21 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault_handler.h"
+#include "base/guarded_copy.h"
 #include "base/mapping.h"
 #include "common/latency.h"
-#include "proofs/placement/fault_handler.h"
 #include "proofs/placement/figures.h"
-#include "proofs/placement/guarded_copy.h"
 #include "proofs/placement/stream.h"
 
 namespace proofs::placement {
+
+using tideline::guarded_copy;
+using tideline::install_fault_handlers;
+using tideline::tideline_copy_avx;
+using tideline::tideline_copy_sse;
+using tideline::tideline_copy_string;
+
 namespace {
 
 // What is timed: moves `size` bytes. Not inlined, so that nothing is optimised across calls.

@@ -6,9 +6,15 @@
 #include <array>
 #include <cerrno>
 
-#include "proofs/placement/guarded_copy.h"
+#include "base/guarded_copy.h"
 
 namespace proofs::placement {
+
+using tideline::CopyResult;
+using tideline::fault_side;
+using tideline::FaultSide;
+using tideline::guarded_copy;
+
 namespace {
 
 Outcome copy_outcome(const CopyResult& result, const void* destination, const void* source,

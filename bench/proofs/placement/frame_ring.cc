@@ -13,11 +13,18 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fault_handler.h"
+#include "base/guarded_copy.h"
 #include "common/process.h"
-#include "proofs/placement/fault_handler.h"
-#include "proofs/placement/guarded_copy.h"
 
 namespace proofs::placement {
+
+using tideline::CopyResult;
+using tideline::fault_side;
+using tideline::FaultSide;
+using tideline::guarded_copy;
+using tideline::unblock_fault_signals;
+
 namespace {
 
 constexpr int kSpinsBetweenLifeChecks = 1000;

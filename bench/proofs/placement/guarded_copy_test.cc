@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/placement/guarded_copy.h"
+#include "base/guarded_copy.h"
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -17,13 +17,26 @@
 #include <vector>
 
 #include "base/bits.h"
+#include "base/fault_handler.h"
 #include "base/mapping.h"
 #include "base/memfd.h"
 #include "base/random.h"
 #include "common/process.h"
-#include "proofs/placement/fault_handler.h"
 
 namespace proofs::placement {
+
+using tideline::CopyResult;
+using tideline::fault_handlers_in_place;
+using tideline::fault_side;
+using tideline::FaultSide;
+using tideline::guarded_copy;
+using tideline::install_fault_handlers;
+using tideline::program_sigaction;
+using tideline::tideline_copy_avx;
+using tideline::tideline_copy_sse;
+using tideline::tideline_copy_string;
+using tideline::unblock_fault_signals;
+
 namespace {
 
 using tideline::kPageSize;
@@ -134,6 +147,21 @@ TEST_F(GuardedCopy, SurvivesEveryKindOfBadMemory) {
           << address;
     }
   }
+}
+
+TEST_F(GuardedCopy, AtomicsReportMemoryThatIsNotThere) {
+  alignas(8) std::uint64_t word = 5;
+  const auto swapped = tideline::tideline_compare_swap(&word, 5, 7);
+  EXPECT_EQ(swapped.done, 1U);
+  EXPECT_EQ(swapped.former, 5U);
+  const auto refused = tideline::tideline_compare_swap(&word, 5, 9);
+  EXPECT_EQ(refused.done, 1U);
+  EXPECT_EQ(refused.former, 7U);
+  EXPECT_EQ(tideline::tideline_fetch_add(&word, 3).former, 7U);
+  EXPECT_EQ(word, 10U);
+  const Fenced fenced;
+  EXPECT_EQ(tideline::tideline_compare_swap(fenced.end(), 0, 1).done, 0U);
+  EXPECT_EQ(tideline::tideline_fetch_add(fenced.end(), 1).done, 0U);
 }
 
 TEST_F(GuardedCopy, WorksInASignalHandlerOnASmallStack) {

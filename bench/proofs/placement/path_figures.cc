@@ -17,6 +17,11 @@
 #include "proofs/placement/stream.h"
 
 namespace proofs::placement {
+
+using tideline::CopyResult;
+using tideline::tideline_copy_avx;
+using tideline::tideline_copy_sse;
+using tideline::tideline_copy_string;
 namespace {
 
 constexpr int kTargetCore = 0;

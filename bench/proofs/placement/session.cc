@@ -10,10 +10,12 @@
 #include <new>
 #include <span>
 
+#include "base/fault_handler.h"
 #include "base/memfd.h"
-#include "proofs/placement/fault_handler.h"
 
 namespace proofs::placement {
+
+using tideline::install_fault_handlers;
 
 using tideline::Access;
 using tideline::kPageSize;

@@ -8,9 +8,9 @@
 #include <functional>
 #include <optional>
 
+#include "base/guarded_copy.h"
 #include "base/time.h"
 #include "common/latency.h"
-#include "proofs/placement/guarded_copy.h"
 #include "proofs/placement/session.h"
 
 namespace proofs::placement {
@@ -25,7 +25,7 @@ enum class Path : std::uint8_t {
 
 struct Stream {
   Path path = Path::kRaw;
-  CopyResult (*raw_copy)(void*, const void*, std::size_t) noexcept = nullptr;  // of kRaw
+  tideline::CopyResult (*raw_copy)(void*, const void*, std::size_t) noexcept = nullptr;  // of kRaw
   std::size_t size = 8;
   std::size_t window = 1;  // blocks of `size`, written in turn
   bool verify = false;     // the target compares every byte of each block once it saw the last

@@ -64,7 +64,7 @@ class Bystander {
     }
     bool idle = true;
     for (int i = 0; i < 4; ++i) {
-      const auto received = member_.receive(frame_);
+      const auto received = receive(member_, frame_);
       if (!received) break;
       idle = false;
       take(*received, now);
@@ -80,7 +80,7 @@ class Bystander {
     if (silence > state_.longest_silence_ns) state_.longest_silence_ns = silence;
     const std::uint32_t asked = state_.asked.load(std::memory_order_acquire);
     if (asked == state_.answered.load(std::memory_order_relaxed)) return false;
-    state_.resources = own_resources();
+    state_.resources = bench::own_resources();
     state_.dropped_references = member_.counters()[Event::kDropBadReference];
     state_.refused_indices = member_.counters()[Event::kRefusedIndex];
     state_.answered.store(asked, std::memory_order_release);
@@ -156,7 +156,7 @@ bool exchange_with_bystanders(Member& member) {
         if (!answered.at(slot)) (void)member.send(slot, make_frame(frame, Kind::kRequest, slot));
       }
     }
-    const auto received = member.receive(frame);
+    const auto received = receive(member, frame);
     if (!received) {
       ::sched_yield();
       continue;

@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <span>
 
-#include "proofs/segment/member.h"
-#include "proofs/segment/resources.h"
+#include "common/resources.h"
+#include "proofs/segment/segment.h"
 
 namespace proofs::segment {
 
@@ -32,7 +32,7 @@ struct BystanderState {
   // The supervisor raises `asked`; the bystander writes `resources`, then `answered`.
   std::atomic<std::uint32_t> asked;
   std::atomic<std::uint32_t> answered;
-  Resources resources;
+  bench::Resources resources;
 };
 
 struct Board {

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "common/process.h"
-#include "proofs/segment/test_directory.h"
+#include "common/test_directory.h"
 
 namespace proofs::segment {
 namespace {
@@ -41,10 +41,10 @@ bool send(Member& member, unsigned to, const std::vector<std::byte>& frame, Inst
 }
 
 // The next frame is `expected`.
-bool receive(Member& member, const std::vector<std::byte>& expected, Instant deadline) {
+bool expect(Member& member, const std::vector<std::byte>& expected, Instant deadline) {
   std::vector<std::byte> frame(kMaxFrame);
   while (true) {
-    if (const auto received = member.receive(frame)) {
+    if (const auto received = receive(member, frame)) {
       frame.resize(received->length);
       return frame == expected;
     }
@@ -62,14 +62,14 @@ bool play(Member& member, unsigned rounds, bool begins) {
       const auto question = content(round, length, false);
       const auto answer = content(round, length, true);
       const bool good =
-          begins ? send(member, peer, question, deadline) && receive(member, answer, deadline)
-                 : receive(member, question, deadline) && send(member, peer, answer, deadline);
+          begins ? send(member, peer, question, deadline) && expect(member, answer, deadline)
+                 : expect(member, question, deadline) && send(member, peer, answer, deadline);
       if (!good) return false;
     }
   }
   // The peer stays until its last answer was read: what a member has sent goes with it.
   const auto farewell = content(rounds, kLengths[0], false);
-  return begins ? send(member, peer, farewell, deadline) : receive(member, farewell, deadline);
+  return begins ? send(member, peer, farewell, deadline) : expect(member, farewell, deadline);
 }
 
 // Whether 2 MiB pages map all of this process's arena.
@@ -98,7 +98,7 @@ bool arena_is_mapped_huge() {
 }  // namespace
 
 Exchange exchange(MemberConfig config, unsigned rounds) {
-  const TestDirectory directory;
+  const bench::TestDirectory directory;
   config.meeting_point = directory.path();
   auto member = Member::join(config, monotonic_now());
   CHECK(member.has_value(), "{}", member.error().message());

@@ -3,7 +3,7 @@
 // forks; call it from a program with one thread.
 #pragma once
 
-#include "proofs/segment/member.h"
+#include "proofs/segment/segment.h"
 
 namespace proofs::segment {
 

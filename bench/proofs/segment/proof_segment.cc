@@ -123,10 +123,8 @@ class Figures {
       variant.arena.large_blocks = 24;
       add_stream(", a quarter of the arena", variant, bytes, Production::kCopied);
       variant = base;
-      variant.copy_out = copy_by_rep_movsb;
-      add_stream(", out by rep movsb", variant, bytes, Production::kCopied);
-      variant.copy_out = std::memcpy;
-      add_stream(", out by memcpy", variant, bytes, Production::kCopied);
+      add_stream(", out by rep movsb", variant, bytes, Production::kCopied, copy_by_rep_movsb);
+      add_stream(", out by memcpy", variant, bytes, Production::kCopied, copy_by_memcpy);
     }
   }
 
@@ -168,13 +166,13 @@ class Figures {
              }});
   }
   void add_stream(const std::string& what, const MemberConfig& config, std::size_t bytes,
-                  Production production) {
+                  Production production, CopyRoutine copy_out = copy_by_vectors) {
     series_.push_back(
         {.name = fmt::format("{} B by reference{}", bytes, what),
          .unit = "Gb/s",
          .measure =
-             [this, config, bytes, production] {
-               return stream(config, bytes, production, duration_).gigabits_per_second;
+             [this, config, bytes, production, copy_out] {
+               return stream(config, bytes, production, duration_, copy_out).gigabits_per_second;
              },
          .limit_name = "two-copy pipe",
          .limit = [this, bytes] { return two_copy_pipe_rate(bytes, duration_); }});

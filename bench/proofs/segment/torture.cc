@@ -20,8 +20,8 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "common/process.h"
+#include "common/test_directory.h"
 #include "proofs/segment/bystander.h"
-#include "proofs/segment/test_directory.h"
 
 namespace proofs::segment {
 namespace {
@@ -65,7 +65,7 @@ int live(const MemberConfig& config, Board& board, std::uint64_t seed) {
   std::vector<std::byte> frame(kMaxFrame);
   for (;;) {
     send_chatter(**member, static_cast<unsigned>(rng.below(kBystanders)), rng());
-    (void)(*member)->receive(frame);
+    (void)receive(**member, frame);
     (*member)->service(monotonic_now());
   }
 }
@@ -87,7 +87,7 @@ int step_path(const MemberConfig& config, Board& board, Path path) {
     // Joining includes the first frame to either bystander.
     if (path == Path::kJoin && number == kBystanders) board.exchanged = kJoined;
     if (path != Path::kReceive) send_chatter(**member, number % kBystanders, number);
-    if (path != Path::kSend) (void)(*member)->receive(frame);
+    if (path != Path::kSend) (void)receive(**member, frame);
     if (path != Path::kSend) (*member)->service(monotonic_now());
   }
 }
@@ -96,7 +96,7 @@ int scribble(const MemberConfig& config, Board& board, std::uint64_t seed) {
   pin_if_possible(kTortureCore);
   auto member = Member::join(config, monotonic_now());
   if (!member || !exchange_with_bystanders(**member)) return 1;
-  const auto targets = writable_memfds("tideline-");
+  const auto targets = bench::writable_memfds("tideline-");
   board.exchanged = (*member)->slot() + 1;
   tideline::Rng rng(seed);
   for (;;) {
@@ -132,7 +132,7 @@ class Supervisor {
 
   void run(const TortureScale& scale) {
     const bool begun = bystanders_go_on() && fill_slots();
-    const std::optional<std::vector<Resources>> before = settled_resources({});
+    const std::optional<std::vector<bench::Resources>> before = settled_resources({});
     const std::size_t files = directory_.files();
     report_.check("two bystanders exchange frames before the torture", begun && before, "");
     if (!begun || !before) return;
@@ -190,8 +190,9 @@ class Supervisor {
   }
 
   // What the bystanders hold, when it is `expected`, or does not become so in time.
-  std::optional<std::vector<Resources>> settled_resources(const std::vector<Resources>& expected) {
-    std::vector<Resources> held;
+  std::optional<std::vector<bench::Resources>> settled_resources(
+      const std::vector<bench::Resources>& expected) {
+    std::vector<bench::Resources> held;
     for (int tries = 0; tries < 100; ++tries) {
       sleep_for(std::chrono::milliseconds(20));
       held.clear();
@@ -348,7 +349,7 @@ class Supervisor {
 
   bench::Report& report_;
   tideline::Rng rng_;
-  TestDirectory directory_;
+  bench::TestDirectory directory_;
   MemberConfig config_;
   tideline::Mapping memory_;
   Board& board_;

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mapping.h"
 #include "common/process.h"
-#include "proofs/segment/test_directory.h"
+#include "common/test_directory.h"
 
 namespace proofs::segment {
 namespace {
@@ -44,12 +44,13 @@ bool produce(Member& member, std::span<const std::byte> source, Production produ
   if (production == Production::kCopied || source.size() <= kInlineBytes) {
     return member.send(kServer, source) == SendVerdict::kSent;
   }
-  const auto block = member.reserve(kServer, source.size());
-  if (!block) return false;
+  const auto place = member.prepare(kServer, source.size());
+  if (!place) return false;
   const std::size_t written = production == Production::kHeader ? 64 : source.size();
-  std::memset(member.bytes_of(*block).data(), 1, written);
-  return member.send_block(kServer, *block, static_cast<std::uint32_t>(source.size())) ==
-         SendVerdict::kSent;
+  std::memset(place->bytes.data(), 1, written);
+  member.commit(kServer, *place);
+  member.flush();
+  return true;
 }
 
 struct Shared {
@@ -75,7 +76,7 @@ int run_echo(const MemberConfig& config, const std::atomic<bool>& stop) {
   Ticker ticker(*member);
   std::vector<std::byte> frame(kMaxFrame);
   for (; !stop.load(std::memory_order_relaxed); ticker.tick()) {
-    const auto received = member->receive(frame);
+    const auto received = receive(*member, frame);
     if (!received) continue;
     const auto answer = std::span(frame).first(received->length);
     while (member->send(received->source, answer) != SendVerdict::kSent) ticker.tick();
@@ -85,9 +86,9 @@ int run_echo(const MemberConfig& config, const std::atomic<bool>& stop) {
 
 }  // namespace
 
-StreamRate stream(MemberConfig config, std::size_t length, Production production,
-                  Duration duration) {
-  const TestDirectory directory;
+StreamRate stream(MemberConfig config, std::size_t length, Production production, Duration duration,
+                  CopyRoutine copy_out) {
+  const bench::TestDirectory directory;
   config.meeting_point = directory.path();
   const auto memory = tideline::Mapping::anonymous_shared(tideline::kPageSize);
   CHECK(memory.has_value());
@@ -102,13 +103,13 @@ StreamRate stream(MemberConfig config, std::size_t length, Production production
     std::uint64_t frames = 0;
     while (tideline::tsc_now() < deadline) {
       for (unsigned i = 0; i < kServiceEvery; ++i) {
-        frames += member->receive(target).has_value() ? 1 : 0;
+        frames += receive(*member, target, copy_out).has_value() ? 1 : 0;
         ticker.tick();
       }
     }
     return frames;
   };
-  while (!member->receive(target)) ticker.tick();
+  while (!receive(*member, target)) ticker.tick();
   const std::uint64_t ticks = tideline::tsc_ticks(duration);
   receive_until(tideline::tsc_now() + ticks / 4);
   const std::uint64_t start = tideline::tsc_now();
@@ -123,7 +124,7 @@ StreamRate stream(MemberConfig config, std::size_t length, Production production
 
 bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,
                                 Duration at_most) {
-  const TestDirectory directory;
+  const bench::TestDirectory directory;
   config.meeting_point = directory.path();
   const auto memory = tideline::Mapping::anonymous_shared(tideline::kPageSize);
   CHECK(memory.has_value());
@@ -142,7 +143,7 @@ bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::ui
     if (start > deadline) break;
     // The echo may not have joined yet.
     while (member->send(peer, std::span(frame).first(length)) != SendVerdict::kSent) ticker.tick();
-    while (!member->receive(frame)) ticker.tick();
+    while (!receive(*member, frame)) ticker.tick();
     if (i >= warm_up) samples.add_ticks(tideline::tsc_now() - start);
   }
   shared.stop = true;

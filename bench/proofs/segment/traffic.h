@@ -8,7 +8,7 @@
 
 #include "base/time.h"
 #include "common/latency.h"
-#include "proofs/segment/member.h"
+#include "proofs/segment/segment.h"
 
 namespace proofs::segment {
 
@@ -28,7 +28,7 @@ struct StreamRate {
 // The rate at which the receiver has copied frames of `length` out, after a warm-up. `config` names
 // everything but the meeting point.
 StreamRate stream(MemberConfig config, std::size_t length, Production production,
-                  tideline::Duration duration);
+                  tideline::Duration duration, CopyRoutine copy_out = copy_by_vectors);
 
 // Round trips of a frame of `length`: `count` after a warm-up, unless time runs out.
 bench::LatencySamples ping_pong(MemberConfig config, std::size_t length, std::uint64_t count,

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// `shm:NAME`: an Ethernet segment in shared memory. Every process that opens the same name is a
+// station on it; they come and go, and no process stands in the middle. Frames of up to 64 KiB pass
+// with their offload metadata: nobody sums, nobody segments. docs/adr/0001.
+//
+// A frame is copied into the sender's arena and out of it by the receiver: two passes. Of a frame
+// longer than 2 KiB the receiver copies the headers only and lends the rest from the sender's
+// arena, as long as the holder gives back in time: then it is one. One queue.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "port/port.h"
+#include "port/shm/addresses.h"
+#include "port/shm/member.h"
+
+namespace tideline::port {
+
+struct ShmPortOptions {
+  std::size_t mtu = 1500;
+  // Gets a copy of all frames of the segment, whoever they are for.
+  bool promiscuous = false;
+  // Which slot, and so which addresses.
+  shm::ClaimOrder claim{};
+  // Where the members meet; empty: shm::segment_directory.
+  std::string directory;
+  // Sizes; meeting point and claim are the port's to fill in.
+  shm::MemberConfig sizes{};
+};
+
+class ShmPort final : public Port {
+ public:
+  static Result<std::unique_ptr<ShmPort>> open(std::string_view segment, Pool* pool,
+                                               const ShmPortOptions& options, Instant now);
+
+  std::size_t rx_burst(unsigned queue, Burst& burst, Instant now) override;
+  std::size_t tx_burst(unsigned queue, Burst& burst, Instant now) override;
+  int fd(unsigned /*queue*/) const override { return member_->fd(); }
+  void arm(unsigned /*queue*/) override { member_->arm(); }
+  void disarm(unsigned /*queue*/) override { member_->disarm(); }
+  QueueStats stats(unsigned queue) override;
+
+  // The slot of the segment that this process owns: shm::leased_ipv4 and leased_ipv6 tell its
+  // addresses. In a forked child, destroy the port: slot and addresses stay the parent's.
+  unsigned slot() const { return member_->slot(); }
+
+ private:
+  ShmPort(PortInfo info, const shm::MacPlan& macs, std::unique_ptr<shm::Member> member, Pool* pool);
+
+  struct Destinations {
+    std::uint64_t slots = 0;
+    bool is_group = false;
+  };
+  Destinations destinations_of(const Packet& frame, Instant now);
+  bool send(const Packet& frame, Instant now);
+  bool send_to(unsigned destination, const Packet& frame, Drop& reason);
+  PacketPtr receive(const shm::Arrived& arrived);
+  PacketPtr copy(std::span<const std::byte> bytes);
+  PacketPtr borrow(std::span<const std::byte> bytes);
+
+  shm::MacPlan macs_;
+  std::unique_ptr<shm::Member> member_;
+  Pool* pool_;
+};
+
+}  // namespace tideline::port

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a member has with one destination: a ring, blocks of its own arena that frames lie in, and,
+// once the destination has answered, its index and its hints. One thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/fd.h"
+#include "port/shm/arena.h"
+#include "port/shm/counters.h"
+#include "port/shm/handshake.h"
+#include "port/shm/ring.h"
+#include "ring/wake_flag.h"
+
+namespace tideline::port::shm {
+
+// Where a frame is to be written: in a slot of a ring, or in a block.
+struct Place {
+  std::span<std::byte> bytes;
+  std::optional<Block> block;
+};
+
+class SendLink {
+ public:
+  struct Parts {
+    Region ring;
+    UniqueFd socket;
+    std::uint64_t incarnation = 0;  // of the destination
+  };
+  struct Limits {
+    std::uint32_t ring_slots = 0;
+    // The index is read as soon as this many blocks of a class are out, so that the sender goes
+    // round few blocks, which stay in the caches.
+    std::array<std::uint32_t, 2> blocks_in_flight{};
+  };
+
+  // `blocks` and `arena` are those of the member.
+  SendLink(Parts parts, const Limits& limits, Arena& blocks, std::span<std::byte> arena);
+  SendLink(const SendLink&) = delete;
+  SendLink& operator=(const SendLink&) = delete;
+  // All blocks go back.
+  ~SendLink();
+
+  int socket() const { return parts_.socket.get(); }
+  std::uint64_t incarnation() const { return parts_.incarnation; }
+
+  // The destination has answered; `own` is the sender's slot.
+  void accept(Acceptance acceptance, unsigned own);
+  bool is_accepted() const { return acceptance_.has_value(); }
+
+  // A place for a frame of at most kMaxFrame bytes. kDropRingFull, kDropNoBlock; kRefusedIndex: the
+  // destination's index is false, and the link must be closed.
+  std::expected<Place, Event> prepare(std::size_t length);
+  // The frame has been written to the place that was prepared last.
+  void commit(const Place& place, const OffloadWords& offload);
+  // Tells an accepted destination of committed frames: sets its hint, wakes it if it sleeps.
+  void announce(unsigned own);
+
+ private:
+  // A block that the destination still reads, though the frame is consumed.
+  struct Lent {
+    Block block;
+    std::uint32_t slot = 0;
+    std::uint32_t sequence = 0;
+  };
+
+  bool reclaim();
+  bool make_room() { return ring_.has_room() || (reclaim() && ring_.has_room()); }
+  bool is_lent(std::uint32_t slot, std::uint32_t sequence) const;
+  void reclaim_lent();
+
+  Parts parts_;
+  Limits limits_;
+  Arena& arena_;
+  std::span<std::byte> memory_;
+  std::optional<Acceptance> acceptance_;
+  std::optional<ring::Notifier> notifier_;
+  const std::atomic<std::uint32_t>* loans_ = nullptr;  // of the destination, for this member
+  RingProducer ring_;
+  // The block that each slot of the ring refers to, in private memory.
+  std::vector<std::optional<Block>> blocks_;
+  std::vector<Lent> lent_;
+  std::uint64_t reclaimed_ = 0;
+  BlocksHeld held_{};
+};
+
+}  // namespace tideline::port::shm

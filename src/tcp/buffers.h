@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a connection's bytes lie: memory of its owner, which may be shared with another process.
+// TCP knows bytes by their offset in the stream, the first being 0, and asks for them when a frame
+// is made. Thread: the worker's; what the owner does on other threads is the implementation's
+// business (byte_fifo.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "packet/packet.h"
+#include "packet/pass_counter.h"
+
+namespace tideline::tcp {
+
+// Bytes to send. They stay where they are until they are released, for frames borrow them.
+class SendBuffer {
+ public:
+  // How many bytes the owner has ever put in. Never less than before.
+  virtual std::uint64_t end() const = 0;
+  // The bytes from `offset` on, as many as lie in one piece but at most `most`; at least one.
+  // offset < end(), and `most` > 0.
+  virtual std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const = 0;
+  // What is before `offset` was acknowledged, and no frame borrows it any more.
+  virtual void release(std::uint64_t offset) = 0;
+
+ protected:
+  ~SendBuffer() = default;
+};
+
+// Room for received bytes.
+class ReceiveBuffer {
+ public:
+  // Bytes before this offset have room. What was once granted stays granted.
+  virtual std::uint64_t limit() const = 0;
+  // Takes bytes of the stream, whole below limit(), in any order; some come twice.
+  virtual void put(std::uint64_t offset, packet::PacketPtr payload,
+                   packet::PassCounter& passes) = 0;
+  // All bytes before `end` are there, and are the owner's.
+  virtual void publish(std::uint64_t end) = 0;
+
+ protected:
+  ~ReceiveBuffer() = default;
+};
+
+}  // namespace tideline::tcp

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is the same for all connections of a host, and what lies below them. Thread: the worker's.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/time.h"
+#include "ip/delivery.h"
+#include "tcp/siphash.h"
+#include "tcp/stream.h"
+
+namespace tideline::tcp {
+
+// The network below: IP, or a test.
+class Network {
+ public:
+  // The packet begins with its TCP header.
+  virtual ip::Sent send(packet::PacketPtr packet, const ip::Departure& departure, Instant now) = 0;
+  // The address of ours from which to reach `destination`; nothing if there is no route.
+  virtual std::optional<wire::Ipv6Address> source_for(
+      const wire::Ipv6Address& destination) const = 0;
+  // The largest IP packet that the path is known to carry.
+  virtual std::uint16_t mtu_to(const wire::Ipv6Address& destination, Instant now) const = 0;
+  // Whether frames of many segments may be sent to IPv4, or IPv6.
+  virtual bool takes_gso(bool ipv4) const = 0;
+  // Forward progress with a peer.
+  virtual void confirm(const wire::Ipv6Address& destination, Instant now) = 0;
+
+ protected:
+  ~Network() = default;
+};
+
+// Hears of every change of state.
+class Tracer {
+ public:
+  virtual void state_changed(ConnectionId id, State from, State to, Instant now) = 0;
+
+ protected:
+  ~Tracer() = default;
+};
+
+struct Config {
+  std::size_t max_connections = 4096;
+  // Descriptors of what is in flight and of what came out of order, over all connections.
+  std::size_t max_ranges = 65536;
+  std::size_t max_time_wait = 2048;  // the oldest give way
+  // From getrandom(2): whoever knows it can forge connections.
+  std::array<SipKey, 4> secrets{};
+  Tracer* tracer = nullptr;
+
+  std::uint32_t initial_window = 65535;               // of a receive buffer
+  std::uint32_t max_receive_buffer = 4 << 20;         // decides the window scale
+  std::uint32_t max_out_of_order = 256;               // ranges per connection
+  bool ecn = false;                                   // ask for it; it is granted always
+  Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
+  Duration max_rto = std::chrono::seconds(120);
+  Duration initial_rto = std::chrono::seconds(1);
+  Duration delayed_ack = std::chrono::milliseconds(40);
+  Duration time_wait = std::chrono::seconds(60);  // 2 MSL
+  Duration fin_wait2 = std::chrono::seconds(60);  // of a connection that its owner has closed
+  unsigned syn_retries = 6;
+  unsigned syn_ack_retries = 5;
+  unsigned retries = 15;
+  unsigned orphan_retries = 8;       // after close()
+  std::uint16_t first_port = 32768;  // ephemeral: RFC 6056
+  std::uint16_t last_port = 60999;
+  std::uint32_t challenge_acks_per_second = 1000;                // of all connections: RFC 5961 §7
+  Duration challenge_interval = std::chrono::milliseconds(500);  // of one connection
+  std::uint32_t max_burst = 512 << 10;  // bytes that one connection sends before others may
+  std::uint32_t max_queued = 1 << 20;   // bytes that frames below may borrow from one connection
+};
+
+}  // namespace tideline::tcp

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Congestion control: how much may be in flight. Recovery decides when something was lost, an
+// algorithm what follows for the window. Algorithms have no state of their own: a connection's is
+// in its CongestionState. All quantities are bytes. Thread: the worker's.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <variant>
+
+#include "base/time.h"
+#include "tcp/seq.h"
+#include "tcp/stream.h"
+
+namespace tideline::tcp {
+
+// RFC 9438 §4. Windows are counted in segments, as there.
+struct CubicState {
+  double w_max = 0;
+  double k = 0;            // seconds until w_max is reached again
+  double w_est = 0;        // what Reno would have
+  double cwnd_prior = 0;   // before the last reduction
+  double fraction = 0;     // bytes of growth not yet in cwnd
+  Instant epoch = kNever;  // begin of this avoidance stage; kNever: none yet
+  // HyStart: the round's end, its smallest round-trip times, and how many were seen.
+  Seq round_end;
+  Duration round_min{};
+  std::uint8_t round_samples = 0;
+};
+
+struct RenoState {
+  std::uint32_t acked = 0;  // towards the next segment of growth: RFC 5681 §3.1
+};
+
+struct CongestionState {
+  static constexpr std::uint32_t kInfinite = UINT32_MAX / 2;
+
+  std::uint32_t cwnd = 0;
+  std::uint32_t ssthresh = kInfinite;
+  std::variant<CubicState, RenoState> algorithm;
+
+  bool in_slow_start() const { return cwnd < ssthresh; }
+};
+
+// An acknowledgment outside of recovery.
+struct AckEvent {
+  Instant now{};
+  std::uint32_t acked = 0;  // bytes newly delivered: RFC 3465
+  std::uint32_t mss = 0;
+  Duration rtt{};  // of this acknowledgment; 0 if it tells none
+  Duration srtt{};
+  Duration min_rtt{};
+  Seq una;
+  Seq nxt;
+};
+
+class CongestionControl {
+ public:
+  virtual std::string_view name() const = 0;
+  virtual void start(CongestionState& state) const = 0;
+  // The window was used up, and has been acknowledged in part: it may grow.
+  virtual void acked(CongestionState& state, const AckEvent& event) const = 0;
+  // Something was lost, or marked: the new ssthresh. `flight` is what was outstanding.
+  virtual std::uint32_t reduce(CongestionState& state, std::uint32_t flight,
+                               std::uint32_t mss) const = 0;
+  // The retransmission timer has expired, or a long idle time has passed.
+  virtual void restart(CongestionState& state) const = 0;
+
+ protected:
+  ~CongestionControl() = default;
+};
+
+const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
+
+// RFC 6928 §2.
+constexpr std::uint32_t initial_cwnd(std::uint32_t mss) {
+  return 10 * mss < 14600 ? 10 * mss : (2 * mss > 14600 ? 2 * mss : 14600);
+}
+
+// What slow start, and Reno after it, have in common: RFC 5681 §3.1, RFC 3465. Returns what of
+// `acked` is left for congestion avoidance.
+std::uint32_t slow_start(CongestionState& state, std::uint32_t acked);
+
+}  // namespace tideline::tcp

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/handshake.h"
+
+#include <algorithm>
+
+#include "tcp/arrival.h"
+#include "tcp/cookie.h"
+#include "tcp/receiver.h"
+#include "tcp/recovery.h"
+#include "tcp/sender.h"
+#include "tcp/sequence_numbers.h"
+#include "tcp/transmit.h"
+
+namespace tideline::tcp {
+namespace {
+
+std::uint16_t default_mss(const Tuple& tuple) {
+  return tuple.is_ipv4() ? 536 : 1220;  // RFC 9293 §3.7.1, MUST-15
+}
+
+// What the peer's SYN says of itself: RFC 7323 §1.3, RFC 2018 §2.
+void take_syn(const Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  const wire::TcpOptions& options = segment.options;
+  tcb.irs = segment.seq;
+  tcb.rcv_nxt = segment.seq + 1;
+  tcb.rcv_adv = tcb.rcv_nxt + std::min<std::uint32_t>(core.config.initial_window, 65535);
+  tcb.last_ack_sent = tcb.rcv_nxt;
+  tcb.peer_mss = options.mss.value_or(default_mss(tcb.tuple));
+  tcb.rcv_mss = std::min(tcb.peer_mss, default_mss(tcb.tuple));
+  tcb.sack_on = options.sack_permitted;
+  tcb.timestamps_on = options.timestamps.has_value();
+  if (tcb.timestamps_on) {
+    tcb.ts_recent = options.timestamps->value;
+    tcb.ts_recent_at = now;
+  }
+  tcb.wscale_on = options.window_scale.has_value();
+  if (tcb.wscale_on) {
+    tcb.snd_wscale = *options.window_scale;
+    tcb.rcv_wscale = window_scale(core.config);
+  }
+}
+
+void take_window(Tcb& tcb, const Segment& segment) {
+  // The window of a SYN is not scaled: RFC 7323 §2.2.
+  const unsigned scale = segment.has(wire::kTcpSyn) ? 0 : tcb.snd_wscale;
+  tcb.snd_wnd = std::uint32_t{segment.window} << scale;
+  tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, tcb.snd_wnd);
+  tcb.snd_wl1 = segment.seq;
+  tcb.snd_wl2 = segment.ack;
+}
+
+// Our SYN is acknowledged.
+void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  tcb.snd_una = tcb.iss + 1;
+  tcb.una_offset = 0;
+  tcb.high_seq = tcb.dsack_round = tcb.flight_round_end = tcb.rack_fack = tcb.snd_sml = tcb.snd_nxt;
+  take_window(tcb, segment);
+  update_mss(core, tcb, now);
+  // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
+  tcb.congestion.cwnd = tcb.retries > 1 ? tcb.mss : initial_cwnd(tcb.mss);
+  if (tcb.retries == 0) {
+    const Duration rtt = std::max(now - tcb.last_sent, Duration(1));
+    measure_rtt(core.config, tcb, rtt);
+    tcb.min_rtt = rtt;
+  } else {
+    tcb.rto = std::max(tcb.rto, core.config.initial_rto);
+  }
+  tcb.retries = tcb.backoff = 0;
+  tcb.retransmit_mode = RetransmitMode::kNone;
+  disarm(tcb, Timer::kRetransmit);
+  if (tcb.options.keepalive) arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_idle);
+  ++core.counters.established;
+  set_state(core, tcb, State::kEstablished, now);
+  core.network.confirm(tcb.tuple.remote.address, now);
+  mark_pending(core, tcb);
+}
+
+// A TCB for a SYN, or for a cookie that has come back.
+Tcb* create_passive(Core& core, Listener& listener, const Segment& segment, Instant now) {
+  Tcb* tcb = create(core, segment.tuple, listener.options.stream, now);
+  if (tcb == nullptr) return nullptr;
+  tcb->listener = {.index = static_cast<std::uint32_t>(&listener - core.listeners.data()),
+                   .generation = listener.generation};
+  tcb->accepted = false;
+  ++listener.half_open;
+  set_state(core, *tcb, State::kSynReceived, now);
+  return tcb;
+}
+
+void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now) {
+  const bool expected =
+      listener.overflowed != Instant::min() && now - listener.overflowed < kCookieLife;
+  const auto options = expected ? check_cookie(core, segment, now) : std::nullopt;
+  if (!options) {
+    if (expected) core.counters.count(Discard::kCookieInvalid);
+    answer_with_reset(core, segment, now);
+    return;
+  }
+  if (listener.unaccepted >= listener.options.backlog) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    return;
+  }
+  Tcb* tcb = create_passive(core, listener, segment, now);
+  if (tcb == nullptr) return;
+  ++core.counters.cookies_in;
+  Segment syn{.tuple = segment.tuple, .seq = segment.seq - 1};
+  syn.options.mss = options->mss;
+  syn.options.sack_permitted = options->sack;
+  if (options->timestamps) syn.options.timestamps = segment.options.timestamps;
+  if (options->wscale_on) syn.options.window_scale = options->wscale;
+  take_syn(core, *tcb, syn, now);
+  tcb->ecn_on = options->ecn;
+  tcb->iss = segment.ack - 1;
+  tcb->snd_una = tcb->iss;
+  tcb->snd_nxt = tcb->iss + 1;
+  tcb->retries = 1;  // no time was taken
+  segment_arrives(core, *tcb, segment, now);
+}
+
+}  // namespace
+
+void open_active(Core& core, Tcb& tcb, Instant now) {
+  tcb.is_active = true;
+  tcb.iss = initial_sequence(core, tcb.tuple, now);
+  tcb.snd_una = tcb.iss;
+  tcb.snd_nxt = tcb.iss + 1;
+  update_mss(core, tcb, now);
+  set_state(core, tcb, State::kSynSent, now);
+  send_syn(core, tcb, now);
+  arm(core, tcb, Timer::kRetransmit, now + tcb.rto);
+}
+
+// RFC 9293 §3.10.7.2.
+void listen_arrives(Core& core, Listener& listener, Segment& segment, Instant now) {
+  if (segment.has(wire::kTcpRst)) return;  // first
+  if (segment.has(wire::kTcpAck)) {        // second
+    if (segment.has(wire::kTcpSyn) || segment.has(wire::kTcpFin)) {
+      answer_with_reset(core, segment, now);
+    } else {
+      accept_cookie(core, listener, segment, now);
+    }
+    return;
+  }
+  if (!segment.has(wire::kTcpSyn)) {  // fourth
+    core.counters.count(Discard::kNoAck);
+    return;
+  }
+  if (segment.has(wire::kTcpFin)) {
+    core.counters.count(Discard::kFlags);
+    return;
+  }
+  // Third.
+  if (listener.unaccepted >= listener.options.backlog) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    return;
+  }
+  if (listener.half_open >= listener.options.backlog) {
+    listener.overflowed = now;
+    send_cookie(core, listener, segment, now);
+    return;
+  }
+  Tcb* tcb = create_passive(core, listener, segment, now);
+  if (tcb == nullptr) return;
+  take_syn(core, *tcb, segment, now);
+  tcb->ecn_on = segment.has(wire::kTcpEce) && segment.has(wire::kTcpCwr);
+  tcb->iss = initial_sequence(core, tcb->tuple, now);
+  tcb->snd_una = tcb->iss;
+  tcb->snd_nxt = tcb->iss + 1;
+  take_window(*tcb, segment);
+  update_mss(core, *tcb, now);
+  send_syn(core, *tcb, now);
+  arm(core, *tcb, Timer::kRetransmit, now + tcb->rto);
+}
+
+void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
+  // First: ACK.
+  const bool ack = segment.has(wire::kTcpAck);
+  if (ack && (segment.ack <= tcb.iss || segment.ack > tcb.snd_nxt)) {
+    core.counters.count(Discard::kAckUnacceptable);
+    answer_with_reset(core, segment, now);
+    return;
+  }
+  // Second: RST.
+  if (segment.has(wire::kTcpRst)) {
+    if (ack) {
+      finish(core, tcb, End::kRefused, now);
+    } else {
+      core.counters.count(Discard::kRstUnacceptable);
+    }
+    return;
+  }
+  // Fourth: SYN.
+  if (!segment.has(wire::kTcpSyn) || segment.has(wire::kTcpFin)) {
+    core.counters.count(Discard::kFlags);
+    return;
+  }
+  take_syn(core, tcb, segment, now);
+  if (ack) {
+    tcb.ecn_on = core.config.ecn && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    become_established(core, tcb, segment, now);
+    tcb.events.established = true;
+    tcb.ack_now = true;
+    return;
+  }
+  // Simultaneous open: RFC 9293 §3.5, figure 7.
+  take_window(tcb, segment);
+  tcb.ecn_on = false;
+  set_state(core, tcb, State::kSynReceived, now);
+  send_syn(core, tcb, now);
+}
+
+bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  if (tcb.is_active) {
+    become_established(core, tcb, segment, now);
+    tcb.events.established = true;
+    return true;
+  }
+  Listener* listener = find(core, tcb.listener);
+  if (listener == nullptr) {
+    send_reset(core, tcb, now);
+    finish(core, tcb, End::kAborted, now);
+    return false;
+  }
+  if (listener->unaccepted >= listener->options.backlog) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    return false;
+  }
+  --listener->half_open;
+  ++listener->unaccepted;
+  const Attachment attachment =
+      listener->owner->incoming(tcb.listener, id_of(core, tcb), tcb.tuple, now);
+  if (attachment.owner == nullptr) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    ++listener->half_open;
+    --listener->unaccepted;
+    return false;
+  }
+  tcb.attachment = attachment;
+  become_established(core, tcb, segment, now);
+  return true;
+}
+
+}  // namespace tideline::tcp

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// How connections begin: active and passive open, simultaneous open, SYN cookies. Internal to the
+// room. Thread: the worker's.
+#pragma once
+
+#include "tcp/core.h"
+#include "tcp/segment.h"
+
+namespace tideline::tcp {
+
+// Sends the SYN of a new connection.
+void open_active(Core& core, Tcb& tcb, Instant now);
+// RFC 9293 §3.10.7.2.
+void listen_arrives(Core& core, Listener& listener, Segment& segment, Instant now);
+// RFC 9293 §3.10.7.3.
+void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now);
+// SYN-RECEIVED, and our SYN is acknowledged. False if the connection is not established yet, for
+// its listener has no room, or not any more.
+bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now);
+
+}  // namespace tideline::tcp

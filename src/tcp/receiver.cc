@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/receiver.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "tcp/transmit.h"
+
+namespace tideline::tcp {
+namespace {
+
+// RFC 7323 §5.5: a timestamp is believed for 24 days.
+constexpr Duration kTimestampLife = std::chrono::hours(24 * 24);
+constexpr std::uint32_t kMostWindow = 1U << 30;
+constexpr std::uint8_t kQuickAcksAfterHole = 16;
+
+// Where the window could end, given the room in the buffer.
+Seq possible_edge(const Tcb& tcb) {
+  if (tcb.attachment.receive == nullptr || tcb.fin_received) return tcb.rcv_adv;
+  const std::uint64_t limit = tcb.attachment.receive->limit();
+  const std::uint64_t room = limit > tcb.rcv_offset ? limit - tcb.rcv_offset : 0;
+  return max(tcb.rcv_adv,
+             tcb.rcv_nxt + static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kMostWindow)));
+}
+
+// RFC 7323 §5.3, R1: an old duplicate. RST passes, for its sender may have lost its clock.
+bool fails_paws(const Tcb& tcb, const Segment& segment, Instant now) {
+  if (!tcb.timestamps_on || !segment.options.timestamps) return false;
+  const std::uint32_t value = segment.options.timestamps->value;
+  return static_cast<std::int32_t>(value - tcb.ts_recent) < 0 &&
+         now - tcb.ts_recent_at < kTimestampLife;
+}
+
+bool in_window(const Tcb& tcb, const Segment& segment) {
+  const std::uint32_t length = segment.length();
+  const std::uint32_t window = tcb.rcv_wnd();
+  if (length == 0) {
+    return window == 0 ? segment.seq == tcb.rcv_nxt
+                       : segment.seq >= tcb.rcv_nxt && segment.seq < tcb.rcv_adv;
+  }
+  // A full window still takes acknowledgments, RST and URG that come with data: §3.10.7.4.
+  if (window == 0) return segment.seq == tcb.rcv_nxt;
+  return segment.seq < tcb.rcv_adv && segment.end() > tcb.rcv_nxt;
+}
+
+void owe_ack(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.ack_delayed) return;
+  tcb.ack_delayed = true;
+  arm(core, tcb, Timer::kDelayedAck, now + core.config.delayed_ack);
+}
+
+// RFC 5681 §4.2: at least every second full segment, and at once around holes.
+void schedule_ack(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  const std::uint32_t unit = segment.gso_size != 0 ? segment.gso_size : segment.size;
+  if (unit > tcb.rcv_mss) {
+    tcb.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(unit, 65535 / 4));
+  }
+  tcb.unacked_bytes += segment.size;
+  if (tcb.quick_acks > 0 || tcb.options.quick_ack || tcb.unacked_bytes >= 2U * tcb.rcv_mss) {
+    tcb.ack_now = true;
+  } else {
+    owe_ack(core, tcb, now);
+  }
+}
+
+// Data that fills no hole at rcv_nxt: kept behind it, and told at once (RFC 5681 §4.2).
+void receive_out_of_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
+  tcb.quick_acks = std::max(tcb.quick_acks, kQuickAcksAfterHole);
+  wire::SackBlock duplicate;
+  const Seq begin = segment.seq;
+  const Seq end = begin + segment.size;
+  if (tcb.reassembly.add(core.ranges, core.config.max_out_of_order, begin, end, duplicate)) {
+    tcb.attachment.receive->put(tcb.rcv_offset + (begin - tcb.rcv_nxt), std::move(segment.payload),
+                                core.passes);
+  } else {
+    core.counters.count(Discard::kOutOfOrderFull);
+  }
+  if (tcb.sack_on) tcb.dsack = duplicate;
+  // Each one an acknowledgment of its own: a peer without SACK counts them.
+  send_ack(core, tcb, now);
+}
+
+void receive_in_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
+  tcb.attachment.receive->put(tcb.rcv_offset, std::move(segment.payload), core.passes);
+  const Seq before = tcb.rcv_nxt;
+  const bool hole = !tcb.reassembly.empty();
+  const Seq end = before + segment.size;
+  tcb.rcv_nxt = hole ? tcb.reassembly.advance(core.ranges, end) : end;
+  tcb.rcv_offset += tcb.rcv_nxt - before;
+  tcb.attachment.receive->publish(tcb.rcv_offset);
+  tcb.events.readable = true;
+  schedule_ack(core, tcb, segment, now);
+  if (hole) tcb.ack_now = true;
+}
+
+}  // namespace
+
+std::uint8_t window_scale(const Config& config) {
+  std::uint8_t scale = 0;
+  while (scale < wire::kMaxWindowScale && (config.max_receive_buffer >> scale) > 65535) ++scale;
+  return scale;
+}
+
+std::uint16_t announce_window(Tcb& tcb) {
+  Seq edge = tcb.rcv_adv;
+  const Seq possible = possible_edge(tcb);
+  // Silly windows are not told: RFC 9293 §3.8.6.2.2.
+  constexpr std::uint32_t kEnough = 32768;
+  if (possible - edge >= std::min<std::uint32_t>(tcb.rcv_mss, kEnough)) edge = possible;
+  const std::uint32_t window = edge > tcb.rcv_nxt ? edge - tcb.rcv_nxt : 0;
+  const std::uint32_t told = std::min<std::uint32_t>(window >> tcb.rcv_wscale, 65535);
+  // What was granted stays so, where scaling rounds it down (RFC 7323 §2.4).
+  tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt + (told << tcb.rcv_wscale));
+  return static_cast<std::uint16_t>(told);
+}
+
+void window_may_open(Core& core, Tcb& tcb, Instant now) {
+  if (!tcb.is_synchronized() || tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  const Seq possible = possible_edge(tcb);
+  const std::uint32_t gain = possible - tcb.rcv_adv;
+  const std::uint32_t whole = possible - tcb.rcv_nxt;
+  if (gain >= 2U * tcb.rcv_mss && gain >= whole / 4) {
+    send_ack(core, tcb, now);
+  } else if (gain > 0 && gain >= whole / 2) {
+    send_ack(core, tcb, now);
+  }
+}
+
+bool is_acceptable(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  const bool reset = segment.has(wire::kTcpRst);
+  if (!reset && fails_paws(tcb, segment, now)) {
+    core.counters.count(Discard::kPaws);
+    if (segment.length() > 0 && tcb.sack_on && segment.end() <= tcb.rcv_nxt) {
+      tcb.dsack = {segment.seq.value(), segment.end().value()};
+    }
+    if (segment.size > 0) {
+      send_ack(core, tcb, now);
+    } else {
+      send_challenge(core, tcb, now);
+    }
+    return false;
+  }
+  if (in_window(tcb, segment)) return true;
+  core.counters.count(Discard::kOutOfWindow);
+  if (reset) return false;
+  if (segment.size > 0) {
+    // RFC 2883 §4: what came again is told.
+    tcb.quick_acks = std::max(tcb.quick_acks, kQuickAcksAfterHole);
+    const Seq end = min(segment.end(), tcb.rcv_nxt);
+    if (tcb.sack_on && segment.seq < end) tcb.dsack = {segment.seq.value(), end.value()};
+    send_ack(core, tcb, now);
+  } else {
+    // Without data it may be a probe; two confused ends must not keep each other busy.
+    if (segment.seq == tcb.rcv_nxt - 1) {
+      send_ack(core, tcb, now);
+    } else {
+      send_challenge(core, tcb, now);
+    }
+  }
+  return false;
+}
+
+void trim_to_window(Core& core, Tcb& tcb, Segment& segment) {
+  if (segment.seq < tcb.rcv_nxt) {
+    std::uint32_t before = tcb.rcv_nxt - segment.seq;
+    if (segment.size > 0 && tcb.sack_on) {
+      tcb.dsack = {segment.seq.value(), (segment.seq + std::min(before, segment.size)).value()};
+    }
+    tcb.ack_now = true;
+    if (segment.has(wire::kTcpSyn)) {
+      segment.flags &= static_cast<std::uint16_t>(~wire::kTcpSyn);
+      segment.seq += 1;
+      --before;
+    }
+    const std::uint32_t cut = std::min(before, segment.size);
+    if (cut > 0) segment.payload->trim_front(cut);
+    segment.size -= cut;
+    segment.seq += cut;
+  }
+  const std::uint32_t room = tcb.rcv_adv > segment.seq ? tcb.rcv_adv - segment.seq : 0;
+  if (segment.size <= room) return;
+  core.counters.count(Discard::kBeyondWindow);
+  tcb.ack_now = true;
+  segment.flags &= static_cast<std::uint16_t>(~wire::kTcpFin);
+  segment.size = room;
+  if (room > 0) {
+    segment.payload->truncate(room);
+  } else {
+    segment.payload.reset();
+  }
+}
+
+void process_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
+  if (segment.size == 0) return;
+  // After the peer's FIN, more is an error of the peer's: ignored (§3.10.7.4).
+  if (tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  // The buffer's room, should its owner have granted less than was told.
+  const std::uint64_t end = tcb.rcv_offset + (segment.seq - tcb.rcv_nxt) + segment.size;
+  if (end > tcb.attachment.receive->limit()) {
+    core.counters.count(Discard::kBeyondWindow);
+    return;
+  }
+  if (segment.seq == tcb.rcv_nxt) {
+    receive_in_order(core, tcb, segment, now);
+  } else {
+    receive_out_of_order(core, tcb, segment, now);
+  }
+}
+
+void process_fin(Core& core, Tcb& tcb, Instant /*now*/) {
+  tcb.rcv_nxt += 1;
+  tcb.rcv_adv = max(tcb.rcv_adv, tcb.rcv_nxt);
+  tcb.fin_received = true;
+  tcb.ack_now = true;
+  tcb.reassembly.clear(core.ranges);
+  tcb.events.peer_closed = true;
+}
+
+void add_sack_blocks(const Tcb& tcb, wire::TcpOptions& options) {
+  if (!tcb.sack_on) return;
+  const std::size_t most = tcb.timestamps_on ? 3 : 4;
+  std::size_t first = 0;
+  if (tcb.dsack.left != tcb.dsack.right) options.sack[first++] = tcb.dsack;
+  options.sack_count = tcb.reassembly.blocks(options.sack, first, most);
+}
+
+}  // namespace tideline::tcp

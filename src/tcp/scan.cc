@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads an acknowledgment: what it takes off the scoreboard, and what it marks there.
+#include <algorithm>
+
+#include "tcp/recovery.h"
+
+namespace tideline::tcp {
+namespace {
+
+// Ranges of one connection: a peer's SACK blocks cut them as it likes (CVE-2019-11477).
+constexpr std::uint32_t kMaxRanges = 4096;
+
+// The part of `range` before `end` has arrived, and this is the first that we hear of it.
+void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
+  summary.delivered += end - range.begin;
+  if (range.ever_retransmitted) {
+    summary.retransmitted = true;
+  } else {
+    if (end <= tcb.high_seq) summary.original = true;
+    const Duration rtt = std::max(summary.now - range.sent, Duration(1));
+    if (summary.first_rtt == Duration{}) summary.first_rtt = rtt;
+    summary.rtt = rtt;
+  }
+  rack_delivered(tcb, range, end, summary.now);
+}
+
+void take_acknowledged(Core& core, Tcb& tcb, Seq ack, AckSummary& summary) {
+  Scoreboard& board = tcb.scoreboard;
+  while (!board.empty() && board.first()->begin < ack) {
+    const Range& first = *board.first();
+    if (!first.sacked) delivered(tcb, first, min(first.end, ack), summary);
+    board.acknowledge_first(core.ranges, ack);
+  }
+}
+
+// Marks [begin, end), which the peer says it has.
+void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
+  Scoreboard& board = tcb.scoreboard;
+  for (Range* range = board.first(); range != nullptr && range->begin < end; range = range->next) {
+    if (range->end <= begin || range->sacked) continue;
+    if (range->begin < begin) {
+      if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, begin)) {
+        core.counters.count(Discard::kRangesFull);
+        return;
+      }
+      continue;  // with what was cut off
+    }
+    if (range->end > end) {
+      if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, end)) {
+        core.counters.count(Discard::kRangesFull);
+        return;
+      }
+    }
+    delivered(tcb, *range, range->end, summary);
+    summary.sacked += range->size();
+    board.mark_sacked(*range);
+    range = &board.merge_sacked(core.ranges, *range);
+  }
+}
+
+// RFC 2883 §4: the first block tells of a duplicate if it was acknowledged, or lies in the second.
+bool is_dsack(const wire::TcpOptions& options, Seq ack) {
+  if (options.sack_count == 0) return false;
+  const Seq begin(options.sack[0].left);
+  const Seq end(options.sack[0].right);
+  if (begin < ack) return true;
+  return options.sack_count > 1 && begin >= Seq(options.sack[1].left) &&
+         end <= Seq(options.sack[1].right);
+}
+
+void take_dsack(Tcb& tcb, const wire::SackBlock& block, AckSummary& summary) {
+  const Seq begin(block.left);
+  const Seq end(block.right);
+  // What was never sent, or long ago, was not sent twice by us.
+  if (end > tcb.snd_nxt || tcb.snd_una - begin > tcb.max_snd_wnd) return;
+  summary.dsack = true;
+  summary.dsack_bytes = end - begin;
+  rack_see_dsack(tcb);
+}
+
+void take_sack(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
+  const wire::TcpOptions& options = segment.options;
+  const bool dsack = is_dsack(options, segment.ack);
+  if (dsack) take_dsack(tcb, options.sack[0], summary);
+  for (std::uint8_t i = dsack ? 1 : 0; i < options.sack_count; ++i) {
+    const Seq begin(options.sack[i].left);
+    const Seq end(options.sack[i].right);
+    // RFC 2018 §3, RFC 6675 §3: within what is outstanding.
+    if (begin < tcb.snd_una || end > tcb.snd_nxt || begin >= end) continue;
+    take_block(core, tcb, begin, end, summary);
+  }
+}
+
+}  // namespace
+
+AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  AckSummary summary{.now = now, .flight_before = tcb.in_flight()};
+  const bool advances = segment.ack > tcb.snd_una;
+  if (advances) {
+    take_acknowledged(core, tcb, segment.ack, summary);
+    summary.acked = segment.ack - tcb.snd_una;
+    const std::uint64_t offset = tcb.una_offset + summary.acked;
+    tcb.una_offset = std::min(offset, tcb.write_end);  // a FIN is no byte
+    tcb.snd_una = segment.ack;
+    if (tcb.timestamps_on && segment.options.timestamps && segment.options.timestamps->echo != 0) {
+      const std::uint32_t age = timestamp(tcb, now) - segment.options.timestamps->echo;
+      if (age < 600'000) summary.stamp_rtt = std::chrono::milliseconds(std::max(age, 1U));
+    }
+  }
+  if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
+  return summary;
+}
+
+void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {
+  if (tcb.srtt == Duration{}) {
+    tcb.srtt = sample;
+    tcb.rttvar = sample / 2;
+  } else {
+    const Duration error = tcb.srtt > sample ? tcb.srtt - sample : sample - tcb.srtt;
+    tcb.rttvar += (error - tcb.rttvar) / 4;
+    tcb.srtt += (sample - tcb.srtt) / 8;
+  }
+  // The minimum stands in for the variance, as in Linux: many delay acknowledgments for long.
+  tcb.rto = std::min(tcb.srtt + std::max(config.min_rto, 4 * tcb.rttvar), config.max_rto);
+}
+
+}  // namespace tideline::tcp

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/sender.h"
+
+#include <algorithm>
+
+#include "tcp/recovery.h"
+#include "tcp/transmit.h"
+
+namespace tideline::tcp {
+namespace {
+
+constexpr Duration kCorkTime = std::chrono::milliseconds(200);
+constexpr Duration kRetryTime = std::chrono::milliseconds(1);  // when memory lacks
+constexpr Duration kProbeSlack = std::chrono::milliseconds(2);
+constexpr Duration kLoneProbeSlack = std::chrono::milliseconds(200);  // for a delayed ACK
+
+// What one call of output() may still do.
+struct Budget {
+  std::uint32_t bytes;
+  bool blocked = false;  // memory lacks, or time has not come: nothing more in this call
+};
+
+void try_again(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  budget.blocked = true;
+  arm(core, tcb, Timer::kPace, now + kRetryTime);
+}
+
+std::uint32_t cwnd_room(const Tcb& tcb) {
+  const std::uint32_t flight = tcb.in_flight();
+  return tcb.congestion.cwnd > flight ? tcb.congestion.cwnd - flight : 0;
+}
+
+// Bytes per second: twice the window per round trip in slow start, 1.2 after, as Linux has it.
+std::uint64_t pacing_rate(const Tcb& tcb) {
+  if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
+  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
+  const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
+  const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
+                             std::max<std::uint64_t>(rtt / 1000, 1);
+  return std::min(rate, tcb.options.max_pacing_rate);
+}
+
+bool is_paced(const Tcb& tcb) {
+  return tcb.options.pacing || tcb.options.max_pacing_rate != UINT64_MAX;
+}
+
+// Whether pacing lets us send now; else the timer is set.
+bool may_send_now(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  if (!is_paced(tcb) || now >= tcb.pace_until) return true;
+  budget.blocked = true;
+  arm(core, tcb, Timer::kPace, tcb.pace_until);
+  return false;
+}
+
+void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
+  budget.bytes -= std::min(budget.bytes, size);
+  tcb.prr_out += size;
+  tcb.last_data_sent = now;
+  if (!is_paced(tcb)) return;
+  const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
+  const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
+  tcb.pace_until = std::max(tcb.pace_until, now) + time;
+}
+
+// Frames as long as the burst: at a paced rate, a millisecond's worth.
+std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
+  const std::uint32_t most = frame_payload(core, tcb);
+  if (!is_paced(tcb)) return most;
+  const std::uint64_t share = std::max<std::uint64_t>(pacing_rate(tcb) / 1000, 2U * tcb.mss);
+  const std::uint32_t segment = segment_payload(tcb);
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(most, std::max<std::uint64_t>(share / segment, 1) * segment));
+}
+
+bool ends_with_fin(const Tcb& tcb, Seq end) { return tcb.fin_sent && end == tcb.snd_nxt; }
+
+// Sends the front of a range again, at most `size` numbers of it.
+bool resend(Core& core, Tcb& tcb, Range& range, std::uint32_t size, Instant now, Budget& budget) {
+  if (size < range.size() && !tcb.scoreboard.split(core.ranges, range, range.begin + size)) {
+    core.counters.count(Discard::kRangesFull);
+    try_again(core, tcb, now, budget);
+    return false;
+  }
+  const std::uint16_t flags = ends_with_fin(tcb, range.end) ? wire::kTcpFin : 0;
+  if (!send_range(core, tcb, range.begin, range.end, flags, now)) {
+    try_again(core, tcb, now, budget);
+    return false;
+  }
+  if (tcb.undo_armed) {
+    tcb.undo_resent = true;
+    tcb.undo_retransmitted += range.size();
+    if (tcb.retransmit_stamp == 0) tcb.retransmit_stamp = timestamp(tcb, now);
+  }
+  tcb.scoreboard.mark_retransmitted(range, now);
+  note_sent(tcb, range.size(), now, budget);
+  return true;
+}
+
+void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  if (tcb.scoreboard.lost() == tcb.scoreboard.retransmitted()) return;
+  const Seq edge = tcb.snd_una + std::max<std::uint32_t>(tcb.snd_wnd, tcb.mss);
+  for (Range* range = tcb.scoreboard.first(); range != nullptr; range = range->next) {
+    if (!range->lost || range->retransmitted) continue;
+    if (range->begin >= edge || budget.blocked || budget.bytes == 0) return;
+    std::uint32_t room = std::min(cwnd_room(tcb), frame_limit(core, tcb));
+    const std::uint32_t segment = segment_payload(tcb);
+    if (room < std::min(segment, range->size())) return;
+    if (room < range->size()) room = room / segment * segment;
+    if (!may_send_now(core, tcb, now, budget)) return;
+    if (!resend(core, tcb, *range, std::min(room, range->size()), now, budget)) return;
+  }
+}
+
+// RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
+bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
+  if (tcb.shut_down) return true;
+  if (tcb.options.cork) {
+    if (tcb.cork_since == kNever) tcb.cork_since = now;
+    if (now - tcb.cork_since >= kCorkTime) return true;
+    arm(core, tcb, Timer::kPace, tcb.cork_since + kCorkTime);
+    return false;
+  }
+  if (tcb.options.no_delay) return true;
+  if (available * 2 >= std::max<std::uint64_t>(tcb.max_snd_wnd, 1)) return true;
+  return tcb.snd_sml <= tcb.snd_una;
+}
+
+// How much new data goes into the next frame; 0: none may.
+std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant now,
+                         const Budget& budget) {
+  const Seq edge = tcb.snd_una + tcb.snd_wnd;
+  const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
+  const std::uint32_t segment = segment_payload(tcb);
+  const std::uint32_t cwnd = cwnd_room(tcb);
+  const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(available, segment));
+  if (cwnd < wanted) {
+    tcb.cwnd_limited = true;
+    return 0;
+  }
+  std::uint64_t size = std::min<std::uint64_t>(
+      {available, window, cwnd, frame_limit(core, tcb), std::max(budget.bytes, segment)});
+  if (size == 0) return 0;
+  const std::uint64_t tail = size % segment;
+  if (tail == 0) return static_cast<std::uint32_t>(size);
+  // Silly windows are not filled: RFC 9293 §3.8.6.2.1.
+  const bool last = size == available;
+  const bool half_window = size >= segment || 2 * size >= tcb.max_snd_wnd;
+  if (last ? may_send_small(core, tcb, available, now) : size < segment && half_window) {
+    return static_cast<std::uint32_t>(size);
+  }
+  return static_cast<std::uint32_t>(size - tail);
+}
+
+// RFC 5681 §4.1: after an idle time the window is no longer proven.
+void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.outstanding() > 0 || now - tcb.last_data_sent <= tcb.rto) return;
+  const std::uint32_t initial = initial_cwnd(tcb.mss);
+  Duration idle = now - tcb.last_data_sent;
+  tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
+  while (idle > tcb.rto && tcb.congestion.cwnd > initial) {
+    idle -= tcb.rto;
+    tcb.congestion.cwnd = std::max(tcb.congestion.cwnd / 2, initial);
+  }
+  tcb.control->restart(tcb.congestion);
+  update_mss(core, tcb, now);
+}
+
+void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  while (!budget.blocked) {
+    const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
+    const std::uint64_t available = tcb.write_end - sent;
+    const bool fin_due = tcb.shut_down && !tcb.fin_sent;
+    if (tcb.fin_sent || (available == 0 && !fin_due)) return;
+    if (tcb.lent_bytes >= core.config.max_queued) return;  // goes on when frames have left
+    if (budget.bytes == 0) {
+      mark_pending(core, tcb);  // after others
+      return;
+    }
+    restart_after_idle(core, tcb, now);
+    const std::uint32_t size = available == 0 ? 0 : next_frame(core, tcb, available, now, budget);
+    const bool fin = fin_due && size == available;
+    if (fin && size == 0 && tcb.snd_wnd <= tcb.outstanding()) return;
+    if (size == 0 && !fin) return;
+    if (!may_send_now(core, tcb, now, budget)) return;
+    const Seq begin = tcb.snd_nxt;
+    const Seq end = begin + size + (fin ? 1 : 0);
+    if (core.ranges.size() == core.ranges.capacity()) {
+      core.counters.count(Discard::kRangesFull);
+      try_again(core, tcb, now, budget);
+      return;
+    }
+    if (!send_range(core, tcb, begin, end, fin ? wire::kTcpFin : 0, now)) {
+      try_again(core, tcb, now, budget);
+      return;
+    }
+    tcb.scoreboard.append(core.ranges, begin, end, now);
+    tcb.snd_nxt = end;
+    tcb.cork_since = kNever;
+    if (size % tcb.mss != 0) tcb.snd_sml = end;
+    note_sent(tcb, end - begin, now, budget);
+    if (fin) {
+      tcb.fin_sent = true;
+      set_state(core, tcb, tcb.state == State::kCloseWait ? State::kLastAck : State::kFinWait1,
+                now);
+    }
+  }
+}
+
+Duration backed_off(const Core& core, const Tcb& tcb) {
+  const unsigned shift = std::min<unsigned>(tcb.backoff, 16);
+  return std::min(tcb.rto * (std::int64_t{1} << shift), core.config.max_rto);
+}
+
+// RFC 8985 §7.2: one probe per flight, and not while losses are known.
+bool may_probe_tail(const Tcb& tcb) {
+  return tcb.sack_on && !tcb.tlp_sent && tcb.recovery <= RecoveryState::kDisorder &&
+         tcb.scoreboard.sacked() == 0 && tcb.srtt > Duration{} && tcb.backoff == 0;
+}
+
+}  // namespace
+
+void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
+  if (tcb.outstanding() == 0) {
+    const bool waiting =
+        tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
+    const bool closed =
+        waiting && tcb.deadline(Timer::kPace) == kNever && tcb.lent_bytes < core.config.max_queued;
+    if (!closed) {
+      tcb.retransmit_mode = RetransmitMode::kNone;
+      disarm(tcb, Timer::kRetransmit);
+    } else if (tcb.retransmit_mode != RetransmitMode::kPersist) {
+      tcb.retransmit_mode = RetransmitMode::kPersist;
+      arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+    }
+    return;
+  }
+  Duration time = backed_off(core, tcb);
+  tcb.retransmit_mode = RetransmitMode::kRto;
+  if (may_probe_tail(tcb)) {
+    const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
+    time = std::min(time, 2 * tcb.srtt + slack);
+    tcb.retransmit_mode = RetransmitMode::kTailProbe;
+  }
+  arm(core, tcb, Timer::kRetransmit, now + time);
+}
+
+void output(Core& core, Tcb& tcb, Instant now) {
+  if (!tcb.is_synchronized()) return;
+  if (tcb.attachment.send != nullptr && !tcb.fin_sent) {
+    tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
+  }
+  if (tcb.may_send() && tcb.attachment.send != nullptr) {
+    Budget budget{.bytes = core.config.max_burst};
+    const Seq before = tcb.snd_nxt;
+    if (tcb.prefer_new) {
+      send_new(core, tcb, now, budget);
+      tcb.prefer_new = false;
+      if (tcb.snd_nxt == before) tcb.frto = false;
+    }
+    resend_lost(core, tcb, now, budget);
+    if (tcb.snd_nxt == before) tcb.cwnd_limited = false;
+    send_new(core, tcb, now, budget);
+    tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
+    if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {
+      restart_retransmit_timer(core, tcb, now);
+    }
+  }
+  if (tcb.ack_now) send_ack(core, tcb, now);
+}
+
+void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
+  ++core.counters.probes;
+  Budget budget{.bytes = core.config.max_burst};
+  const Seq before = tcb.snd_nxt;
+  tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
+  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
+  const Seq edge = tcb.snd_una + tcb.snd_wnd;
+  if (available > 0 && !tcb.fin_sent && edge > tcb.snd_nxt) {
+    const auto size = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
+    if (core.ranges.size() < core.ranges.capacity() &&
+        send_range(core, tcb, before, before + size, 0, now)) {
+      tcb.scoreboard.append(core.ranges, before, before + size, now);
+      tcb.snd_nxt = before + size;
+      tcb.tlp_is_retransmission = false;
+    }
+  } else if (Range* last = tcb.scoreboard.last(); last != nullptr && !last->sacked) {
+    const std::uint32_t segment = segment_payload(tcb);
+    if (last->size() > segment) {
+      // The last segment as it was cut before, which may be short.
+      std::uint32_t tail = last->size() % segment;
+      if (tail == 0) tail = segment;
+      if (!tcb.scoreboard.split(core.ranges, *last, last->end - tail)) return;
+      last = last->next;
+    }
+    if (!resend(core, tcb, *last, last->size(), now, budget)) return;
+    tcb.tlp_is_retransmission = true;
+  }
+  tcb.tlp_sent = true;
+  tcb.tlp_end = tcb.snd_nxt;
+}
+
+void update_mss(Core& core, Tcb& tcb, Instant now) {
+  tcb.path_mtu = core.network.mtu_to(tcb.tuple.remote.address, now);
+  const std::uint32_t headers = (tcb.tuple.is_ipv4() ? 20 : 40) + sizeof(wire::TcpHeader);
+  std::uint32_t mss = std::min<std::uint32_t>(tcb.path_mtu - headers, tcb.peer_mss);
+  if (tcb.options.max_segment != 0) {
+    mss = std::min<std::uint32_t>(mss, tcb.options.max_segment);
+  }
+  constexpr std::uint32_t kTimestampBytes = 12;
+  if (tcb.timestamps_on) mss -= kTimestampBytes;
+  tcb.mss = static_cast<std::uint16_t>(mss);
+}
+
+}  // namespace tideline::tcp

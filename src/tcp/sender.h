@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sending side: what may be sent now, in frames as long as possible. Internal to the room.
+// Thread: the worker's.
+#pragma once
+
+#include "tcp/core.h"
+#include "tcp/segment.h"
+
+namespace tideline::tcp {
+
+// Sends everything that windows, Nagle and pacing allow: lost segments first, then new ones, then a
+// FIN; at least an ACK if one is due. Sets the retransmission timer.
+void output(Core& core, Tcb& tcb, Instant now);
+// RFC 8985 §7.3.
+void send_tail_probe(Core& core, Tcb& tcb, Instant now);
+// What an ACK has freed starts the timers anew: RFC 6298 §5.3, RFC 8985 §7.2.
+void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now);
+
+// The payload of a full segment after the path's MTU, the peer's MSS and our options.
+void update_mss(Core& core, Tcb& tcb, Instant now);
+
+}  // namespace tideline::tcp

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// How TCP meets the owner of a connection: handles, what is told, what can be chosen and asked.
+// Everything is told from Tcp::flush() and Tcp::run_timers() only, so an owner may call Tcp from
+// within. Thread: the worker's that owns the host.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/time.h"
+#include "tcp/buffers.h"
+#include "tcp/endpoint.h"
+
+namespace tideline::tcp {
+
+// RFC 9293 §3.3.2. LISTEN is a listener's and has no connection.
+enum class State : std::uint8_t {
+  kClosed,
+  kSynSent,
+  kSynReceived,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kCloseWait,
+  kClosing,
+  kLastAck,
+  kTimeWait,
+};
+// "ESTABLISHED".
+std::string_view name_of(State state);
+
+// Names a connection. A handle whose connection is gone finds nothing.
+struct ConnectionId {
+  std::uint32_t index = UINT32_MAX;
+  std::uint32_t generation = 0;
+
+  friend bool operator==(const ConnectionId&, const ConnectionId&) = default;
+};
+
+struct ListenerId {
+  std::uint32_t index = UINT32_MAX;
+  std::uint32_t generation = 0;
+
+  friend bool operator==(const ListenerId&, const ListenerId&) = default;
+};
+
+// Why a connection is over.
+enum class End : std::uint8_t {
+  kNone,      // it is not
+  kFinished,  // both directions were closed, and the peer knows
+  kReset,     // by the peer
+  kRefused,   // by the peer, when we connected
+  kTimedOut,  // the peer does not answer
+  kHostUnreachable,
+  kNetworkUnreachable,
+  kProtocolUnreachable,
+  kAborted,  // by us
+};
+
+// The owner of a connection.
+class StreamOwner {
+ public:
+  virtual void established(ConnectionId /*id*/, Instant /*now*/) {}
+  // More bytes were published.
+  virtual void readable(ConnectionId id, Instant now) = 0;
+  // The peer has sent its last byte, and it is published.
+  virtual void peer_closed(ConnectionId id, Instant now) = 0;
+  // Room was released in the send buffer.
+  virtual void writable(ConnectionId id, Instant now) = 0;
+  // Nothing is received or sent any more.
+  virtual void ended(ConnectionId id, End reason, Instant now) = 0;
+  // The last that is told: the handle is void, and the buffers are the owner's alone. After close()
+  // it may come minutes later, from TIME-WAIT earlier.
+  virtual void released(ConnectionId id, Instant now) = 0;
+
+ protected:
+  ~StreamOwner() = default;
+};
+
+// What a connection gets from its owner. All three outlive it: until released().
+struct Attachment {
+  StreamOwner* owner = nullptr;
+  SendBuffer* send = nullptr;
+  ReceiveBuffer* receive = nullptr;
+};
+
+enum class CongestionAlgorithm : std::uint8_t { kCubic, kReno };
+
+struct StreamOptions {
+  bool no_delay = false;                       // no Nagle algorithm
+  bool cork = false;                           // hold what does not fill a segment, up to 200 ms
+  bool quick_ack = false;                      // no delayed acknowledgments
+  bool pacing = false;                         // spread segments over the round trip
+  std::uint64_t max_pacing_rate = UINT64_MAX;  // bytes per second; bounds pacing
+  std::uint16_t max_segment = 0;               // bounds the MSS; 0: the path does
+  CongestionAlgorithm congestion = CongestionAlgorithm::kCubic;
+  bool keepalive = false;
+  Duration keepalive_idle = std::chrono::hours(2);
+  Duration keepalive_interval = std::chrono::seconds(75);
+  std::uint8_t keepalive_probes = 9;
+  Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
+};
+
+// Accepts what has come for a listener.
+class ListenerOwner {
+ public:
+  // A handshake is complete. The buffers hold at least initial_window of the configuration. Without
+  // an owner, the peer's last acknowledgment counts as lost. Of Tcp, only accepted() may be called.
+  virtual Attachment incoming(ListenerId listener, ConnectionId id, const Tuple& tuple,
+                              Instant now) = 0;
+
+ protected:
+  ~ListenerOwner() = default;
+};
+
+struct ListenOptions {
+  // Connections that were handed over and not yet accepted() are at most so many; as many again may
+  // be half open, beyond which SYN cookies answer (RFC 4987).
+  std::uint32_t backlog = 128;
+  StreamOptions stream{};
+};
+
+// How recovery stands. The order is that of severity.
+enum class RecoveryState : std::uint8_t {
+  kOpen,
+  kDisorder,  // something is missing, and may only be late
+  kCwr,       // the window shrinks because of congestion marks
+  kRecovery,  // fast retransmit
+  kLoss,      // the retransmission timer has expired
+};
+
+// Figures of one connection: what TCP_INFO shows.
+struct Info {
+  State state = State::kClosed;
+  Tuple tuple;
+  RecoveryState recovery = RecoveryState::kOpen;
+  End end = End::kNone;
+  bool timestamps = false;
+  bool sack = false;
+  bool ecn = false;
+  std::uint8_t send_window_scale = 0;
+  std::uint8_t receive_window_scale = 0;
+  std::uint32_t mss = 0;            // payload bytes per segment, without options
+  std::uint32_t cwnd = 0;           // bytes
+  std::uint32_t ssthresh = 0;       // bytes
+  std::uint32_t in_flight = 0;      // bytes that the network is believed to hold
+  std::uint32_t sacked = 0;         // bytes
+  std::uint32_t lost = 0;           // bytes
+  std::uint32_t retransmitted = 0;  // bytes in flight that are
+  std::uint32_t unacknowledged = 0;
+  std::uint32_t send_window = 0;
+  std::uint32_t receive_window = 0;
+  Duration srtt{};
+  Duration rttvar{};
+  Duration min_rtt{};
+  Duration rto{};
+  bool reordering_seen = false;
+  std::uint64_t bytes_sent = 0;  // retransmissions included
+  std::uint64_t bytes_retransmitted = 0;
+  std::uint64_t bytes_acked = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t segments_in = 0;
+  std::uint64_t segments_out = 0;  // frames: each may carry many
+  std::uint32_t timeouts = 0;
+  std::uint32_t recoveries = 0;
+  std::uint32_t undone = 0;
+};
+
+}  // namespace tideline::tcp

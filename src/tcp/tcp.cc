@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/tcp.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "ip/frame.h"
+#include "tcp/arrival.h"
+#include "tcp/handshake.h"
+#include "tcp/receiver.h"
+#include "tcp/recovery.h"
+#include "tcp/sender.h"
+#include "tcp/sequence_numbers.h"
+#include "tcp/timers.h"
+#include "tcp/transmit.h"
+#include "wire/protocol.h"
+
+namespace tideline::tcp {
+namespace {
+
+constexpr std::uint8_t kCongestionExperienced = 3;
+
+Tuple quoted_tuple(const ip::PathError& error) {
+  return {.local = {error.quote.source, error.quote.source_port()},
+          .remote = {error.quote.destination, error.quote.destination_port()}};
+}
+
+// RFC 6191: a new incarnation of a connection in TIME-WAIT.
+bool may_reopen(const Tcb& tcb, const Segment& segment) {
+  if (!segment.has(wire::kTcpSyn) || segment.has(wire::kTcpAck) || segment.has(wire::kTcpRst)) {
+    return false;
+  }
+  if (tcb.timestamps_on && segment.options.timestamps) {
+    const std::uint32_t value = segment.options.timestamps->value;
+    if (static_cast<std::int32_t>(value - tcb.ts_recent) > 0) return true;
+    if (value != tcb.ts_recent) return false;
+  }
+  return segment.seq > tcb.rcv_nxt;
+}
+
+End end_of(ip::PathErrorKind kind) {
+  switch (kind) {
+    case ip::PathErrorKind::kNetworkUnreachable:
+      return End::kNetworkUnreachable;
+    case ip::PathErrorKind::kProtocolUnreachable:
+      return End::kProtocolUnreachable;
+    case ip::PathErrorKind::kPortUnreachable:
+      return End::kRefused;
+    case ip::PathErrorKind::kHostUnreachable:
+    case ip::PathErrorKind::kTimeExceeded:
+    case ip::PathErrorKind::kParameterProblem:
+    case ip::PathErrorKind::kPacketTooBig:
+      return End::kHostUnreachable;
+  }
+  return End::kHostUnreachable;
+}
+
+}  // namespace
+
+Tcp::Tcp(const Config& config, Network& network, packet::Pool& pool, Rng& rng)
+    : core_(std::make_unique<Core>(config, network, pool, rng)) {}
+
+Tcp::~Tcp() = default;
+
+Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& options,
+                               ListenerOwner& owner) {
+  if (local.port == 0) {
+    return fail({.kind = ErrorKind::kUsage, .what = "cannot listen on TCP port 0"});
+  }
+  Core& core = *core_;
+  if (core.listening.contains(local)) {
+    return fail(
+        {.kind = ErrorKind::kUsage,
+         .what = fmt::format("TCP port {} of {} is in use", local.port, local.address.to_text())});
+  }
+  auto slot = std::ranges::find(core.listeners, nullptr, &Listener::owner);
+  if (slot == core.listeners.end()) slot = core.listeners.emplace(core.listeners.end());
+  const std::uint32_t generation = slot->generation + 1;
+  *slot = {.local = local, .options = options, .owner = &owner, .generation = generation};
+  const auto index = static_cast<std::uint32_t>(slot - core.listeners.begin());
+  core.listening.emplace(local, index);
+  return ListenerId{.index = index, .generation = generation};
+}
+
+void Tcp::close(ListenerId id) {
+  Listener* listener = find(*core_, id);
+  if (listener == nullptr) return;
+  core_->listening.erase(listener->local);
+  listener->owner = nullptr;
+}
+
+Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
+                                  const StreamOptions& options, const Attachment& attachment,
+                                  Instant now) {
+  Core& core = *core_;
+  Tuple tuple{.local = local, .remote = remote};
+  const std::string to = fmt::format("{} port {}", remote.address.to_text(), remote.port);
+  if (remote.port == 0 || remote.address.is_multicast()) {
+    return fail({.kind = ErrorKind::kUsage, .what = fmt::format("cannot connect to {}", to)});
+  }
+  if (tuple.local.address.is_unspecified()) {
+    const auto source = core.network.source_for(remote.address);
+    if (!source) {
+      return fail({.what = fmt::format("no route to {}", to),
+                   .remedy = "give this host an address in its network, or a gateway"});
+    }
+    tuple.local.address = *source;
+  }
+  if (tuple.local.port == 0) {
+    const auto port = ephemeral_port(core, tuple);
+    if (!port) {
+      return fail({.kind = ErrorKind::kExhausted,
+                   .what = fmt::format("all ports towards {} are in use", to)});
+    }
+    tuple.local.port = *port;
+  }
+  if (core.table.find(tuple) != nullptr) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("port {} is connected to {} already", tuple.local.port, to)});
+  }
+  Tcb* tcb = create(core, tuple, options, now);
+  if (tcb == nullptr) {
+    return fail({.kind = ErrorKind::kExhausted,
+                 .what = fmt::format("all {} connections are in use", core.tcbs.capacity())});
+  }
+  tcb->attachment = attachment;
+  open_active(core, *tcb, now);
+  return id_of(core, *tcb);
+}
+
+void Tcp::accepted(ConnectionId id) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr || tcb->accepted) return;
+  tcb->accepted = true;
+  if (Listener* listener = find(*core_, tcb->listener)) --listener->unaccepted;
+}
+
+void Tcp::written(ConnectionId id) {
+  if (Tcb* tcb = find(*core_, id)) mark_pending(*core_, *tcb);
+}
+
+void Tcp::consumed(ConnectionId id, Instant now) {
+  if (Tcb* tcb = find(*core_, id)) window_may_open(*core_, *tcb, now);
+}
+
+void Tcp::shut_down(ConnectionId id, Instant now) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr || tcb->shut_down) return;
+  if (tcb->state == State::kSynSent) {
+    finish(*core_, *tcb, End::kAborted, now);
+    return;
+  }
+  tcb->shut_down = true;
+  mark_pending(*core_, *tcb);
+}
+
+void Tcp::close(ConnectionId id, bool unread, Instant now) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr || tcb->closed_by_owner) return;
+  if (unread || tcb->state == State::kSynSent) {
+    abort(id, now);
+    return;
+  }
+  tcb->closed_by_owner = true;
+  tcb->shut_down = true;
+  if (tcb->state == State::kFinWait2) {
+    arm(*core_, *tcb, Timer::kLife, now + core_->config.fin_wait2);
+  }
+  mark_pending(*core_, *tcb);
+}
+
+void Tcp::abort(ConnectionId id, Instant now) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr || tcb->end != End::kNone) return;
+  if (tcb->state != State::kSynSent) send_reset(*core_, *tcb, now);
+  finish(*core_, *tcb, End::kAborted, now);
+}
+
+void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr) return;
+  const bool another = tcb->options.congestion != options.congestion;
+  tcb->options = options;
+  if (another) {
+    tcb->control = &congestion_control(options.congestion);
+    tcb->control->start(tcb->congestion);
+  }
+  restart_keepalive(*core_, *tcb, now);
+  if (tcb->is_synchronized()) update_mss(*core_, *tcb, now);
+  mark_pending(*core_, *tcb);
+}
+
+Info Tcp::info(ConnectionId id) const {
+  const Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr) return {};
+  return {.state = tcb->state,
+          .tuple = tcb->tuple,
+          .recovery = tcb->recovery,
+          .end = tcb->end,
+          .timestamps = tcb->timestamps_on,
+          .sack = tcb->sack_on,
+          .ecn = tcb->ecn_on,
+          .send_window_scale = tcb->snd_wscale,
+          .receive_window_scale = tcb->rcv_wscale,
+          .mss = tcb->mss,
+          .cwnd = tcb->congestion.cwnd,
+          .ssthresh = tcb->congestion.ssthresh,
+          .in_flight = tcb->in_flight(),
+          .sacked = tcb->scoreboard.sacked(),
+          .lost = tcb->scoreboard.lost(),
+          .retransmitted = tcb->scoreboard.retransmitted(),
+          .unacknowledged = tcb->outstanding(),
+          .send_window = tcb->snd_wnd,
+          .receive_window = tcb->rcv_wnd(),
+          .srtt = tcb->srtt,
+          .rttvar = tcb->rttvar,
+          .min_rtt = tcb->min_rtt,
+          .rto = tcb->rto,
+          .reordering_seen = tcb->reordering_seen,
+          .bytes_sent = tcb->bytes_sent,
+          .bytes_retransmitted = tcb->bytes_retransmitted,
+          .bytes_acked = tcb->una_offset,
+          .bytes_received = tcb->rcv_offset,
+          .segments_in = tcb->segments_in,
+          .segments_out = tcb->segments_out,
+          .timeouts = tcb->timeouts,
+          .recoveries = tcb->recoveries,
+          .undone = tcb->undone};
+}
+
+// The checks of RFC 9293 §3.10.7 that precede every state.
+void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instant now) {
+  Core& core = *core_;
+  ++core.counters.segments_in;
+  if (datagram.to_group || datagram.source.is_multicast()) {
+    core.counters.count(Discard::kToGroup);
+    return;
+  }
+  if (!check_checksum(*packet, datagram)) return;
+  const wire::PacketLayout& layout = datagram.layout;
+  const auto header = wire::parse_tcp(layout.l4_bytes(packet->first().bytes()));
+  if (!header) {
+    core.counters.count(header.error());
+    return;
+  }
+  if (header->source_port == 0 || header->destination_port == 0) {
+    core.counters.count(Discard::kPortZero);
+    return;
+  }
+  Segment segment{.tuple = {.local = {datagram.destination, header->destination_port},
+                            .remote = {datagram.source, header->source_port}},
+                  .seq = Seq(header->sequence_number),
+                  .ack = Seq(header->acknowledgment_number),
+                  .flags = header->flags,
+                  .window = header->window,
+                  .urgent = header->urgent_pointer,
+                  .gso_size = packet->meta().offload.gso_size,
+                  .congestion_seen = (datagram.traffic_class & 3) == kCongestionExperienced,
+                  .size = static_cast<std::uint32_t>(layout.payload_size()),
+                  .options = header->options};
+  if (segment.size > 0) {
+    packet->truncate(layout.end);
+    packet->trim_front(layout.payload);
+    segment.payload = std::move(packet);
+  }
+  dispatch(segment, now);
+}
+
+void Tcp::dispatch(Segment& segment, Instant now) {
+  Core& core = *core_;
+  Tcb* tcb = core.table.find(segment.tuple);
+  if (tcb != nullptr && tcb->state == State::kTimeWait && may_reopen(*tcb, segment) &&
+      find_listener(core, segment.tuple.local) != nullptr) {
+    finish(core, *tcb, End::kFinished, now);
+    tcb = nullptr;
+  }
+  if (tcb != nullptr) {
+    segment_arrives(core, *tcb, segment, now);
+  } else if (Listener* listener = find_listener(core, segment.tuple.local)) {
+    listen_arrives(core, *listener, segment, now);
+  } else {
+    core.counters.count(Discard::kPortClosed);
+    answer_with_reset(core, segment, now);
+  }
+}
+
+bool Tcp::check_checksum(const packet::Packet& packet, const ip::Datagram& datagram) {
+  if (packet.meta().offload.checksum != packet::Checksum::kInPacket) return true;
+  const wire::PacketLayout& layout = datagram.layout;
+  const auto length = static_cast<std::uint32_t>(layout.l4_size());
+  auto sum =
+      datagram.source.is_mapped()
+          ? wire::pseudo_header(datagram.source.mapped_ipv4(), datagram.destination.mapped_ipv4(),
+                                wire::kProtocolTcp, length)
+          : wire::pseudo_header(datagram.source, datagram.destination, wire::kProtocolTcp, length);
+  sum.add(ip::sum_range(packet, layout.l4, length, core_->passes));
+  if (sum.valid()) return true;
+  core_->counters.count(wire::DropReason::kTcpChecksum);
+  return false;
+}
+
+// RFC 5927 §4: only what quotes something in flight.
+bool Tcp::recognises(const ip::PathError& error) const {
+  const Tcb* tcb = core_->table.find(quoted_tuple(error));
+  const Seq seq(error.quote.sequence_number());
+  const bool in_flight = tcb != nullptr && seq >= tcb->snd_una && seq < tcb->snd_nxt;
+  if (!in_flight) core_->counters.count(Discard::kPathErrorIgnored);
+  return in_flight;
+}
+
+void Tcp::failed(const ip::PathError& error, Instant /*now*/) {
+  Core& core = *core_;
+  Tcb* tcb = core.table.find(quoted_tuple(error));
+  if (tcb == nullptr) return;
+  if (error.kind == ip::PathErrorKind::kPacketTooBig) {
+    tcb->path_mtu_changed = true;
+  } else if (tcb->state == State::kSynSent && error.kind != ip::PathErrorKind::kTimeExceeded) {
+    // RFC 5461 §4.1: while connecting, the caller waits for nothing better.
+    tcb->hard_error = end_of(error.kind);
+  } else {
+    tcb->soft_error = end_of(error.kind);  // RFC 5927 §5.2
+  }
+  // It may come while a segment is being sent.
+  mark_pending(core, *tcb);
+}
+
+void Tcp::flush(Instant now) {
+  // What becomes pending meanwhile gets a second turn here, because an owner may have moved bytes
+  // from one connection to another; the rest waits for the next flush.
+  for (int turn = 0; turn < 2 && !core_->pending.empty(); ++turn) {
+    PendingList batch = std::exchange(core_->pending, {});
+    while (Tcb* tcb = batch.take()) flush(*tcb, now);
+  }
+}
+
+void Tcp::flush(Tcb& tcb, Instant now) {
+  Core& core = *core_;
+  if (tcb.hard_error != End::kNone) finish(core, tcb, tcb.hard_error, now);
+  if (std::exchange(tcb.path_mtu_changed, false) && tcb.is_synchronized()) {
+    const std::uint16_t before = tcb.mss;
+    update_mss(core, tcb, now);
+    if (tcb.mss < before) resend_everything(core, tcb);
+  }
+  if (tcb.is_synchronized()) release_acknowledged(core, tcb);
+  if (tell(core, tcb, now)) output(core, tcb, now);
+}
+
+Instant Tcp::next_deadline() const {
+  return core_->pending.empty() ? core_->wheel.next_deadline() : Instant::min();
+}
+
+void Tcp::run_timers(Instant now) {
+  core_->wheel.run(now,
+                   [&](TimerNode& node) { tcp::run_timers(*core_, static_cast<Tcb&>(node), now); });
+  flush(now);
+}
+
+const Counters& Tcp::counters() const { return core_->counters; }
+const packet::PassCounter& Tcp::passes() const { return core_->passes; }
+std::size_t Tcp::connections() const { return core_->tcbs.size(); }
+std::size_t Tcp::ranges_in_use() const { return core_->ranges.size(); }
+
+}  // namespace tideline::tcp

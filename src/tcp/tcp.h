@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// TCP of one host: RFC 9293 with its extensions. The engine gives it what IP receives and the time;
+// owners listen, connect, and put bytes into buffers of theirs (buffers.h). Nothing is sent for an
+// owner, and nothing told to it, but by flush() and run_timers(): the engine calls flush() after
+// each burst, so that a burst is answered once. Thread: the worker's that owns the host.
+//
+// Lifetimes: the network, the pool, the random numbers, owners and buffers outlive it, and all
+// frames that it has made must be gone before it goes: they borrow from the buffers.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "ip/delivery.h"
+#include "tcp/config.h"
+#include "tcp/discard.h"
+#include "tcp/stream.h"
+
+namespace tideline::tcp {
+
+struct Core;
+struct Segment;
+struct Tcb;
+
+class Tcp final : public ip::ProtocolHandler {
+ public:
+  Tcp(const Config& config, Network& network, packet::Pool& pool, Rng& rng);
+  Tcp(const Tcp&) = delete;
+  Tcp& operator=(const Tcp&) = delete;
+  ~Tcp();
+
+  // Control. Port 0 is an error; :: listens for both IP versions.
+  Result<ListenerId> listen(const Endpoint& local, const ListenOptions& options,
+                            ListenerOwner& owner);
+  // Half-open connections end when they are answered; those handed over go on.
+  void close(ListenerId id);
+  // A local address :: and port 0 are chosen here. The owner hears established() or ended().
+  Result<ConnectionId> connect(const Endpoint& remote, const Endpoint& local,
+                               const StreamOptions& options, const Attachment& attachment,
+                               Instant now);
+  // A connection has left its listener's queue.
+  void accepted(ConnectionId id);
+
+  // For the owner of a connection. A void handle is ignored.
+  void written(ConnectionId id);                 // there is more to send
+  void consumed(ConnectionId id, Instant now);   // there is more room to receive
+  void shut_down(ConnectionId id, Instant now);  // FIN behind what was written
+  // Nothing more is read, and what is written is still sent. With `unread` bytes left, or before
+  // the handshake is over, this is abort(): RFC 9293 §3.10.4, RFC 2525 §2.17.
+  void close(ConnectionId id, bool unread, Instant now);
+  void abort(ConnectionId id, Instant now);  // RST
+  void set_options(ConnectionId id, const StreamOptions& options, Instant now);
+  // Of a void handle: CLOSED.
+  Info info(ConnectionId id) const;
+
+  // Data path.
+  void receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instant now) override;
+  bool recognises(const ip::PathError& error) const override;
+  void failed(const ip::PathError& error, Instant now) override;
+  void flush(Instant now);
+  // When to call run_timers(), at the latest.
+  Instant next_deadline() const;
+  void run_timers(Instant now);
+
+  const Counters& counters() const;
+  const packet::PassCounter& passes() const;
+  std::size_t connections() const;  // TIME-WAIT included
+  std::size_t ranges_in_use() const;
+
+ private:
+  bool check_checksum(const packet::Packet& packet, const ip::Datagram& datagram);
+  void dispatch(Segment& segment, Instant now);
+  void flush(Tcb& tcb, Instant now);
+
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace tideline::tcp

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/timers.h"
+
+#include <algorithm>
+
+#include "tcp/recovery.h"
+#include "tcp/sender.h"
+#include "tcp/transmit.h"
+
+namespace tideline::tcp {
+namespace {
+
+void give_up(Core& core, Tcb& tcb, Instant now) {
+  const End reason = tcb.soft_error == End::kNone ? End::kTimedOut : tcb.soft_error;
+  if (tcb.is_synchronized()) send_reset(core, tcb, now);
+  finish(core, tcb, reason, now);
+}
+
+// RFC 9293 §3.8.3, RFC 5482: whether the peer has been silent for too long.
+bool is_hopeless(const Core& core, Tcb& tcb, Instant now) {
+  if (tcb.retries == 0) tcb.retransmit_since = now;
+  if (tcb.options.user_timeout > Duration{}) {
+    const Instant since = tcb.outstanding() > 0 ? tcb.last_data_sent : tcb.retransmit_since;
+    return now - std::min(since, tcb.retransmit_since) >= tcb.options.user_timeout;
+  }
+  return tcb.retries >= (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
+}
+
+Duration backed_off(const Core& core, const Tcb& tcb) {
+  const unsigned shift = std::min<unsigned>(tcb.backoff, 16);
+  return std::min(tcb.rto * (std::int64_t{1} << shift), core.config.max_rto);
+}
+
+void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
+  const unsigned most =
+      tcb.state == State::kSynSent ? core.config.syn_retries : core.config.syn_ack_retries;
+  const bool late =
+      tcb.options.user_timeout > Duration{} && now - tcb.last_data_sent >= tcb.options.user_timeout;
+  if (tcb.retries >= most || late) {
+    give_up(core, tcb, now);
+    return;
+  }
+  ++tcb.retries;
+  ++tcb.backoff;
+  ++core.counters.retransmissions;
+  send_syn(core, tcb, now);
+  arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+}
+
+// RFC 6298 §5.4 to §5.6.
+void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
+  if (is_hopeless(core, tcb, now)) {
+    give_up(core, tcb, now);
+    return;
+  }
+  on_retransmit_timeout(core, tcb, now);
+  if (tcb.retries < UINT8_MAX) ++tcb.retries;
+  ++tcb.backoff;
+  tcb.retransmit_mode = RetransmitMode::kNone;
+  update_mss(core, tcb, now);
+  output(core, tcb, now);
+}
+
+// RFC 9293 §3.8.6.1: asks, ever more rarely, and without end while the peer answers.
+void persist_timeout(Core& core, Tcb& tcb, Instant now) {
+  const bool silent = now - tcb.last_received > backed_off(core, tcb) + core.config.max_rto;
+  if ((silent || tcb.closed_by_owner) && is_hopeless(core, tcb, now)) {
+    give_up(core, tcb, now);
+    return;
+  }
+  if (tcb.options.user_timeout > Duration{} && is_hopeless(core, tcb, now)) {
+    give_up(core, tcb, now);
+    return;
+  }
+  if (tcb.retries < UINT8_MAX) ++tcb.retries;
+  if (tcb.backoff < UINT8_MAX) ++tcb.backoff;
+  send_probe(core, tcb, now);
+  arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+}
+
+void retransmit_timer(Core& core, Tcb& tcb, Instant now) {
+  if (!tcb.is_synchronized()) {
+    handshake_timeout(core, tcb, now);
+    return;
+  }
+  switch (tcb.retransmit_mode) {
+    case RetransmitMode::kNone:
+      break;
+    case RetransmitMode::kRto:
+      retransmit_timeout(core, tcb, now);
+      break;
+    case RetransmitMode::kTailProbe:
+      send_tail_probe(core, tcb, now);
+      tcb.retransmit_mode = RetransmitMode::kRto;
+      arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+      break;
+    case RetransmitMode::kReorder:
+      tcb.retransmit_mode = RetransmitMode::kNone;
+      rack_reordering_timeout(core, tcb, now);
+      output(core, tcb, now);
+      break;
+    case RetransmitMode::kPersist:
+      persist_timeout(core, tcb, now);
+      break;
+  }
+}
+
+// RFC 9293 §3.8.4.
+void keepalive_timer(Core& core, Tcb& tcb, Instant now) {
+  if (!tcb.options.keepalive) return;
+  const Instant due = tcb.last_received + tcb.options.keepalive_idle;
+  if (tcb.outstanding() > 0 || (tcb.keepalives == 0 && now < due)) {
+    arm(core, tcb, Timer::kLife, std::max(due, now + tcb.options.keepalive_interval));
+    return;
+  }
+  const bool late = tcb.options.user_timeout > Duration{} &&
+                    now - tcb.last_received >= tcb.options.user_timeout && tcb.keepalives > 0;
+  if (tcb.keepalives >= tcb.options.keepalive_probes || late) {
+    give_up(core, tcb, now);
+    return;
+  }
+  ++tcb.keepalives;
+  send_probe(core, tcb, now);
+  arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_interval);
+}
+
+void life_timer(Core& core, Tcb& tcb, Instant now) {
+  const bool waited_for_fin = tcb.state == State::kFinWait2 && tcb.closed_by_owner;
+  if (tcb.state == State::kTimeWait || waited_for_fin) {
+    finish(core, tcb, End::kFinished, now);
+  } else if (tcb.is_synchronized()) {
+    keepalive_timer(core, tcb, now);
+  }
+}
+
+bool take_due(Tcb& tcb, Timer timer, Instant now) {
+  if (tcb.deadline(timer) > now) return false;
+  disarm(tcb, timer);
+  return true;
+}
+
+}  // namespace
+
+void run_timers(Core& core, Tcb& tcb, Instant now) {
+  if (take_due(tcb, Timer::kDelayedAck, now) && tcb.ack_delayed) send_ack(core, tcb, now);
+  if (take_due(tcb, Timer::kRetransmit, now)) retransmit_timer(core, tcb, now);
+  if (tcb.state != State::kClosed && take_due(tcb, Timer::kPace, now)) output(core, tcb, now);
+  if (tcb.state != State::kClosed && take_due(tcb, Timer::kLife, now)) life_timer(core, tcb, now);
+  if (tcb.state == State::kClosed) return;
+  const Instant next = *std::ranges::min_element(tcb.deadlines);
+  if (next != kNever) core.wheel.schedule_no_later(tcb, next);
+}
+
+void restart_keepalive(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.state == State::kTimeWait || !tcb.is_synchronized()) return;
+  tcb.keepalives = 0;
+  if (tcb.options.keepalive) {
+    arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_idle);
+  } else if (tcb.state != State::kFinWait2) {
+    disarm(tcb, Timer::kLife);
+  }
+}
+
+}  // namespace tideline::tcp

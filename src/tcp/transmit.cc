@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tcp/transmit.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <utility>
+
+#include "tcp/receiver.h"
+#include "wire/checksum.h"
+#include "wire/protocol.h"
+
+namespace tideline::tcp {
+namespace {
+
+using packet::PacketPtr;
+
+// Less is copied behind the header: cheaper than a loan, and the owner gets its room back at once.
+constexpr std::size_t kCopyLimit = 256;
+constexpr std::uint8_t kEct0 = 2;
+constexpr std::uintptr_t kTurnBit = 1;
+
+static_assert(alignof(Tcb) > kTurnBit);
+
+// A frame that borrowed from the send buffer is gone: transmitted, or dropped. `context` is the TCB
+// with the loan's turn in its lowest bit.
+void loan_returned(void* context, std::span<const std::byte> memory) {
+  const auto value = reinterpret_cast<std::uintptr_t>(context);
+  Tcb& tcb = *reinterpret_cast<Tcb*>(value & ~kTurnBit);
+  --tcb.loans[value & kTurnBit];
+  tcb.lent_bytes -= static_cast<std::uint32_t>(memory.size());
+  mark_pending(*tcb.core, tcb);
+}
+
+// Chains `size` bytes from the send buffer behind `packet`. False if loans lack.
+bool lend_payload(Core& core, Tcb& tcb, PacketPtr& packet, std::uint64_t offset, std::size_t size) {
+  void* context = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&tcb) | tcb.loan_turn);
+  while (size > 0) {
+    const auto piece = tcb.attachment.send->at(offset, size);
+    PacketPtr loan =
+        core.pool.lend({.memory = piece, .release = loan_returned, .context = context});
+    if (loan == nullptr) return false;
+    ++tcb.loans[tcb.loan_turn];
+    tcb.lent_bytes += static_cast<std::uint32_t>(piece.size());
+    packet->append(std::move(loan));
+    offset += piece.size();
+    size -= piece.size();
+  }
+  return true;
+}
+
+void copy_payload(Core& core, const Tcb& tcb, packet::Packet& packet, std::uint64_t offset,
+                  std::size_t size) {
+  core.passes.add(packet::Pass::kCopy, size);
+  std::byte* to = packet.append(size);
+  while (size > 0) {
+    const auto piece = tcb.attachment.send->at(offset, size);
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+    offset += piece.size();
+    size -= piece.size();
+  }
+}
+
+// The sum of the pseudo-header stands in the checksum field: the rest is offloaded.
+void prepend_header(const Tuple& tuple, wire::Tcp& header, packet::Packet& packet) {
+  const std::size_t size = header.header_size();
+  const auto length = static_cast<std::uint32_t>(size + packet.size());
+  const auto sum = tuple.is_ipv4() ? wire::pseudo_header(tuple.local.address.mapped_ipv4(),
+                                                         tuple.remote.address.mapped_ipv4(),
+                                                         wire::kProtocolTcp, length)
+                                   : wire::pseudo_header(tuple.local.address, tuple.remote.address,
+                                                         wire::kProtocolTcp, length);
+  header.source_port = tuple.local.port;
+  header.destination_port = tuple.remote.port;
+  header.checksum = sum.folded();
+  std::byte* front = packet.prepend(size);
+  CHECK(front != nullptr, "no headroom for {} bytes", size);
+  wire::emit(header, {front, size});
+  packet::Offload& offload = packet.meta().offload;
+  offload.checksum = packet::Checksum::kNeeded;
+  offload.checksum_offset = offsetof(wire::TcpHeader, checksum);
+  offload.header_length = static_cast<std::uint16_t>(size);
+}
+
+void hand_down(Core& core, const Tuple& tuple, PacketPtr packet, std::uint8_t ecn, Instant now) {
+  ++core.counters.segments_out;
+  const ip::Departure departure{.source = tuple.local.address,
+                                .destination = tuple.remote.address,
+                                .protocol = wire::kProtocolTcp,
+                                .traffic_class = ecn,
+                                .may_fragment = false};
+  if (!core.network.send(std::move(packet), departure, now)) {
+    core.counters.count(Discard::kNetworkRefused);
+  }
+}
+
+// What every segment of a synchronized connection carries.
+wire::Tcp connection_header(const Tcb& tcb, Instant now) {
+  wire::Tcp header{.acknowledgment_number = tcb.rcv_nxt.value(), .flags = wire::kTcpAck};
+  if (tcb.timestamps_on) {
+    header.options.timestamps = {.value = timestamp(tcb, now), .echo = tcb.ts_recent};
+  }
+  add_sack_blocks(tcb, header.options);
+  return header;
+}
+
+void acknowledged_now(Tcb& tcb, Instant now) {
+  tcb.ack_now = tcb.ack_delayed = false;
+  tcb.unacked_bytes = 0;
+  tcb.dsack = {};
+  if (tcb.last_ack_sent != tcb.rcv_nxt && tcb.quick_acks > 0) --tcb.quick_acks;
+  tcb.last_ack_sent = tcb.rcv_nxt;
+  tcb.last_sent = now;
+  disarm(tcb, Timer::kDelayedAck);
+  ++tcb.segments_out;
+}
+
+std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; }
+
+void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
+  PacketPtr packet = core.pool.get();
+  if (packet == nullptr) {
+    core.counters.count(Discard::kPoolExhausted);
+    return;
+  }
+  wire::Tcp header = connection_header(tcb, now);
+  header.sequence_number = seq.value();
+  header.flags = static_cast<std::uint16_t>(flags | (tcb.ece ? wire::kTcpEce : 0));
+  header.window = announce_window(tcb);
+  prepend_header(tcb.tuple, header, *packet);
+  acknowledged_now(tcb, now);
+  hand_down(core, tcb.tuple, std::move(packet), 0, now);
+}
+
+}  // namespace
+
+std::uint32_t segment_payload(const Tcb& tcb) {
+  wire::TcpOptions options;
+  if (tcb.timestamps_on) options.timestamps.emplace();
+  const auto always = static_cast<std::uint32_t>(wire::emitted_size(options));
+  add_sack_blocks(tcb, options);
+  const auto now = static_cast<std::uint32_t>(wire::emitted_size(options));
+  return tcb.mss - (now - always);
+}
+
+std::uint32_t frame_payload(const Core& core, const Tcb& tcb) {
+  const std::uint32_t segment = segment_payload(tcb);
+  if (!core.network.takes_gso(tcb.tuple.is_ipv4())) return segment;
+  constexpr std::uint32_t kMaxTcpHeader = 60;
+  const std::uint32_t most = wire::kMaxDatagram - ip_header(tcb) - kMaxTcpHeader;
+  return most / segment * segment;
+}
+
+bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, Instant now) {
+  const bool fin = (flags & wire::kTcpFin) != 0;
+  const std::uint32_t size = end - begin - (fin ? 1 : 0);
+  const std::uint64_t offset = tcb.snd_offset(begin);
+  PacketPtr packet = core.pool.get();
+  if (packet != nullptr && size > 0) {
+    if (size <= kCopyLimit) {
+      copy_payload(core, tcb, *packet, offset, size);
+    } else if (!lend_payload(core, tcb, packet, offset, size)) {
+      packet.reset();
+    }
+  }
+  if (packet == nullptr) {
+    core.counters.count(Discard::kPoolExhausted);
+    return false;
+  }
+  const bool again = begin < tcb.snd_nxt;
+  wire::Tcp header = connection_header(tcb, now);
+  header.sequence_number = begin.value();
+  header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
+  if (size > 0 && offset + size == tcb.write_end) header.flags |= wire::kTcpPsh;
+  std::uint8_t ecn = 0;
+  if (tcb.ecn_on && size > 0 && !again) {  // RFC 3168 §6.1.5: not on retransmissions
+    ecn = kEct0;
+    if (std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
+  }
+  header.window = announce_window(tcb);
+  const std::uint32_t segment = segment_payload(tcb);
+  prepend_header(tcb.tuple, header, *packet);
+  if (size > segment) {
+    packet::Offload& offload = packet->meta().offload;
+    offload.gso = tcb.tuple.is_ipv4() ? packet::Gso::kTcpV4 : packet::Gso::kTcpV6;
+    offload.gso_size = static_cast<std::uint16_t>(segment);
+    offload.gso_ecn = (header.flags & wire::kTcpCwr) != 0;
+  }
+  acknowledged_now(tcb, now);
+  tcb.bytes_sent += size;
+  if (again) {
+    tcb.bytes_retransmitted += size;
+    ++core.counters.retransmissions;
+  }
+  hand_down(core, tcb.tuple, std::move(packet), ecn, now);
+  return true;
+}
+
+void send_ack(Core& core, Tcb& tcb, Instant now) {
+  send_bare(core, tcb, tcb.snd_nxt, wire::kTcpAck, now);
+}
+
+void send_probe(Core& core, Tcb& tcb, Instant now) {
+  send_bare(core, tcb, tcb.snd_una - 1, wire::kTcpAck, now);
+}
+
+void send_challenge(Core& core, Tcb& tcb, Instant now) {
+  if (now - core.challenge_since >= std::chrono::seconds(1)) {
+    core.challenge_since = now;
+    // Half to all of the limit, at random: who counts our answers learns nothing (CVE-2016-5696).
+    const std::uint32_t half = core.config.challenge_acks_per_second / 2;
+    core.challenges_left = half + static_cast<std::uint32_t>(core.rng.below(half + 1));
+  }
+  if (core.challenges_left == 0 || now - tcb.last_challenge < core.config.challenge_interval) {
+    core.counters.count(Discard::kChallengeLimited);
+    return;
+  }
+  --core.challenges_left;
+  tcb.last_challenge = now;
+  send_ack(core, tcb, now);
+}
+
+void send_reset(Core& core, Tcb& tcb, Instant now) {
+  ++core.counters.resets_out;
+  send_bare(core, tcb, tcb.snd_nxt, wire::kTcpRst | wire::kTcpAck, now);
+}
+
+void send_syn(Core& core, Tcb& tcb, Instant now) {
+  const bool answer = tcb.state == State::kSynReceived;
+  wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
+  if (answer) {
+    header.flags |= wire::kTcpAck;
+    header.acknowledgment_number = tcb.rcv_nxt.value();
+    if (tcb.ecn_on) header.flags |= wire::kTcpEce;
+  } else if (core.config.ecn) {
+    header.flags |= wire::kTcpEce | wire::kTcpCwr;
+  }
+  const std::uint32_t room =
+      tcb.path_mtu - ip_header(tcb) - static_cast<std::uint32_t>(sizeof(wire::TcpHeader));
+  header.options.mss = static_cast<std::uint16_t>(
+      tcb.options.max_segment == 0 ? room : std::min<std::uint32_t>(room, tcb.options.max_segment));
+  if (!answer || tcb.timestamps_on) {
+    header.options.timestamps = {.value = timestamp(tcb, now), .echo = answer ? tcb.ts_recent : 0};
+  }
+  if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
+  header.options.sack_permitted = !answer || tcb.sack_on;
+  // The window of a SYN is not scaled: RFC 7323 §2.2.
+  const std::uint32_t window = std::min<std::uint32_t>(core.config.initial_window, 65535);
+  header.window = static_cast<std::uint16_t>(window);
+  if (answer) {
+    tcb.rcv_adv = tcb.rcv_nxt + window;
+    tcb.last_ack_sent = tcb.rcv_nxt;
+  }
+  ++tcb.segments_out;
+  tcb.last_sent = now;
+  send_header(core, tcb.tuple, header, now);
+}
+
+void answer_with_reset(Core& core, const Segment& segment, Instant now) {
+  if (segment.has(wire::kTcpRst)) return;
+  ++core.counters.resets_out;
+  wire::Tcp header{.flags = wire::kTcpRst};
+  if (segment.has(wire::kTcpAck)) {
+    header.sequence_number = segment.ack.value();
+  } else {
+    header.flags |= wire::kTcpAck;
+    header.acknowledgment_number = segment.end().value();
+  }
+  send_header(core, segment.tuple, header, now);
+}
+
+void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now) {
+  PacketPtr packet = core.pool.get();
+  if (packet == nullptr) {
+    core.counters.count(Discard::kPoolExhausted);
+    return;
+  }
+  prepend_header(tuple, header, *packet);
+  hand_down(core, tuple, std::move(packet), 0, now);
+}
+
+void release_acknowledged(Core& core, Tcb& tcb) {
+  if (tcb.attachment.send == nullptr) return;
+  const std::uint8_t older = tcb.loan_turn ^ 1;
+  if (tcb.loans[older] > 0) return;
+  // Frames of this turn borrow nothing before release_at; from here on, new ones nothing before
+  // una_offset.
+  std::uint64_t until = tcb.release_at;
+  tcb.release_at = tcb.una_offset;
+  tcb.loan_turn = older;
+  if (tcb.loans[older ^ 1] == 0) until = tcb.una_offset;
+  if (until <= tcb.released) return;
+  tcb.released = until;
+  tcb.attachment.send->release(until);
+  tcb.events.writable = true;
+  mark_pending(core, tcb);
+}
+
+}  // namespace tideline::tcp
