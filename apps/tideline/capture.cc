@@ -11,21 +11,14 @@ namespace {
 
 class Capture final : public engine::Task {
  public:
-  Capture(engine::Worker& worker, std::uint64_t count) : worker_(worker), count_(count) {}
+  Capture(const Session& session, std::uint64_t count) : session_(session), count_(count) {}
 
   Instant next_deadline() const override { return kNever; }
   void run_timers(Instant /*now*/) override {}
-  bool is_done() const override { return count_ > 0 && frames() >= count_; }
-
-  std::uint64_t frames() const { return worker_.function().stats().rx_frames + others(); }
+  bool is_done() const override { return count_ > 0 && session_.captured() >= count_; }
 
  private:
-  // Frames for other stations are captured too, and go no further.
-  std::uint64_t others() const {
-    return worker_.function().stats().dropped(nic::Drop::kRxOtherStation);
-  }
-
-  engine::Worker& worker_;
+  const Session& session_;
   std::uint64_t count_;
 };
 
@@ -34,9 +27,9 @@ class Capture final : public engine::Task {
 int capture(const WireOptions& wire, const CaptureOptions& options) {
   WireOptions with_file = wire;
   with_file.capture = options.file;
-  with_file.promiscuous = true;
-  Session session(with_file);
-  Capture capture(session.worker(), options.count);
+  with_file.capture_limit = options.count;
+  Session session(with_file, true);
+  Capture capture(session, options.count);
   if (!wire.json) {
     fmt::print("ready: capturing {} to {}\n", wire.wire, options.file);
     std::fflush(stdout);
@@ -44,12 +37,12 @@ int capture(const WireOptions& wire, const CaptureOptions& options) {
   session.run(capture);
   if (wire.json) {
     auto json = begin_json("capture", true);
-    json["frames"] = capture.frames();
+    json["frames"] = session.captured();
     json["file"] = options.file;
     json["drops"] = drops_of(session.worker());
     print_json(json);
   } else {
-    fmt::print("{} frames captured\n", capture.frames());
+    fmt::print("{} frames captured\n", session.captured());
   }
   return kDone;
 }

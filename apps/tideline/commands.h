@@ -9,6 +9,7 @@ namespace tideline::app {
 int ping(const WireOptions& wire, const PingOptions& options);
 int echo(const WireOptions& wire);
 int capture(const WireOptions& wire, const CaptureOptions& options);
+int relay(const WireOptions& wire, const RelayOptions& options);
 int ports(bool json);
 int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 

@@ -26,6 +26,7 @@ As root:
   tideline capture -w frames.pcap --wire packet:eth1 --duration 10
   tideline udp-blast --kernel --listen
       then: tideline udp-blast 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+  tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
 int exit_status(ErrorKind kind) {
@@ -46,6 +47,7 @@ struct Arguments {
   PingOptions ping;
   CaptureOptions capture;
   UdpBlastOptions blast;
+  RelayOptions relay;
 };
 
 CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
@@ -100,6 +102,14 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   add_wire_options(*capture_command, arguments.wire);
 
+  CLI::App* relay_command =
+      app.add_subcommand("relay", "forward frames between two wires, both ways, until stopped");
+  relay_command->add_option("WIRE", arguments.relay.wires, "the two wires")
+      ->required()
+      ->expected(2);
+  add_link_options(*relay_command, arguments.wire);
+  add_impair_options(*relay_command, arguments.wire);
+
   CLI::App* ports_command =
       app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
   ports_command->add_flag("--json", arguments.wire.json, "print one JSON object");
@@ -107,7 +117,7 @@ int run(int argc, char** argv) {
   CLI::App* blast_command = add_udp_blast(app, arguments);
 
   for (CLI::App* command :
-       {ping_command, echo_command, capture_command, ports_command, blast_command}) {
+       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command}) {
     command->footer(kExamples);
   }
   try {
@@ -119,6 +129,7 @@ int run(int argc, char** argv) {
   if (echo_command->parsed()) return echo(arguments.wire);
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
+  if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
   return ports(arguments.wire.json);
 }
 

@@ -1,18 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.h"
 
+#include <CLI/CLI.hpp>
+
 namespace tideline::app {
 
-void add_wire_options(CLI::App& command, WireOptions& options) {
-  command
-      .add_option("--wire", options.wire,
-                  "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF or dgram:LOCAL,REMOTE")
-      ->capture_default_str();
+void add_link_options(CLI::App& command, WireOptions& options) {
   command.add_option("--mtu", options.mtu, "the largest IP packet (default: the wire's, or 1500)")
       ->check(CLI::Range(1280, 65535));
   command.add_option("--duration", options.duration, "stop after so many seconds")
       ->check(CLI::PositiveNumber);
   command.add_flag("--json", options.json, "print one JSON object, in base units");
+}
+
+void add_impair_options(CLI::App& command, WireOptions& options) {
+  command.add_option("--impair", options.impair,
+                     "spoil what is sent: loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
+                     "corrupt=0.01%,rate=1Gbit");
+  command.add_option("--seed", options.seed, "of --impair (default: random, and told)");
+  command.add_option("--capture", options.capture, "write all frames to this pcap file");
+}
+
+void add_wire_options(CLI::App& command, WireOptions& options) {
+  command
+      .add_option("--wire", options.wire,
+                  "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, xdp:IF, "
+                  "dgram:LOCAL,REMOTE or pcap:IN[,OUT][,fast]")
+      ->capture_default_str();
+  add_link_options(command, options);
 }
 
 void add_host_options(CLI::App& command, WireOptions& options) {
@@ -23,11 +38,7 @@ void add_host_options(CLI::App& command, WireOptions& options) {
                      "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)");
   command.add_option("--gateway", options.gateways,
                      "next hop to other networks; once for each IP version");
-  command.add_option("--impair", options.impair,
-                     "spoil what is sent: loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
-                     "corrupt=0.01%,rate=1Gbit");
-  command.add_option("--seed", options.seed, "of --impair (default: random, and told)");
-  command.add_option("--capture", options.capture, "write all frames to this pcap file");
+  add_impair_options(command, options);
 }
 
 }  // namespace tideline::app

@@ -2,13 +2,17 @@
 // The options of the commands, as the user gives them, and their form on the command line.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "engine/attachment.h"
+
+namespace CLI {
+class App;
+}
 
 namespace tideline::app {
 
@@ -21,19 +25,9 @@ enum Exit : int {
   kPeerFailed = 4,
 };
 
-struct WireOptions {
-  std::string wire = "shm:default";
-  std::vector<std::string> ip4;
-  std::vector<std::string> ip6;
-  std::vector<std::string> gateways;
-  std::size_t mtu = 0;  // 0: the wire's
-  std::string impair;
-  std::optional<std::uint64_t> seed;
+struct WireOptions : engine::AttachmentOptions {
   double duration = 0;  // seconds; 0 is without limit
-  std::string capture;
   bool json = false;
-  bool promiscuous = false;  // see frames for other stations too, where the wire must be asked
-  std::string leased;        // the addresses that came with the wire; filled in by the session
 };
 
 struct PingOptions {
@@ -57,6 +51,14 @@ struct UdpBlastOptions {
   std::string rate;         // empty: as fast as possible
   std::uint64_t count = 0;  // datagrams, or reports of a sink; 0 is without limit
 };
+
+struct RelayOptions {
+  std::vector<std::string> wires;  // two
+};
+
+// What every command on wires has but for naming them; spoiling and capturing what they carry.
+void add_link_options(CLI::App& command, WireOptions& options);
+void add_impair_options(CLI::App& command, WireOptions& options);
 
 // What every command on a wire has, and what those with a host have beside it.
 void add_wire_options(CLI::App& command, WireOptions& options);

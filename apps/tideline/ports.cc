@@ -93,6 +93,10 @@ int ports(bool json) {
        .form = "dgram:LOCAL,REMOTE",
        .what = "frames over AF_UNIX datagrams, as QEMU's -netdev dgram",
        .lacks = {}},
+      {.name = "pcap",
+       .form = "pcap:IN[,OUT][,fast]",
+       .what = "replays a capture file, in its time or fast; what is sent goes to the other",
+       .lacks = {}},
   };
   if (json) {
     auto object = begin_json("ports", true);

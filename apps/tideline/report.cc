@@ -28,14 +28,18 @@ Json begin_json(const char* command, bool ok) {
   return Json{{"schema", kJsonSchema}, {"command", command}, {"ok", ok}};
 }
 
-Json drops_of(engine::Worker& worker) {
+Json drops_of(port::Port& port, const nic::Function& function) {
   Json drops = Json::object();
-  const port::QueueStats port = worker.port().stats(0);
+  const port::QueueStats stats = port.stats(0);
   add_drops<port::Drop>(drops, "port", port::kDropCount,
-                        [&](port::Drop reason) { return port.dropped(reason); });
-  const nic::FunctionStats& nic = worker.function().stats();
+                        [&](port::Drop reason) { return stats.dropped(reason); });
   add_drops<nic::Drop>(drops, "nic", nic::kDropCount,
-                       [&](nic::Drop reason) { return nic.dropped(reason); });
+                       [&](nic::Drop reason) { return function.stats().dropped(reason); });
+  return drops;
+}
+
+Json drops_of(engine::Worker& worker) {
+  Json drops = drops_of(worker.port(), worker.function());
   if (worker.host() == nullptr) return drops;
   const ip::DropCounters& host = worker.host()->stack().drops();
   add_drops<wire::DropReason>(drops, "wire", wire::kDropReasonCount,
@@ -50,8 +54,7 @@ Json drops_of(engine::Worker& worker) {
   return drops;
 }
 
-void print_drops(engine::Worker& worker) {
-  const Json drops = drops_of(worker);
+void print_drops(const Json& drops) {
   for (const auto& [reason, count] : drops.items()) {
     fmt::print("dropped: {} {}\n", count.get<std::uint64_t>(), reason);
   }

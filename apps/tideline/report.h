@@ -14,8 +14,11 @@ inline constexpr int kJsonSchema = 1;
 nlohmann::ordered_json begin_json(const char* command, bool ok);
 // Every reason for which something was dropped, by `room.counter`; an empty object if nothing was.
 nlohmann::ordered_json drops_of(engine::Worker& worker);
+// Those of a port and of the function on it, under the same names.
+nlohmann::ordered_json drops_of(port::Port& port, const nic::Function& function);
 // The same as lines of text; nothing if nothing was dropped.
-void print_drops(engine::Worker& worker);
+void print_drops(const nlohmann::ordered_json& drops);
+inline void print_drops(engine::Worker& worker) { print_drops(drops_of(worker)); }
 void print_json(const nlohmann::ordered_json& object);
 
 }  // namespace tideline::app

@@ -5,13 +5,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "engine/attachment.h"
 #include "engine/worker.h"
 #include "options.h"
-#include "port/pcap_file.h"
 
 namespace tideline::app {
 
@@ -34,19 +36,35 @@ inline void value_or_throw(Status status) {
 // An address as the user writes it; IPv4 comes mapped.
 wire::Ipv6Address parse_host(const std::string& text);
 
+// While it lives, SIGINT and SIGTERM call `stop(loop)`, which is async-signal-safe. One at a time.
+class StopOnSignal {
+ public:
+  template <typename Loop>
+  explicit StopOnSignal(Loop& loop)
+      : StopOnSignal(&loop, [](void* object) { static_cast<Loop*>(object)->stop(); }) {}
+  StopOnSignal(const StopOnSignal&) = delete;
+  StopOnSignal& operator=(const StopOnSignal&) = delete;
+  ~StopOnSignal();
+
+ private:
+  StopOnSignal(void* loop, void (*stop)(void*));
+};
+
+// When --duration says to stop.
+Instant end_of(const WireOptions& options);
+
 class Session {
  public:
-  explicit Session(const WireOptions& options);
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session();
+  // `all`: frames for other stations are wanted too.
+  explicit Session(const WireOptions& options, bool all = false);
 
   engine::Worker& worker() { return *worker_; }
   packet::Pool& pool() { return worker_->pool(); }
-  std::uint64_t seed() const { return seed_; }
+  std::uint64_t seed() const { return wires_.seed(); }
   std::size_t mtu() const { return mtu_; }
-  // As the user gave them, with the addresses that were leased.
+  // As the user gave them; after add_host() with the addresses that were leased.
   const WireOptions& options() const { return options_; }
+  std::uint64_t captured() const { return wires_.captured(); }
 
   // Gives the worker a host with the options' addresses.
   void add_host();
@@ -56,10 +74,11 @@ class Session {
 
  private:
   WireOptions options_;
-  std::uint64_t seed_;
+  engine::WireOpener wires_;
+  engine::Leases leases_;
   std::size_t mtu_ = 0;
-  std::shared_ptr<port::PcapWriter> capture_;
   std::unique_ptr<engine::Worker> worker_;
+  std::optional<StopOnSignal> stop_on_signal_;
 };
 
 }  // namespace tideline::app

@@ -148,6 +148,7 @@ class World final : public Output, public Events, public EchoHandler, public Udp
     CHECK(stack_.add_address(wire::Ipv6Prefix{Ipv6Address(0xfe80000000000000, 2), 64}, now_)
               .has_value());
     stack_.configure_ipv6(now_);
+    CHECK(stack_.join(Ipv6Address::mapped(Ipv4Address(224, 0, 0, 251)), now_).has_value());
     stack_.routes4().add({.destination = {}, .gateway = kPeer4});
     CHECK(stack_.udp().bind({.port = kPort}, *this).has_value());
     CHECK(stack_.open_echo(kEcho, *this));
@@ -201,7 +202,7 @@ class World final : public Output, public Events, public EchoHandler, public Udp
     const auto layout = wire::parse_layout(frame);
     if (!layout || layout->is_fragment() || layout->ip_version == 0) return false;
     if (layout->ip_version == 4) {
-      return layout->cast != wire::LinkCast::kUnicast && layout->protocol != kProtocolIgmp;
+      return layout->cast != wire::LinkCast::kUnicast && layout->protocol != wire::kProtocolIgmp;
     }
     if (layout->protocol != wire::kProtocolIcmpv6) return layout->cast != wire::LinkCast::kUnicast;
     const wire::Bytes message = layout->l4_bytes(frame);
@@ -273,8 +274,6 @@ class World final : public Output, public Events, public EchoHandler, public Udp
         {.source = {.address = *source, .port = kPort}, .destination = path.source}, now);
   }
   void failed(const PathError& /*error*/, Instant /*now*/) override {}
-
-  static constexpr std::uint8_t kProtocolIgmp = 2;
 
   packet::Pool& pool_;
   Instant now_{std::chrono::hours(1)};

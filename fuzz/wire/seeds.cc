@@ -81,6 +81,12 @@ bool write_scripts(const fs::path& folder) {
   const std::string icmp_header =
       ipv4_header + "450000000000000040010000c0000201c0000202";  // lengths and sums are mended
   for (const auto& sample : packets::kIcmpAll) add("Icmp", sample, icmp_header);
+  const std::string igmp_header = ipv4_header + "450000000000000001020000c0000201e0000001";
+  const std::string mld_header = ipv6_header +
+                                 "600000000000000120010db8000000000000000000000001"
+                                 "ff0200000000000000000000000000013a00050200000000";
+  for (const auto& sample : packets::kIgmpAll) add("Igmp", sample, igmp_header);
+  for (const auto& sample : packets::kMldAll) add("Mld", sample, mld_header);
   return good && write_script("Everything", all + wait);
 }
 
@@ -105,6 +111,7 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "arp", packets::kArpAll) &&
          write_all(folder / "ipv4", packets::kIpv4All) &&
          write_all(folder / "ipv6", packets::kIpv6All) &&
+         write_all(folder / "group", packets::kGroupAll) &&
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
          write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&

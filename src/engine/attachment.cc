@@ -16,6 +16,7 @@
 #include "port/dgram.h"
 #include "port/impairment.h"
 #include "port/packet.h"
+#include "port/pcap_port.h"
 #include "port/shm/port.h"
 #include "port/tap.h"
 
@@ -25,11 +26,6 @@ namespace {
 using packet::Pool;
 
 constexpr std::size_t kDefaultMtu = 1500;
-
-std::uint64_t random_seed() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
-}
 
 template <typename T>
 Result<std::unique_ptr<port::Port>> as_port(Result<std::unique_ptr<T>> opened) {
@@ -76,30 +72,32 @@ std::optional<unsigned> slot_for(const std::vector<std::string>& addresses) {
   return std::nullopt;
 }
 
-Result<std::unique_ptr<port::Port>> open_shm(std::string_view name, std::size_t mtu, Wire& wire,
-                                             const AttachmentOptions& options) {
-  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = options.promiscuous};
+Result<std::unique_ptr<port::Port>> open_shm(std::string_view name, std::size_t mtu, Pool& pool,
+                                             bool all, const AttachmentOptions& options,
+                                             Leases& leases) {
+  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = all};
   shm.claim.wanted = slot_for<wire::Ipv4Address>(options.ip4);
   if (!shm.claim.wanted) shm.claim.wanted = slot_for<wire::Ipv6Address>(options.ip6);
-  shm.claim.highest_first = options.promiscuous;
-  auto port = port::ShmPort::open(name, wire.pool.get(), shm, monotonic_now());
+  shm.claim.highest_first = all;
+  auto port = port::ShmPort::open(name, &pool, shm, monotonic_now());
   if (!port) return fail(std::move(port.error()));
-  if (!options.promiscuous && options.ip4.empty()) {
-    wire.leased4.push_back(port::shm::leased_ipv4((*port)->slot()));
-    wire.leased = wire.leased4.front().address.to_text();
-  }
-  if (!options.promiscuous && options.ip6.empty()) {
-    wire.leased6.push_back(port::shm::leased_ipv6((*port)->slot()));
-    wire.leased += (wire.leased.empty() ? "" : " and ") + wire.leased6.front().address.to_text();
-  }
+  const unsigned slot = (*port)->slot();
+  if (!all && options.ip4.empty()) leases.ipv4.push_back(port::shm::leased_ipv4(slot));
+  if (!all && options.ip6.empty()) leases.ipv6.push_back(port::shm::leased_ipv6(slot));
   return as_port(std::move(port));
 }
 
-Result<std::unique_ptr<port::Port>> open_port(Wire& wire, const AttachmentOptions& options) {
-  const std::string_view name = options.wire;
+// Of the instants of this process, as wall time: for captures.
+Duration epoch() {
+  return std::chrono::system_clock::now().time_since_epoch() - monotonic_now().time_since_epoch();
+}
+
+Result<std::unique_ptr<port::Port>> open_port(std::string_view name, Pool& pool, bool all,
+                                              const AttachmentOptions& options, Leases& leases) {
   const std::size_t own_mtu = options.mtu == 0 ? kDefaultMtu : options.mtu;
-  Pool& pool = *wire.pool;
-  if (name.starts_with("shm:")) return open_shm(name.substr(4), own_mtu, wire, options);
+  if (name.starts_with("shm:")) {
+    return open_shm(name.substr(4), own_mtu, pool, all, options, leases);
+  }
   if (name.starts_with("tap:")) {
     auto spec = port::TapSpec::parse(name.substr(4));
     if (!spec) return fail(std::move(spec.error()));
@@ -107,7 +105,8 @@ Result<std::unique_ptr<port::Port>> open_port(Wire& wire, const AttachmentOption
     return as_port(port::TapPort::open(*spec, {&pool}));
   }
   if (name.starts_with("packet:")) {
-    return as_port(port::PacketPort::open(std::string(name.substr(7)), {&pool}));
+    return as_port(
+        port::PacketPort::open(std::string(name.substr(7)), {&pool}, {.promiscuous = all}));
   }
   if (name.starts_with("xdp:")) {
     const auto spec = port::XdpSpec::parse(name.substr(4));
@@ -115,6 +114,11 @@ Result<std::unique_ptr<port::Port>> open_port(Wire& wire, const AttachmentOption
     return as_port(port::XdpPort::open(*spec, {&pool}));
   }
   if (name.starts_with("dgram:")) return open_dgram(name.substr(6), own_mtu, pool);
+  if (name.starts_with("pcap:")) {
+    auto spec = port::PcapSpec::parse(name.substr(5));
+    if (!spec) return fail(std::move(spec.error()));
+    return as_port(port::PcapPort::open(*spec, &pool, {.mtu = own_mtu, .epoch = epoch()}));
+  }
   return fail({.kind = ErrorKind::kUsage,
                .what = fmt::format("there is no wire like '{}'", name),
                .remedy = "see `tideline ports` for the kinds of wires"});
@@ -135,16 +139,63 @@ Status set_gateways(const std::vector<std::string>& texts, HostOptions& host) {
   return {};
 }
 
-Result<HostOptions> host_options(const AttachmentOptions& options, const Wire& wire,
+}  // namespace
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+std::string Leases::text() const {
+  std::vector<std::string> addresses;
+  for (const auto& prefix : ipv4) addresses.push_back(prefix.address.to_text());
+  for (const auto& prefix : ipv6) addresses.push_back(prefix.address.to_text());
+  return fmt::format("{}", fmt::join(addresses, " and "));
+}
+
+WireOpener::WireOpener(const AttachmentOptions& options)
+    : options_(options), seed_(options.seed ? *options.seed : random_seed()) {}
+
+Result<std::unique_ptr<port::Port>> WireOpener::open(const std::string& wire, packet::Pool& pool,
+                                                     bool all, Leases& leases) {
+  auto opened = open_port(wire, pool, all, options_, leases);
+  if (!opened) return opened;
+  std::unique_ptr<port::Port> port = std::move(*opened);
+  const std::size_t wire_mtu = port->info().mtu;
+  if (options_.mtu > wire_mtu) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("{} carries packets of {} bytes, not {}", wire, wire_mtu,
+                                     options_.mtu),
+                 .remedy = "raise the interface's MTU (ip link set IF mtu N)"});
+  }
+  if (!options_.impair.empty()) {
+    auto spec = port::ImpairmentSpec::parse(options_.impair);
+    if (!spec) return fail(std::move(spec.error()));
+    port = std::make_unique<port::ImpairedPort>(std::move(port), *spec, seed_ + opened_,
+                                                port::QueuePools{&pool});
+  }
+  if (!options_.capture.empty() && opened_ == 0) {
+    auto writer = port::PcapWriter::create(options_.capture, epoch(), options_.capture_limit);
+    if (!writer) return fail(std::move(writer.error()));
+    capture_ = std::move(*writer);
+    port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
+  }
+  ++opened_;
+  return port;
+}
+
+Status WireOpener::flush() { return capture_ == nullptr ? Status() : capture_->flush(); }
+
+Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
                                  std::size_t mtu) {
   HostOptions host{.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(mtu, 65535)),
-                   .leased_addresses = !wire.leased.empty()};
+                   .leased_addresses = !leases.empty()};
   auto ip4 = parse_prefixes<wire::Ipv4Address>(options.ip4);
   if (!ip4) return fail(std::move(ip4.error()));
   auto ip6 = parse_prefixes<wire::Ipv6Address>(options.ip6);
   if (!ip6) return fail(std::move(ip6.error()));
-  host.ipv4 = ip4->empty() ? wire.leased4 : std::move(*ip4);
-  host.ipv6 = ip6->empty() ? wire.leased6 : std::move(*ip6);
+  host.ipv4 = options.ip4.empty() ? leases.ipv4 : std::move(*ip4);
+  host.ipv6 = options.ip6.empty() ? leases.ipv6 : std::move(*ip6);
   if (host.ipv4.empty() && host.ipv6.empty()) {
     return fail({.kind = ErrorKind::kUsage,
                  .what = "this host has no address",
@@ -152,58 +203,6 @@ Result<HostOptions> host_options(const AttachmentOptions& options, const Wire& w
   }
   if (Status s = set_gateways(options.gateways, host); !s) return fail(std::move(s.error()));
   return host;
-}
-
-}  // namespace
-
-Result<Wire> open_wire(const AttachmentOptions& options) {
-  Wire wire{.seed = options.seed ? *options.seed : random_seed()};
-  auto pool = Pool::create({.segments = 8192, .loans = 2048});
-  if (!pool) return fail(std::move(pool.error()));
-  wire.pool = std::move(*pool);
-  auto port = open_port(wire, options);
-  if (!port) return fail(std::move(port.error()));
-  wire.port = std::move(*port);
-  const std::size_t wire_mtu = wire.port->info().mtu;
-  if (options.mtu > wire_mtu) {
-    return fail({.kind = ErrorKind::kUsage,
-                 .what = fmt::format("{} carries packets of {} bytes, not {}", options.wire,
-                                     wire_mtu, options.mtu),
-                 .remedy = "raise the interface's MTU (ip link set IF mtu N)"});
-  }
-  if (!options.impair.empty()) {
-    auto spec = port::ImpairmentSpec::parse(options.impair);
-    if (!spec) return fail(std::move(spec.error()));
-    wire.port = std::make_unique<port::ImpairedPort>(std::move(wire.port), *spec, wire.seed,
-                                                     port::QueuePools{wire.pool.get()});
-  }
-  if (!options.capture.empty()) {
-    const auto wall = std::chrono::system_clock::now().time_since_epoch();
-    auto writer =
-        port::PcapWriter::create(options.capture, wall - monotonic_now().time_since_epoch());
-    if (!writer) return fail(std::move(writer.error()));
-    wire.capture = std::move(*writer);
-    wire.port = std::make_unique<port::CapturePort>(std::move(wire.port), wire.capture,
-                                                    nic::write_segments);
-  }
-  return wire;
-}
-
-Result<Attachment> attach(const AttachmentOptions& options) {
-  auto wire = open_wire(options);
-  if (!wire) return fail(std::move(wire.error()));
-  const std::size_t mtu = options.mtu == 0 ? wire->port->info().mtu : options.mtu;
-  auto host = host_options(options, *wire, mtu);
-  if (!host) return fail(std::move(host.error()));
-  auto worker = Worker::create(std::move(wire->pool), std::move(wire->port), random_seed());
-  if (!worker) return fail(std::move(worker.error()));
-  if (Status s = (*worker)->add_host(*host); !s) return fail(std::move(s.error()));
-  return Attachment{.worker = std::move(*worker),
-                    .capture = std::move(wire->capture),
-                    .seed = wire->seed,
-                    .mtu = mtu,
-                    .leased = std::move(wire->leased),
-                    .host = std::move(*host)};
 }
 
 }  // namespace tideline::engine

@@ -29,34 +29,48 @@ struct AttachmentOptions {
   std::vector<std::string> gateways{};  // of either version
   std::size_t mtu = 0;                  // 0: the wire's
   std::string impair{};                 // port/impairment_spec.h
-  std::string capture{};                // a file for the frames of the wire
   std::optional<std::uint64_t> seed{};  // of the impairment
-  bool promiscuous = false;             // sees the frames of others, has no address
+  std::string capture{};                // a file for the frames of the wire
+  std::uint64_t capture_limit = 0;      // frames; 0: without limit
 };
 
-// A wire that was opened. The pool serves its frames.
-struct Wire {
-  std::unique_ptr<packet::Pool> pool;
-  std::unique_ptr<port::Port> port;
-  std::shared_ptr<port::PcapWriter> capture;  // null without one
-  std::uint64_t seed = 0;
-  // Addresses that the wire gave out, and the same in words: "198.18.0.1 and 2001:db8:18::1".
-  std::vector<wire::Ipv4Prefix> leased4;
-  std::vector<wire::Ipv6Prefix> leased6;
-  std::string leased;
+// Addresses that a wire gave out, which nobody else on it can have.
+struct Leases {
+  std::vector<wire::Ipv4Prefix> ipv4;
+  std::vector<wire::Ipv6Prefix> ipv6;
+
+  bool empty() const { return ipv4.empty() && ipv6.empty(); }
+  // "198.18.0.1 and 2001:db8:18::1".
+  std::string text() const;
 };
 
-struct Attachment {
-  std::unique_ptr<Worker> worker;  // with its host
-  std::shared_ptr<port::PcapWriter> capture;
-  std::uint64_t seed = 0;
-  std::size_t mtu = 0;
-  std::string leased;
-  HostOptions host;
+// What the options make of wires: opened, impaired, captured. Errors say what the user can do.
+class WireOpener {
+ public:
+  explicit WireOpener(const AttachmentOptions& options);
+
+  std::uint64_t seed() const { return seed_; }
+  // The first wire that is opened is the one that is captured. `all`: frames for other stations are
+  // wanted too, and no address is leased. `leases` outlives the call only.
+  Result<std::unique_ptr<port::Port>> open(const std::string& wire, packet::Pool& pool, bool all,
+                                           Leases& leases);
+  // Frames captured so far.
+  std::uint64_t captured() const { return capture_ == nullptr ? 0 : capture_->frames(); }
+  // Writes the capture out.
+  Status flush();
+
+ private:
+  AttachmentOptions options_;
+  std::uint64_t seed_;
+  unsigned opened_ = 0;
+  std::shared_ptr<port::PcapWriter> capture_;
 };
 
-// Errors say what the user can do about them.
-Result<Wire> open_wire(const AttachmentOptions& options);
-Result<Attachment> attach(const AttachmentOptions& options);
+// A host as the options and the leases make it, with packets of `mtu` bytes at most.
+Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
+                                 std::size_t mtu);
+
+// Nobody can guess it.
+std::uint64_t random_seed();
 
 }  // namespace tideline::engine

@@ -1,30 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/worker.h"
 
-#include <poll.h>
-
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <ctime>
 #include <utility>
 
 #include "base/clock.h"
+#include "engine/sleep.h"
 
 namespace tideline::engine {
-namespace {
-
-// Without any deadline, a worker sleeps this long at a time.
-constexpr Duration kLongestSleep = std::chrono::seconds(10);
-
-timespec to_timespec(Duration duration) {
-  constexpr std::int64_t kNanoseconds = 1'000'000'000;
-  const std::int64_t count = std::max<std::int64_t>(duration.count(), 0);
-  return {.tv_sec = count / kNanoseconds, .tv_nsec = count % kNanoseconds};
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Worker>> Worker::create(std::unique_ptr<packet::Pool> pool,
                                                std::unique_ptr<port::Port> port,
                                                std::uint64_t seed) {
@@ -109,13 +92,7 @@ bool Worker::has_work(const Task& task) {
 
 void Worker::sleep(const Task& task) {
   port_->arm(0);
-  if (!has_work(task)) {
-    const Instant now = monotonic_now();
-    const timespec timeout = to_timespec(std::min(next_deadline(task), now + kLongestSleep) - now);
-    std::array<pollfd, 2> fds{pollfd{.fd = port_->fd(0), .events = POLLIN},
-                              pollfd{.fd = bell_.fd(), .events = POLLIN}};
-    ::ppoll(fds.data(), fds.size(), &timeout, nullptr);
-  }
+  if (!has_work(task)) sleep_until({port_->fd(0), bell_.fd()}, next_deadline(task));
   port_->disarm(0);
 }
 

@@ -23,7 +23,7 @@ constexpr MacAddress kRouterMac({2, 0, 0, 0, 0, 9});
 constexpr Ipv6Address kFar6(0x20010db800990000, 7);
 constexpr wire::Ipv6Prefix kNet{Ipv6Address(0x20010db800050000, 0), 64};
 
-constexpr StackOptions kProbing{.mac = kOurMac};
+constexpr StackOptions kProbing{.mac = kOurMac, .group_reports = false};
 
 // --- IPv4 ---
 

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/random.h"
 #include "base/time.h"
 #include "ip/addresses.h"
 #include "ip/discard.h"
+#include "ip/loopback.h"
 #include "ip/routes.h"
 #include "packet/packet.h"
 #include "packet/pass_counter.h"
@@ -42,7 +44,8 @@ class Events {
 
 struct Context {
   wire::MacAddress mac;
-  std::uint16_t mtu;  // the largest IP packet that the link carries
+  std::uint16_t mtu;                  // the largest IP packet that the link carries
+  std::optional<std::uint16_t> vlan;  // the one that this host is in; none: untagged
   packet::Pool& pool;
   Rng& rng;
   Output& output;
@@ -51,6 +54,7 @@ struct Context {
   Addresses addresses{};
   Ipv4Routes routes4{};
   Ipv6Routes routes6{};
+  LoopbackQueue loopback{};
   DropCounters drops{};
   packet::PassCounter passes{};
 };

@@ -18,6 +18,7 @@ namespace tideline::ip {
 enum class Discard : std::uint8_t {
   kPoolExhausted,
   kEtherType,
+  kVlanOther,
 
   kNeighbourQueueFull,
   kNeighbourTableFull,
@@ -37,6 +38,7 @@ enum class Discard : std::uint8_t {
   kNdpFragmented,
   kNdpTooManyRouters,
   kNdpTooManyPrefixes,
+  kGroupMessageFromAfar,
 
   kLinkMulticast,
   kSourceIsOurs,
@@ -49,7 +51,7 @@ enum class Discard : std::uint8_t {
   kNoSource,
   kSourceNotOurs,
   kTooBig,
-  kLoopback,
+  kLoopbackFull,
 
   kFragmentDuplicate,
   kFragmentOverlap,

@@ -83,13 +83,36 @@ wire::QuotedTransport quote_transport(const Packet& packet, std::size_t offset,
   return wire::view_as<wire::QuotedTransport>(wire::Bytes(bytes));
 }
 
+namespace {
+
+bool prepend_ethernet(PacketPtr& packet, const wire::MacAddress& to, std::uint16_t ether_type,
+                      Context& context) {
+  wire::Ethernet ethernet{.destination = to, .source = context.mac, .ether_type = ether_type};
+  if (context.vlan) {
+    ethernet.tag_count = 1;
+    ethernet.tags[0].tci = *context.vlan;
+  }
+  const wire::MutableBytes header = prepend_header(packet, ethernet.header_size(), context);
+  if (header.empty()) return false;
+  wire::emit(ethernet, header);
+  return true;
+}
+
+}  // namespace
+
 void transmit(PacketPtr packet, const wire::MacAddress& to, std::uint16_t ether_type,
               Context& context, Instant now) {
-  const wire::MutableBytes header = prepend_header(packet, sizeof(wire::EthernetHeader), context);
-  if (header.empty()) return;
-  wire::view_as<wire::EthernetHeader>(header) = {
-      .destination = to, .source = context.mac, .ether_type = wire::be16(ether_type)};
-  context.output.transmit(std::move(packet), now);
+  if (prepend_ethernet(packet, to, ether_type, context)) {
+    context.output.transmit(std::move(packet), now);
+  }
+}
+
+Sent loop_back(PacketPtr packet, std::uint16_t ether_type, Context& context, Instant now) {
+  if (!prepend_ethernet(packet, context.mac, ether_type, context)) {
+    return std::unexpected(Discard::kPoolExhausted);
+  }
+  if (context.loopback.put(std::move(packet), now)) return {};
+  return context.drops.refuse(Discard::kLoopbackFull);
 }
 
 }  // namespace tideline::ip

@@ -45,8 +45,11 @@ inline std::size_t size_on_wire(const packet::Packet& packet) {
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,
                                       packet::PassCounter& passes);
 
-// Puts an Ethernet header in front and transmits.
+// Puts an Ethernet header in front, tagged if the host is in a VLAN, and transmits.
 void transmit(packet::PacketPtr packet, const wire::MacAddress& to, std::uint16_t ether_type,
               Context& context, Instant now);
+
+// Puts an Ethernet header in front and leaves the frame to ourselves.
+Sent loop_back(packet::PacketPtr packet, std::uint16_t ether_type, Context& context, Instant now);
 
 }  // namespace tideline::ip

@@ -79,20 +79,25 @@ wire::PartialChecksum sum_message(const packet::Packet& packet, std::size_t offs
 }  // namespace
 
 Icmpv6::Icmpv6(Context& context, Upcalls& upcalls, Sender& sender, PathMtuCache& paths,
-               ErrorLimiter& limiter, EchoTable& echoes, Ndp& ndp)
+               ErrorLimiter& limiter, EchoTable& echoes, Ndp& ndp, Mld& mld)
     : context_(context),
       upcalls_(upcalls),
       sender_(sender),
       paths_(paths),
       limiter_(limiter),
       echoes_(echoes),
-      ndp_(ndp) {}
+      ndp_(ndp),
+      mld_(mld) {}
 
 void Icmpv6::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
   if (!check_checksum(*packet, datagram)) return;
   const wire::Bytes message = datagram.layout.l4_bytes(packet->first().bytes());
   if (!message.empty() && wire::is_ndp_type(std::to_integer<std::uint8_t>(message.front()))) {
     receive_ndp(std::move(packet), datagram, now);
+    return;
+  }
+  if (!message.empty() && wire::is_mld_type(std::to_integer<std::uint8_t>(message.front()))) {
+    mld_.receive(*packet, datagram, now);
     return;
   }
   if (datagram.source.is_unspecified()) {

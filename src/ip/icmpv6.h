@@ -9,6 +9,7 @@
 #include "ip/delivery.h"
 #include "ip/echo.h"
 #include "ip/error_limiter.h"
+#include "ip/mld.h"
 #include "ip/ndp.h"
 #include "ip/path_mtu.h"
 #include "wire/icmpv6.h"
@@ -18,7 +19,7 @@ namespace tideline::ip {
 class Icmpv6 final : public ProtocolHandler {
  public:
   Icmpv6(Context& context, Upcalls& upcalls, Sender& sender, PathMtuCache& paths,
-         ErrorLimiter& limiter, EchoTable& echoes, Ndp& ndp);
+         ErrorLimiter& limiter, EchoTable& echoes, Ndp& ndp, Mld& mld);
 
   void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
   // Errors about our echo requests.
@@ -49,6 +50,7 @@ class Icmpv6 final : public ProtocolHandler {
   ErrorLimiter& limiter_;
   EchoTable& echoes_;
   Ndp& ndp_;
+  Mld& mld_;
 };
 
 }  // namespace tideline::ip

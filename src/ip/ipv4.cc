@@ -83,6 +83,10 @@ void Ipv4::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
   deliver(std::move(whole), *parsed, now);
 }
 
+void Ipv4::receive_own(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  deliver(std::move(frame), layout, now);
+}
+
 // RFC 1122 §3.3.6: a link broadcast carries broadcasts and multicasts only.
 bool Ipv4::check_link(const PacketLayout& layout, Ipv4Address destination) {
   if (layout.cast == wire::LinkCast::kUnicast || destination.is_multicast() ||
@@ -133,7 +137,8 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
   const Ipv4Address destination = departure.destination.mapped_ipv4();
   const bool broadcast = context_.addresses.is_broadcast(destination);
   const bool group = broadcast || destination.is_multicast();
-  const auto next_hop = group ? destination : context_.routes4.next_hop(destination);
+  const bool ours = context_.addresses.is_ours(destination);
+  const auto next_hop = group || ours ? destination : context_.routes4.next_hop(destination);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const PathMtu path = paths_.find(departure.destination, now);
   const std::size_t size = sizeof(Ipv4Header) + packet->size();
@@ -150,6 +155,7 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
                         .source = source,
                         .destination = destination},
              header);
+  if (ours) return loop_back(std::move(packet), wire::kEtherTypeIpv4, context_, now);
   if (group) {
     const MacAddress to = broadcast ? wire::kMacBroadcast : MacAddress::for_multicast(destination);
     carry(std::move(packet), to, now);
@@ -164,9 +170,6 @@ Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& depart
   if (!departure.source.is_mapped() ||
       !context_.addresses.is_ours(departure.source.mapped_ipv4())) {
     return context_.drops.refuse(Discard::kSourceNotOurs);
-  }
-  if (context_.addresses.is_ours(departure.destination.mapped_ipv4())) {
-    return context_.drops.refuse(Discard::kLoopback);
   }
   const bool whole = !departure.may_fragment || is_gso(packet);
   const bool too_big = whole && sizeof(Ipv4Header) + size_on_wire(packet) >

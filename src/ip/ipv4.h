@@ -21,6 +21,8 @@ class Ipv4 final : private Carrier {
   // A frame that wire::parse_layout found to be IPv4.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   // `departure` has mapped addresses.
+  // A frame of ours to ourselves, which is what send() made of it: whole.
+  void receive_own(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now);
 
   Arp& arp() { return arp_; }

@@ -57,13 +57,14 @@ class Fragments final : public FragmentSink {
 }  // namespace
 
 Ipv6::Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-           IdentificationSource& identifications, const NdpOptions& ndp)
+           IdentificationSource& identifications, const NdpOptions& ndp,
+           Membership<Ipv6Address>& groups)
     : context_(context),
       upcalls_(upcalls),
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
-      ndp_(context, ndp, *this, paths) {}
+      ndp_(context, ndp, *this, paths, groups) {}
 
 // RFC 8200 §3; what the headers' own bytes decide was checked by wire::parse_layout.
 void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
@@ -117,6 +118,10 @@ void Ipv6::refused(const packet::Packet& frame, const wire::Refusal& refusal, In
                   now);
 }
 
+void Ipv6::receive_own(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  deliver(std::move(frame), layout, now);
+}
+
 // As RFC 1122 §3.3.6 has it for IPv4.
 bool Ipv6::check_link(const PacketLayout& layout, const Ipv6Address& destination) {
   if (layout.cast == wire::LinkCast::kUnicast || destination.is_multicast()) return true;
@@ -163,7 +168,8 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   if (const Sent checked = check_departure(*packet, departure, now); !checked) return checked;
   const Ipv6Address& destination = departure.destination;
   const bool group = destination.is_multicast();
-  const auto next_hop = group ? destination : ndp_.next_hop(destination, now);
+  const bool ours = context_.addresses.is_ours(destination);
+  const auto next_hop = group || ours ? destination : ndp_.next_hop(destination, now);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const auto size = static_cast<std::uint16_t>(packet->size());
   const wire::MutableBytes header = prepend_header(packet, sizeof(Ipv6Header), context_);
@@ -175,6 +181,7 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
                         .source = departure.source,
                         .destination = destination},
              header);
+  if (ours) return loop_back(std::move(packet), wire::kEtherTypeIpv6, context_, now);
   if (group) {
     carry(std::move(packet), MacAddress::for_multicast(destination), now);
   } else {
@@ -186,9 +193,6 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
 Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {
   if (!context_.addresses.is_ours(departure.source)) {
     return context_.drops.refuse(Discard::kSourceNotOurs);
-  }
-  if (context_.addresses.is_ours(departure.destination)) {
-    return context_.drops.refuse(Discard::kLoopback);
   }
   const bool whole = !departure.may_fragment || is_gso(packet);
   const bool too_big = whole && sizeof(Ipv6Header) + size_on_wire(packet) >

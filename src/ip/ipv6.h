@@ -15,12 +15,15 @@ namespace tideline::ip {
 class Ipv6 final : private Carrier {
  public:
   Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtuCache& paths,
-       IdentificationSource& identifications, const NdpOptions& ndp);
+       IdentificationSource& identifications, const NdpOptions& ndp,
+       Membership<wire::Ipv6Address>& groups);
 
   // A frame that wire::parse_layout found to be IPv6.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   // A frame that it refused with a reason that RFC 8200 wants its sender to know.
   void refused(const packet::Packet& frame, const wire::Refusal& refusal, Instant now);
+  // A frame of ours to ourselves, which is what send() made of it: whole.
+  void receive_own(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now);
 
   Ndp& ndp() { return ndp_; }

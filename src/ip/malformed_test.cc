@@ -343,7 +343,7 @@ TEST_F(PathMtuErrors, RcvUdp_TheMostSpecificListenerGetsIt) {
 }
 
 TEST(Duplicates, AddAddress_NobodyAnswers_ItIsReady) {
-  TestHost host({.mac = kOurMac});
+  TestHost host({.mac = kOurMac, .group_reports = false});
   ASSERT_TRUE(host.stack.add_address(wire::Ipv6Prefix{kOurs6, 64}, host.now));
   EXPECT_TRUE(host.ready.empty());
   host.advance(seconds(2));
@@ -355,7 +355,7 @@ TEST(Duplicates, AddAddress_NobodyAnswers_ItIsReady) {
 
 TEST(Duplicates, AddAddress_AnotherHasOrTestsIt_ItIsRemoved) {
   for (const bool tests : {false, true}) {
-    TestHost host({.mac = kOurMac});
+    TestHost host({.mac = kOurMac, .group_reports = false});
     ASSERT_TRUE(host.stack.add_address(wire::Ipv6Prefix{kOurs6, 64}, host.now));
     host.receive(tests ? ndp(wire::NeighbourSolicitation{.target = kOurs6}, Ipv6Address(),
                              kOurs6.solicited_node())

@@ -26,11 +26,13 @@ constexpr Duration kMaxFirstDelay = std::chrono::seconds(1);
 
 }  // namespace
 
-Ndp::Ndp(Context& context, const NdpOptions& options, Carrier& carrier, PathMtuCache& paths)
+Ndp::Ndp(Context& context, const NdpOptions& options, Carrier& carrier, PathMtuCache& paths,
+         Membership<Ipv6Address>& groups)
     : context_(context),
       options_(options),
       neighbours_(options.neighbours, *this, carrier, context.drops, context.rng),
       paths_(paths),
+      groups_(groups),
       routers_(context, neighbours_),
       slaac_(context, options.stable_secret, *this) {}
 
@@ -143,8 +145,7 @@ void Ndp::advertised(const wire::NeighbourAdvertisement& message, Instant now) {
 void Ndp::duplicate_found(const Ipv6Address& address, const std::optional<MacAddress>& other,
                           Instant now) {
   context_.drops.count(Discard::kAddressConflict);
-  context_.addresses.remove(address);
-  std::erase_if(tentative_, [&](const Tentative& each) { return each.prefix.address == address; });
+  give_up_address(address, now);
   if (slaac_.duplicate_found(address, now)) return;
   context_.events.address_conflict(address, other.value_or(MacAddress()), now);
 }
@@ -158,7 +159,8 @@ void Ndp::form_address(const wire::Ipv6Prefix& prefix, Instant now) {
   add_address(prefix, Uniqueness::kToBeTested, now);
 }
 
-void Ndp::give_up_address(const Ipv6Address& address, Instant /*now*/) {
+void Ndp::give_up_address(const Ipv6Address& address, Instant now) {
+  groups_.leave(address.solicited_node(), now);
   context_.addresses.remove(address);
   std::erase_if(tentative_, [&](const Tentative& each) { return each.prefix.address == address; });
 }
@@ -169,7 +171,9 @@ void Ndp::serve(const wire::Ipv6Prefix& prefix, Instant now) {
   if (configures_ && prefix.address == slaac_.link_local()) routers_.solicit(now);
 }
 
+// RFC 4862 §5.4.2: the group of its neighbours' questions is joined first.
 void Ndp::add_address(const wire::Ipv6Prefix& prefix, Uniqueness uniqueness, Instant now) {
+  (void)groups_.join(prefix.address.solicited_node(), now);
   if (uniqueness == Uniqueness::kCertain || options_.duplicate_probes == 0) {
     serve(prefix, now);
     return;

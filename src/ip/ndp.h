@@ -10,6 +10,7 @@
 
 #include "ip/arp.h"
 #include "ip/context.h"
+#include "ip/membership.h"
 #include "ip/neighbour.h"
 #include "ip/path_mtu.h"
 #include "ip/routers.h"
@@ -26,7 +27,8 @@ struct NdpOptions {
 
 class Ndp final : private Solicitor<wire::Ipv6Address>, private Slaac::Owner {
  public:
-  Ndp(Context& context, const NdpOptions& options, Carrier& carrier, PathMtuCache& paths);
+  Ndp(Context& context, const NdpOptions& options, Carrier& carrier, PathMtuCache& paths,
+      Membership<wire::Ipv6Address>& groups);
 
   // An ICMPv6 message of a type for which wire::is_ndp_type holds, its checksum verified.
   void receive(wire::Bytes message, const wire::NdpCarrier& carrier, Instant now);
@@ -80,6 +82,7 @@ class Ndp final : private Solicitor<wire::Ipv6Address>, private Slaac::Owner {
   NeighbourTable<wire::Ipv6Address> neighbours_;
   std::vector<Tentative> tentative_;
   PathMtuCache& paths_;
+  Membership<wire::Ipv6Address>& groups_;
   Routers routers_;
   Slaac slaac_;
   bool configures_ = false;

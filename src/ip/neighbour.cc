@@ -124,7 +124,7 @@ void NeighbourTable<Address>::set_times(Duration base_reachable_time, Duration r
   }
   if (retransmit_time > Duration::zero()) {
     options_.retransmit_time =
-        std::clamp<Duration>(retransmit_time, kShortestRetransmit, seconds(60));
+        std::clamp<Duration>(retransmit_time, kShortestRetransmit, seconds(10));
   }
 }
 

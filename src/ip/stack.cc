@@ -46,6 +46,7 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
              Events& events)
     : context_{.mac = options.mac,
                .mtu = options.mtu,
+               .vlan = options.vlan,
                .pool = pool,
                .rng = rng,
                .output = output,
@@ -54,14 +55,17 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
       paths_(options.path_mtu, options.mtu, rng),
       identifications_(rng),
       limiter_(options.errors, rng),
+      igmp_(context_, options.group_reports),
+      mld_(context_, options.group_reports),
       ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp,
             options.address_probe),
-      ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp),
+      ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp, mld_.groups()),
       icmp_(context_, *this, *this, paths_, limiter_, echoes_),
-      icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp()),
+      icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp(), mld_),
       udp_(context_, *this, *this) {
   CHECK(options.mtu >= wire::kIpv6MinimumMtu, "MTU {}", options.mtu);
   handlers4_[wire::kProtocolIcmp] = &icmp_;
+  handlers4_[wire::kProtocolIgmp] = &igmp_;
   handlers6_[wire::kProtocolIcmpv6] = &icmpv6_;
   set_handler(wire::kProtocolUdp, &udp_);
 }
@@ -86,6 +90,28 @@ Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now, Uniquenes
   return {};
 }
 
+Status Stack::join(const Ipv6Address& group, Instant now) {
+  const bool four = group.is_mapped();
+  if (four ? !group.mapped_ipv4().is_multicast() : !group.is_multicast()) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("{} is no multicast address", group.to_text())});
+  }
+  const bool joined =
+      four ? igmp_.groups().join(group.mapped_ipv4(), now) : mld_.groups().join(group, now);
+  if (joined) return {};
+  return fail(
+      {.kind = ErrorKind::kExhausted,
+       .what = fmt::format("cannot join {}: the host is in too many groups", group.to_text())});
+}
+
+void Stack::leave(const Ipv6Address& group, Instant now) {
+  if (group.is_mapped()) {
+    igmp_.groups().leave(group.mapped_ipv4(), now);
+  } else {
+    mld_.groups().leave(group, now);
+  }
+}
+
 void Stack::set_handler(std::uint8_t protocol, ProtocolHandler* handler) {
   handlers4_[protocol] = handler;
   handlers6_[protocol] = handler;
@@ -93,7 +119,8 @@ void Stack::set_handler(std::uint8_t protocol, ProtocolHandler* handler) {
 
 void Stack::receive(PacketPtr frame, Instant now) {
   gather_headers(*frame, context_);
-  const auto layout = wire::parse_layout(frame->first().bytes(), frame->size());
+  const auto layout = wire::parse_layout(frame->first().bytes(), frame->size(),
+                                         {.accept_vlan = context_.vlan.has_value()});
   if (!layout) {
     context_.drops.count(layout.error().reason);
     ipv6_.refused(*frame, layout.error(), now);
@@ -103,6 +130,14 @@ void Stack::receive(PacketPtr frame, Instant now) {
 }
 
 void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
+  constexpr std::uint16_t kVlanId = 0x0fff;
+  const bool here = context_.vlan
+                        ? layout.vlan_tags == 1 && (layout.vlan_tci & kVlanId) == *context_.vlan
+                        : layout.vlan_tags == 0;
+  if (!here) {
+    context_.drops.count(Discard::kVlanOther);
+    return;
+  }
   switch (layout.ether_type) {
     case wire::kEtherTypeIpv4:
       ipv4_.receive(std::move(frame), layout, now);
@@ -119,14 +154,36 @@ void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
 }
 
 Instant Stack::next_deadline() const {
-  return std::min(
-      {ipv4_.arp().next_deadline(), ipv6_.ndp().next_deadline(), reassembler_.next_deadline()});
+  return std::min({context_.loopback.next_deadline(), ipv4_.arp().next_deadline(),
+                   ipv6_.ndp().next_deadline(), igmp_.groups().next_deadline(),
+                   mld_.groups().next_deadline(), reassembler_.next_deadline()});
 }
 
 void Stack::run_timers(Instant now) {
+  deliver_loopback(now);
   ipv4_.arp().run_timers(now);
   ipv6_.ndp().run_timers(now);
+  igmp_.groups().run_timers(now);
+  mld_.groups().run_timers(now);
   reassembler_.run_timers(now);
+}
+
+// What they cause in turn waits for the next time, so that two handlers which answer each other do
+// not keep us here.
+void Stack::deliver_loopback(Instant now) {
+  for (std::size_t left = context_.loopback.size(); left > 0; --left) {
+    PacketPtr frame = context_.loopback.take();
+    gather_headers(*frame, context_);
+    const auto layout =
+        wire::parse_layout(frame->first().bytes(), frame->size(), {.accept_vlan = true});
+    if (!layout) {
+      context_.drops.count(layout.error().reason);
+    } else if (layout->ip_version == 4) {
+      ipv4_.receive_own(std::move(frame), *layout, now);
+    } else {
+      ipv6_.receive_own(std::move(frame), *layout, now);
+    }
+  }
 }
 
 Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {

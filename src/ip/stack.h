@@ -14,8 +14,10 @@
 #include "ip/fragmentation.h"
 #include "ip/icmp.h"
 #include "ip/icmpv6.h"
+#include "ip/igmp.h"
 #include "ip/ipv4.h"
 #include "ip/ipv6.h"
+#include "ip/mld.h"
 #include "ip/path_mtu.h"
 #include "ip/reassembly.h"
 #include "ip/udp.h"
@@ -25,15 +27,19 @@ namespace tideline::ip {
 struct StackOptions {
   wire::MacAddress mac;
   std::uint16_t mtu = 1500;  // at least 1280 (RFC 8200 §5)
+  // IEEE 802.1Q: frames leave with this tag, and only those with it are heard; none: only those
+  // without. The port must carry 4 bytes more than the MTU says.
+  std::optional<std::uint16_t> vlan{};
   NdpOptions ndp{};
   NeighbourOptions arp{};
   AddressProbeOptions address_probe{};
   ReassemblyOptions reassembly{};
   PathMtuOptions path_mtu{};
   ErrorLimiterOptions errors{};
+  bool group_reports = true;  // IGMP and MLD
 };
 
-class Stack final : private Upcalls, private Sender, private Reassembler::Owner {
+class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
  public:
   Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& output, Events& events);
   Stack(const Stack&) = delete;
@@ -50,6 +56,9 @@ class Stack final : private Upcalls, private Sender, private Reassembler::Owner 
   Ipv4Routes& routes4() { return context_.routes4; }
   Ipv6Routes& routes6() { return context_.routes6; }
   Addresses& addresses() { return context_.addresses; }
+  // Groups, counted: a host leaves one when all who joined have left. Routers are told.
+  Status join(const wire::Ipv6Address& group, Instant now);
+  void leave(const wire::Ipv6Address& group, Instant now);
   // Gives a protocol number to a handler, or takes it away (null).
   void set_handler(std::uint8_t protocol, ProtocolHandler* handler);
   Udp& udp() { return udp_; }
@@ -80,9 +89,12 @@ class Stack final : private Upcalls, private Sender, private Reassembler::Owner 
   const packet::PassCounter& passes() const { return context_.passes; }
   const Arp& arp() const { return ipv4_.arp(); }
   const Ndp& ndp() const { return ipv6_.ndp(); }
+  const Igmp& igmp() const { return igmp_; }
+  const Mld& mld() const { return mld_; }
   const Reassembler& reassembler() const { return reassembler_; }
 
  private:
+  void deliver_loopback(Instant now);
   void deliver(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
   void report(const packet::Packet& offending, const wire::PacketLayout& layout,
               const Problem& problem, Instant now) override;
@@ -97,6 +109,8 @@ class Stack final : private Upcalls, private Sender, private Reassembler::Owner 
   IdentificationSource identifications_;
   ErrorLimiter limiter_;
   EchoTable echoes_;
+  Igmp igmp_;
+  Mld mld_;
   Ipv4 ipv4_;
   Ipv6 ipv6_;
   Icmp icmp_;

@@ -161,10 +161,11 @@ inline std::unique_ptr<packet::Pool> make_pool(std::size_t segments, std::size_t
   return std::move(*pool);
 }
 
-// Addresses serve at once.
+// Addresses serve at once, and groups are joined without a word.
 inline constexpr StackOptions kTestStack{.mac = kOurMac,
                                          .ndp = {.duplicate_probes = 0},
-                                         .address_probe = {.probes = 0, .announcements = 1}};
+                                         .address_probe = {.probes = 0, .announcements = 1},
+                                         .group_reports = false};
 
 class TestHost final : public Output, public Events {
  public:

@@ -91,9 +91,13 @@ UdpHandler* Udp::find(const UdpEndpoint& local) const {
 }
 
 void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
-  if (!check_checksum(*packet, datagram)) return;
   const PacketLayout& layout = datagram.layout;
   const UdpHeader& header = layout.udp(packet->first().bytes());
+  if (tunnel_ != nullptr && header.destination_port.value() == tunnel_port_) {
+    tunnel_->receive(std::move(packet), datagram, now);
+    return;
+  }
+  if (!check_checksum(*packet, datagram)) return;
   const UdpPath path{
       .source = {.address = datagram.source, .port = header.source_port.value()},
       .destination = {.address = datagram.destination, .port = header.destination_port.value()},
@@ -193,10 +197,17 @@ Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
 }
 
 bool Udp::recognises(const PathError& error) const {
+  if (tunnel_ != nullptr && error.quote.destination_port() == tunnel_port_) {
+    return tunnel_->recognises(error);
+  }
   return find({.address = error.quote.source, .port = error.quote.source_port()}) != nullptr;
 }
 
 void Udp::failed(const PathError& error, Instant now) {
+  if (tunnel_ != nullptr && error.quote.destination_port() == tunnel_port_) {
+    tunnel_->failed(error, now);
+    return;
+  }
   UdpHandler* handler = find({.address = error.quote.source, .port = error.quote.source_port()});
   if (handler != nullptr) handler->failed(error, now);
 }

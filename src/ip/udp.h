@@ -59,6 +59,13 @@ class Udp final : public ProtocolHandler {
   // All listeners of the endpoint; or one of those that share it.
   void unbind(const UdpEndpoint& local);
   void unbind(const UdpEndpoint& local, const UdpHandler& handler);
+  // Gives a port, on all addresses, to a protocol that checks its datagrams itself (RoCEv2, whose
+  // CRC covers the headers too): it gets them whole, with no look at the checksum, which it may
+  // leave out over IPv6 as well (RFC 6935). There is one such port; null takes it away.
+  void set_tunnel(std::uint16_t port, ProtocolHandler* handler) {
+    tunnel_port_ = port;
+    tunnel_ = handler;
+  }
 
   // `path.source.address` is one of ours. Leaves the checksum to whoever transmits. A payload with
   // Gso::kUdp and a gso_size > 0 is sent as many datagrams of that size, which must fit the path's
@@ -91,6 +98,8 @@ class Udp final : public ProtocolHandler {
   Upcalls& upcalls_;
   Sender& sender_;
   std::unordered_map<UdpEndpoint, Listeners, EndpointHash> handlers_;
+  std::uint16_t tunnel_port_ = 0;
+  ProtocolHandler* tunnel_ = nullptr;
 };
 
 }  // namespace tideline::ip

@@ -128,5 +128,40 @@ TEST_P(UdpSegmentation, MetadataThatMakesNoSenseIsNotHandedUp) {
 INSTANTIATE_TEST_SUITE_P(Versions, UdpSegmentation, ::testing::Bool(),
                          [](const auto& version) { return version.param ? "Ipv6" : "Ipv4"; });
 
+class Tunnel final : public ProtocolHandler {
+ public:
+  void receive(packet::PacketPtr packet, const Datagram& datagram, Instant /*now*/) override {
+    payloads.push_back(behind(contents(*packet), datagram.layout.payload));
+  }
+  bool recognises(const PathError& error) const override {
+    return error.quote.destination_port() == 4791;
+  }
+  void failed(const PathError& /*error*/, Instant /*now*/) override { ++errors; }
+
+  std::vector<ByteVector> payloads;
+  int errors = 0;
+};
+
+TEST(UdpTunnel, RcvUdp_GetsItsDatagramsWholeAndUnchecked) {
+  const auto host = TestHost::acquainted();
+  Tunnel tunnel;
+  host->stack.udp().set_tunnel(4791, &tunnel);
+  const wire::Udp header{.source_port = 1, .destination_port = 4791};
+  host->receive(ipv6(wire::kProtocolUdp, udp(header, pattern(5, 1), true, false)));
+  host->receive(ipv4(wire::kProtocolUdp, with(udp(header, pattern(6, 2), false), 6, {0xde, 0xad})));
+  ASSERT_EQ(tunnel.payloads.size(), 2U);
+  EXPECT_EQ(tunnel.payloads[0], pattern(5, 1));
+  EXPECT_EQ(tunnel.payloads[1], pattern(6, 2));
+  // Others are checked as ever.
+  host->receive(ipv6(wire::kProtocolUdp, udp({.source_port = 1, .destination_port = 4792},
+                                             pattern(5, 1), true, false)));
+  EXPECT_EQ(host->drops(wire::DropReason::kUdpChecksumMissing), 1U);
+
+  host->stack.udp().set_tunnel(4791, nullptr);
+  host->receive(ipv4(wire::kProtocolUdp, udp(header, pattern(5, 1), false)));
+  EXPECT_EQ(tunnel.payloads.size(), 2U);
+  EXPECT_EQ(host->drops(Discard::kUdpPortClosed), 1U);
+}
+
 }  // namespace
 }  // namespace tideline::ip

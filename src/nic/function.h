@@ -3,7 +3,8 @@
 // in as many segments as they like, and GSO frames of TCP and UDP, and does in software what its
 // port lacks of that: segmentation, gathering, the checksum, as late as possible and in at most one
 // pass over the payload: none if the port takes scattered frames, for segments borrow from the
-// whole then. Frames for other stations stop here. Thread: the worker's that owns the port's queue.
+// whole then. Frames for other stations stop here, unless asked for. Thread: the worker's that owns
+// the port's queue.
 #pragma once
 
 #include <algorithm>
@@ -68,6 +69,8 @@ class Function {
     const std::size_t room = port_.tx_room(queue_);
     return room - std::min(room, leaving_.size());
   }
+  // From now on frames for other stations are handed up too.
+  void accept_all() { accepts_all_ = true; }
 
   // Adds frames for this station, and groups, to `burst`. Returns how many.
   std::size_t rx_burst(packet::Burst& burst, Instant now);
@@ -97,6 +100,7 @@ class Function {
   packet::Pool& pool_;
   wire::MacAddress mac_;
   port::Capabilities capabilities_;
+  bool accepts_all_ = false;
   packet::Burst leaving_;
   FunctionStats stats_;
 };

@@ -143,7 +143,8 @@ void Segmenter::fill_checksum(wire::MutableBytes headers,
   wire::PartialChecksum sum;
   sum.add(headers.subspan(l4_, header_size_ - l4_));
   sum.add(payload);
-  wire::view_as<be16>(headers.subspan(l4_ + checksum_offset_)) = packet::checksum_field(sum);
+  wire::view_as<be16>(headers.subspan(l4_ + checksum_offset_)) =
+      packet::checksum_field(sum, checksum_offset_);
 }
 
 // Segment by segment, the headers go before their payload, over what has been written already.

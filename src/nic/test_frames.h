@@ -55,7 +55,8 @@ inline void put16(ByteVector& bytes, std::size_t at, std::uint32_t value) {
 inline void fill_checksum(ByteVector& bytes, const packet::Offload& offload) {
   const std::size_t start = offload.checksum_start;
   const std::uint32_t checksum = ~naive_sum(bytes, start, bytes.size()) & 0xffff;
-  put16(bytes, start + offload.checksum_offset, checksum == 0 ? 0xffff : checksum);
+  const bool other_zero = checksum == 0 && offload.checksum_offset == 6;  // RFC 768
+  put16(bytes, start + offload.checksum_offset, other_zero ? 0xffff : checksum);
 }
 
 struct GsoFrame {

@@ -23,8 +23,9 @@ bool has_field(const Packet& packet) {
 
 }  // namespace
 
-wire::be16 checksum_field(const wire::PartialChecksum& sum) {
-  return wire::be16(wire::udp_checksum_field(sum.checksum()));
+wire::be16 checksum_field(const wire::PartialChecksum& sum, std::size_t checksum_offset) {
+  const bool udp = checksum_offset == offsetof(wire::UdpHeader, checksum);
+  return wire::be16(udp ? wire::udp_checksum_field(sum.checksum()) : sum.checksum());
 }
 
 wire::PartialChecksum sum_range(const Packet& packet, std::size_t offset, std::size_t size,
@@ -65,7 +66,8 @@ bool complete_checksum(Packet& packet, PassCounter& passes) {
                  });
   if (!writable) return false;
   const std::size_t start = offload.checksum_start;
-  const wire::be16 field = checksum_field(sum_range(packet, start, packet.size() - start, passes));
+  const wire::PartialChecksum sum = sum_range(packet, start, packet.size() - start, passes);
+  const wire::be16 field = checksum_field(sum, offload.checksum_offset);
   const auto bytes = std::bit_cast<std::array<std::byte, sizeof(field)>>(field);
   std::size_t written = 0;
   for_each_piece(&packet.first(), at, bytes.size(),
@@ -87,7 +89,8 @@ bool copy_completed(const Packet& packet, std::span<std::byte> to, PassCounter& 
   }
   const std::size_t start = offload.checksum_start;
   copy_out(packet, 0, to.first(start), passes);
-  const wire::be16 field = checksum_field(copy_and_sum(packet, start, to.subspan(start), passes));
+  const wire::PartialChecksum sum = copy_and_sum(packet, start, to.subspan(start), passes);
+  const wire::be16 field = checksum_field(sum, offload.checksum_offset);
   std::memcpy(to.data() + field_of(offload), &field, sizeof(field));
   return true;
 }

@@ -31,9 +31,9 @@ wire::PartialChecksum copy_and_sum(const Packet& packet, std::size_t offset,
 [[nodiscard]] bool copy_completed(const Packet& packet, std::span<std::byte> to,
                                   PassCounter& passes);
 
-// The bytes of the checksum field that follow from the sum over what it covers, the field with its
-// pseudo-header included. Zero means "none" to UDP (RFC 768); to the other protocols both zeros of
-// one's complement are the same.
-wire::be16 checksum_field(const wire::PartialChecksum& sum);
+// What the field at `checksum_offset` must hold, given the sum over what it covers, the field with
+// its pseudo-header included. Zero means "none" to UDP (RFC 768), known by its offset, and is sent
+// as ffff; to the other protocols that form is no checksum that a sender computes (RFC 1624 §3).
+wire::be16 checksum_field(const wire::PartialChecksum& sum, std::size_t checksum_offset);
 
 }  // namespace tideline::packet

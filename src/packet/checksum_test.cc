@@ -19,7 +19,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// RFC 1071 word by word, the field of the result included in what is summed; zero as UDP wants it.
+// RFC 1071 word by word, the field of the result included in what is summed.
 std::uint16_t naive_checksum(std::span<const std::byte> bytes) {
   std::uint32_t sum = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -27,12 +27,12 @@ std::uint16_t naive_checksum(std::span<const std::byte> bytes) {
     sum += i % 2 == 0 ? byte << 8 : byte;
     sum = (sum & 0xffff) + (sum >> 16);
   }
-  const auto checksum = static_cast<std::uint16_t>(~sum);
-  return checksum == 0 ? 0xffff : checksum;
+  return static_cast<std::uint16_t>(~sum);
 }
 
 Bytes completed(Bytes bytes, const Offload& offload) {
-  const std::uint16_t checksum = naive_checksum(std::span(bytes).subspan(offload.checksum_start));
+  std::uint16_t checksum = naive_checksum(std::span(bytes).subspan(offload.checksum_start));
+  if (checksum == 0 && offload.checksum_offset == 6) checksum = 0xffff;
   const std::size_t at = std::size_t{offload.checksum_start} + offload.checksum_offset;
   bytes[at] = static_cast<std::byte>(checksum >> 8);
   bytes[at + 1] = static_cast<std::byte>(checksum & 0xff);
@@ -87,7 +87,7 @@ TEST_F(PacketChecksum, SumsAnyRangeOfAnyChain) {
     const std::size_t offset = rng.below(bytes.size());
     const std::size_t size = rng.below(bytes.size() - offset + 1);
     const auto sum = sum_range(*packet, offset, size, passes);
-    ASSERT_EQ(checksum_field(sum).value(), naive_checksum(std::span(bytes).subspan(offset, size)));
+    ASSERT_EQ(sum.checksum(), naive_checksum(std::span(bytes).subspan(offset, size)));
     ASSERT_EQ(passes.bytes(Pass::kChecksum), size);
   }
 }
@@ -119,13 +119,19 @@ TEST_F(PacketChecksum, IsFilledInPlaceAndInACopyAlike) {
   }
 }
 
-TEST_F(PacketChecksum, OfZeroIsSentAsItsOtherForm) {
-  PacketPtr packet = pool->get();
-  const std::array bytes{std::byte{0xff}, std::byte{0xff}, std::byte{0}, std::byte{0}};
-  std::memcpy(packet->append(bytes.size()), bytes.data(), bytes.size());
-  packet->meta().offload = {.checksum = Checksum::kNeeded, .checksum_offset = 2};
-  ASSERT_TRUE(complete_checksum(*packet, passes));
-  EXPECT_EQ(contents(*packet), Bytes(4, std::byte{0xff}));
+TEST_F(PacketChecksum, OfZeroIsSentInAnotherFormByUdpOnly) {
+  for (const std::uint16_t offset : std::array<std::uint16_t, 3>{2, 6, 16}) {
+    PacketPtr packet = pool->get();
+    std::memset(packet->append(20), 0, 20);
+    packet->first().writable()[18] = packet->first().writable()[19] = std::byte{0xff};
+    packet->meta().offload = {.checksum = Checksum::kNeeded, .checksum_offset = offset};
+    Bytes copy(packet->size());
+    ASSERT_TRUE(copy_completed(*packet, copy, passes));
+    ASSERT_TRUE(complete_checksum(*packet, passes));
+    EXPECT_EQ(contents(*packet), copy);
+    EXPECT_EQ(copy[offset], offset == 6 ? std::byte{0xff} : std::byte{0});
+    EXPECT_EQ(copy[offset + 1U], copy[offset]);
+  }
 }
 
 TEST_F(PacketChecksum, BeyondThePacketIsRefusedAndTheCopyIsPlain) {

@@ -4,9 +4,15 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/copy.h"
 #include "packet/pieces.h"
 
 namespace tideline::packet {
+namespace {
+
+void copy_plainly(void* to, const void* from, std::size_t bytes) { std::memcpy(to, from, bytes); }
+
+}  // namespace
 
 void copy_in(Packet& packet, std::size_t offset, std::span<const std::byte> from,
              PassCounter& passes) {
@@ -26,7 +32,9 @@ void copy_out(const Packet& packet, std::size_t offset, std::span<std::byte> to,
   std::byte* target = to.data();
   for_each_piece(&packet.first(), offset, to.size(),
                  [&](const Segment& segment, std::size_t begin, std::size_t size) {
-                   std::memcpy(target, segment.bytes().data() + begin, size);
+                   // What is borrowed may lie in another core's cache.
+                   const auto copy = segment.borrowed() ? copy_by_vectors : copy_plainly;
+                   copy(target, segment.bytes().data() + begin, size);
                    target += size;
                  });
   passes.add(Pass::kCopy, to.size());

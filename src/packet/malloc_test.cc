@@ -3,42 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <memory>
 
+#include "base/count_malloc.h"
 #include "packet/copy.h"
 #include "packet/packet.h"
 #include "packet/pool.h"
-
-namespace {
-std::atomic<std::size_t> allocations{0};
-}  // namespace
-
-// glibc's own entry points, under which its malloc stays reachable. operator new calls malloc.
-extern "C" {
-void* __libc_malloc(std::size_t size);
-void* __libc_calloc(std::size_t count, std::size_t size);
-void* __libc_realloc(void* old, std::size_t size);
-void* __libc_memalign(std::size_t alignment, std::size_t size);
-
-void* malloc(std::size_t size) {
-  ++allocations;
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t count, std::size_t size) {
-  ++allocations;
-  return __libc_calloc(count, size);
-}
-void* realloc(void* old, std::size_t size) {
-  ++allocations;
-  return __libc_realloc(old, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  ++allocations;
-  return __libc_memalign(alignment, size);
-}
-}
 
 namespace tideline::packet {
 namespace {

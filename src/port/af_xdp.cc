@@ -141,6 +141,18 @@ struct XdpPort::Attachment {
     return {};
   }
 
+  std::string remedy(XdpMode mode, bool needs_several) const {
+    if (mode == XdpMode::kZeroCopy) {
+      return fmt::format("its driver may not support zero-copy: try xdp:{},mode=copy",
+                         spec.interface);
+    }
+    if (!needs_several) return {};
+    constexpr std::size_t kSingle = XdpQueue::kSingleBuffer;
+    return fmt::format(
+        "frames beyond {} bytes need Linux 6.6 and the driver's help: try an MTU of at most {}",
+        kSingle, kSingle - kEthernetHeader - 4);
+  }
+
   Status attach(XdpMode mode) {
     const bool generic = mode == XdpMode::kGeneric;
     program.detach();
@@ -158,11 +170,8 @@ struct XdpPort::Attachment {
       multi_buffer = false;
       opened = open_queues(mode == XdpMode::kZeroCopy);
     }
-    if (!opened && needs_several && opened.error().remedy.empty()) {
-      opened.error().remedy = fmt::format(
-          "frames beyond {} bytes need Linux 6.6 and the driver's help: try an MTU of "
-          "at most {}",
-          XdpQueue::kSingleBuffer, XdpQueue::kSingleBuffer - kEthernetHeader - 4);
+    if (!opened && opened.error().remedy.empty()) {
+      opened.error().remedy = remedy(mode, needs_several);
     }
     return opened;
   }

@@ -7,6 +7,7 @@
 #include <linux/if_packet.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -50,7 +51,9 @@ tpacket_req ring_request(unsigned blocks) {
 }
 
 Status configure(int socket, int interface, const PacketPortOptions& options) {
-  const packet_mreq all_multicast{.mr_ifindex = interface, .mr_type = PACKET_MR_ALLMULTI};
+  const packet_mreq membership{.mr_ifindex = interface,
+                               .mr_type = static_cast<unsigned short>(
+                                   options.promiscuous ? PACKET_MR_PROMISC : PACKET_MR_ALLMULTI)};
   if (Status s = set_option(socket, PACKET_VERSION, int{TPACKET_V2}, "use TPACKET_V2"); !s) {
     return s;
   }
@@ -58,7 +61,7 @@ Status configure(int socket, int interface, const PacketPortOptions& options) {
   if (Status s = set_option(socket, PACKET_IGNORE_OUTGOING, 1, "ignore what we send"); !s) return s;
   // A frame that the kernel refuses is skipped; else it would block those behind it.
   if (Status s = set_option(socket, PACKET_LOSS, 1, "skip refused frames"); !s) return s;
-  if (Status s = set_option(socket, PACKET_ADD_MEMBERSHIP, all_multicast, "receive multicast");
+  if (Status s = set_option(socket, PACKET_ADD_MEMBERSHIP, membership, "receive what is not ours");
       !s) {
     return s;
   }
@@ -156,7 +159,7 @@ Result<std::unique_ptr<PacketPort>> PacketPort::open(const std::string& interfac
 
 std::size_t PacketPort::rx_burst(unsigned queue, Burst& burst, Instant now) {
   Queue& q = queues_[queue];
-  if (q.unsent) kick(q);
+  if (q.unsent) kick(queue);
   std::size_t count = 0;
   while (!burst.full()) {
     std::byte* slot = q.rx.at(q.rx.next);
@@ -232,12 +235,15 @@ std::size_t PacketPort::tx_burst(unsigned queue, Burst& burst, Instant /*now*/) 
       continue;
     }
     put_in_slot(queue, *frame, slot);
+    q.unsent_bytes += frame->size();
+    q.longest_unsent = std::max(q.longest_unsent, frame->size());
+    q.last_slot = q.tx.next;
     q.tx.advance();
     stats.sent(frame->size());
     ++count;
   }
   burst.clear();
-  if (count > 0 || q.unsent) kick(q);
+  if (count > 0 || q.unsent) kick(queue);
   return count;
 }
 
@@ -251,9 +257,21 @@ void PacketPort::put_in_slot(unsigned queue, const Packet& frame, std::byte* slo
 }
 
 // Has the kernel send what lies in the ring. What it does not manage now stays there until the next
-// call of rx_burst or tx_burst.
-void PacketPort::kick(Queue& queue) {
-  queue.unsent = ::send(queue.socket.get(), nullptr, 0, MSG_DONTWAIT) < 0;
+// call of rx_burst or tx_burst. It says how many bytes have left, and passes over frames that it
+// refuses: whatever is missing in the end, it has refused.
+void PacketPort::kick(unsigned queue) {
+  Queue& q = queues_[queue];
+  const ssize_t left = ::send(q.socket.get(), nullptr, 0, MSG_DONTWAIT);
+  if (left > 0) q.unsent_bytes -= std::min(q.unsent_bytes, static_cast<std::size_t>(left));
+  q.unsent =
+      status_of(q.tx.at(q.last_slot)).load(std::memory_order_acquire) == TP_STATUS_SEND_REQUEST;
+  if (q.unsent) return;
+  // At least so many frames.
+  if (q.unsent_bytes > 0) {
+    counters(queue).drop(Drop::kTxRefused,
+                         (q.unsent_bytes + q.longest_unsent - 1) / q.longest_unsent);
+  }
+  q.unsent_bytes = q.longest_unsent = 0;
 }
 
 std::size_t PacketPort::tx_room(unsigned queue) {

@@ -31,6 +31,8 @@ struct PacketPortOptions {
   // Blocks of 1 MiB, each with slots for 15 frames; per queue.
   unsigned rx_blocks = 32;
   unsigned tx_blocks = 8;
+  // Frames for other stations are received too; as long as the port is open.
+  bool promiscuous = false;
 };
 
 class PacketPort final : public Port {
@@ -61,7 +63,10 @@ class PacketPort final : public Port {
     Slots rx;
     Slots tx;
     Pool* pool = nullptr;
-    bool unsent = false;  // the kernel was too busy to take what lies in the ring
+    bool unsent = false;           // the kernel was too busy to take what lies in the ring
+    std::size_t unsent_bytes = 0;  // put into the ring, and not yet said to have left
+    std::size_t longest_unsent = 0;
+    unsigned last_slot = 0;  // that was filled
   };
 
   PacketPort(PortInfo info, std::vector<Queue> queues)
@@ -70,7 +75,7 @@ class PacketPort final : public Port {
   static Result<Queue> open_queue(int interface, const PacketPortOptions& options, Pool* pool);
   PacketPtr receive(unsigned queue, const std::byte* slot);
   void put_in_slot(unsigned queue, const Packet& frame, std::byte* slot);
-  void kick(Queue& queue);
+  void kick(unsigned queue);
 
   std::vector<Queue> queues_;
 };

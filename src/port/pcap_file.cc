@@ -13,10 +13,11 @@ namespace {
 
 constexpr std::uint32_t kMagicNano = 0xa1b23c4d;
 constexpr std::uint32_t kMagicMicro = 0xa1b2c3d4;
-constexpr std::uint32_t kMagicNg = 0x0a0d0d0a;
 constexpr std::uint32_t kEthernet = 1;
 // Longer than any frame that Ethernet or a segmentation offload makes.
 constexpr std::uint32_t kMaxFrame = 262'144;
+// A frame with its options, and any block that programs write beside frames.
+constexpr std::uint32_t kMaxBlock = 1 << 20;
 constexpr std::uint32_t kNsPerSecond = 1'000'000'000;
 
 // In the byte order of the machine that writes; read in either.
@@ -46,7 +47,8 @@ UniqueFile open_file(const std::string& path, const char* mode) {
 
 }  // namespace
 
-Result<std::unique_ptr<PcapWriter>> PcapWriter::create(const std::string& path, Duration epoch) {
+Result<std::unique_ptr<PcapWriter>> PcapWriter::create(const std::string& path, Duration epoch,
+                                                       std::uint64_t limit) {
   UniqueFile file = open_file(path, "wbe");
   if (file == nullptr) {
     return fail_errno(fmt::format("cannot create the capture file '{}'", path),
@@ -56,7 +58,7 @@ Result<std::unique_ptr<PcapWriter>> PcapWriter::create(const std::string& path, 
   if (std::fwrite(&header, sizeof(header), 1, file.get()) != 1) {
     return fail_errno(fmt::format("cannot write the capture file '{}'", path));
   }
-  return std::unique_ptr<PcapWriter>(new PcapWriter(std::move(file), path, epoch));
+  return std::unique_ptr<PcapWriter>(new PcapWriter(std::move(file), path, epoch, limit));
 }
 
 void PcapWriter::write(Instant at, std::span<const std::byte> frame) {
@@ -67,6 +69,8 @@ void PcapWriter::write(Instant at, std::span<const std::byte> frame) {
                             .captured = size,
                             .original = size};
   const std::lock_guard lock(mutex_);
+  if (limit_ > 0 && frames() == limit_) return;
+  frames_.store(frames() + 1, std::memory_order_relaxed);
   if (std::fwrite(&record, sizeof(record), 1, file_.get()) != 1 ||
       std::fwrite(frame.data(), 1, frame.size(), file_.get()) != frame.size()) {
     ++lost_;
@@ -84,38 +88,52 @@ Status PcapWriter::flush() {
 Result<PcapReader> PcapReader::open(const std::string& path) {
   UniqueFile file = open_file(path, "rbe");
   if (file == nullptr) return fail_errno(fmt::format("cannot open the capture file '{}'", path));
-  FileHeader header;
-  const auto refuse = [&path](std::string_view why, std::string remedy) {
-    return fail({.kind = ErrorKind::kUsage,
-                 .what = fmt::format("'{}' {}", path, why),
-                 .remedy = std::move(remedy)});
+  return read(std::move(file), path);
+}
+
+Result<PcapReader> PcapReader::read(UniqueFile file, std::string name) {
+  PcapReader reader(std::move(file), std::move(name));
+  std::uint32_t magic = 0;
+  const bool long_enough = reader.read_bytes(&magic, sizeof(magic));
+  if (long_enough && magic == PcapngDecoder::kSectionHeader) {
+    reader.pcapng_.emplace();
+    return reader;
+  }
+  if (Status s = reader.read_file_header(magic); !s) return fail(std::move(s.error()));
+  return reader;
+}
+
+Status PcapReader::read_file_header(std::uint32_t magic) {
+  FileHeader header{.magic = magic};
+  const auto refuse = [this](std::string_view why) {
+    return fail({.kind = ErrorKind::kUsage, .what = fmt::format("'{}' {}", path_, why)});
   };
-  if (std::fread(&header, sizeof(header), 1, file.get()) != 1) {
-    return refuse("is too short for a capture file", {});
+  if (!read_bytes(&header.version_major, sizeof(header) - sizeof(magic))) {
+    return refuse("is too short for a capture file");
   }
-  const bool swapped =
-      header.magic == std::byteswap(kMagicNano) || header.magic == std::byteswap(kMagicMicro);
-  const std::uint32_t magic = swapped ? std::byteswap(header.magic) : header.magic;
-  if (magic == kMagicNg) {
-    return refuse("is a pcapng file", "convert it: editcap -F nsecpcap IN OUT");
-  }
-  if (magic != kMagicNano && magic != kMagicMicro) return refuse("is no capture file", {});
-  const std::uint32_t link = swapped ? std::byteswap(header.link_type) : header.link_type;
+  swapped_ = magic == std::byteswap(kMagicNano) || magic == std::byteswap(kMagicMicro);
+  nanoseconds_ = host(magic) == kMagicNano;
+  if (!nanoseconds_ && host(magic) != kMagicMicro) return refuse("is no capture file");
   // The upper bits may tell the length of an FCS.
-  if ((link & 0xffff) != kEthernet) return refuse("was not captured on Ethernet", {});
-  return PcapReader(std::move(file), path, swapped, magic == kMagicNano);
+  if ((host(header.link_type) & 0xffff) != kEthernet) return refuse("was not captured on Ethernet");
+  return {};
 }
 
 std::unexpected<Error> PcapReader::damaged(const char* what) const {
   return fail({.kind = ErrorKind::kUsage,
-               .what = fmt::format("'{}' is damaged at frame {}: {}", path_, number_, what)});
-}
-
-std::uint32_t PcapReader::host(std::uint32_t value) const {
-  return swapped_ ? std::byteswap(value) : value;
+               .what = fmt::format("'{}' is damaged at {} {}: {}", path_,
+                                   pcapng_ ? "block" : "frame", number_, what)});
 }
 
 Result<std::optional<PcapFrame>> PcapReader::next() {
+  if (!pcapng_) return next_record();
+  for (;;) {
+    auto frame = next_block();
+    if (!frame || *frame || std::feof(file_.get()) != 0) return frame;
+  }
+}
+
+Result<std::optional<PcapFrame>> PcapReader::next_record() {
   RecordHeader record{};
   const std::size_t read = std::fread(&record, 1, sizeof(record), file_.get());
   if (read == 0) return std::nullopt;
@@ -127,12 +145,47 @@ Result<std::optional<PcapFrame>> PcapReader::next() {
   if (captured > kMaxFrame || captured > original) return damaged("its length makes no sense");
   if (fraction >= kNsPerSecond) return damaged("its time makes no sense");
   frame_.resize(captured);
-  if (std::fread(frame_.data(), 1, captured, file_.get()) != captured) {
-    return damaged("it ends within a frame");
-  }
+  if (!read_bytes(frame_.data(), captured)) return damaged("it ends within a frame");
   const std::uint64_t time = host(record.seconds) * std::uint64_t{kNsPerSecond} + fraction;
   return PcapFrame{
       .time = Duration(static_cast<std::int64_t>(time)), .bytes = frame_, .wire_size = original};
+}
+
+// Nothing if the block has no frame, and at the end of the file.
+//
+//   | type | length | body, padded to 4 bytes | length |
+Result<std::optional<PcapFrame>> PcapReader::next_block() {
+  std::uint32_t type = PcapngDecoder::kSectionHeader;
+  if (!std::exchange(at_start_, false)) {
+    const std::size_t read = std::fread(&type, 1, sizeof(type), file_.get());
+    if (read == 0) return std::nullopt;
+    if (read != sizeof(type)) return damaged("it ends within a header");
+  }
+  ++number_;
+  std::uint32_t length = 0;
+  if (!read_bytes(&length, sizeof(length))) return damaged("it ends within a header");
+  std::size_t outside = 3 * sizeof(std::uint32_t);  // of the body
+  if (type == PcapngDecoder::kSectionHeader) {
+    std::uint32_t magic = 0;
+    if (!read_bytes(&magic, sizeof(magic)) || !pcapng_->start_section(magic)) {
+      return damaged("a section without its byte order");
+    }
+    outside += sizeof(magic);
+  }
+  const std::uint32_t size = pcapng_->host(length);
+  if (size < outside || size > kMaxBlock || size % 4 != 0) {
+    return damaged("its length makes no sense");
+  }
+  frame_.resize(size - outside);
+  std::uint32_t again = 0;
+  if (!read_bytes(frame_.data(), frame_.size()) || !read_bytes(&again, sizeof(again))) {
+    return damaged("it ends within a block");
+  }
+  if (again != length) return damaged("its two lengths differ");
+  const auto frame = pcapng_->decode(pcapng_->host(type), frame_);
+  if (!frame) return damaged(frame.error());
+  if (*frame && (*frame)->bytes.size() > kMaxFrame) return damaged("its length makes no sense");
+  return *frame;
 }
 
 }  // namespace tideline::port

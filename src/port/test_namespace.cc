@@ -35,10 +35,11 @@ Status enter_test_namespace() {
   return entered;
 }
 
-Status make_veth(const char* left, const char* right, unsigned mtu) {
+Status make_veth(const char* left, const char* right, unsigned mtu, unsigned queues) {
   if (Status s = enter_test_namespace(); !s) return s;
-  if (Status s = run(fmt::format("ip link add {} mtu {} type veth peer name {} mtu {}", left, mtu,
-                                 right, mtu));
+  const std::string side = fmt::format("mtu {0} numtxqueues {1} numrxqueues {1}", mtu, queues);
+  if (Status s =
+          run(fmt::format("ip link add {0} {2} type veth peer name {1} {2}", left, right, side));
       !s) {
     return s;
   }

@@ -12,8 +12,8 @@ namespace tideline::port::testing {
 // kEnvironment if this user may not.
 Status enter_test_namespace();
 
-// Two interfaces joined by a cable, up.
-Status make_veth(const char* left, const char* right, unsigned mtu);
+// Two interfaces joined by a cable, up, with so many queues each way.
+Status make_veth(const char* left, const char* right, unsigned mtu, unsigned queues = 1);
 void remove_veth(const char* left);
 
 }  // namespace tideline::port::testing

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "packet/copy.h"
@@ -23,6 +24,11 @@ using packet::Pass;
 constexpr std::uint16_t kUseSg = 1 << 4;            // XDP_USE_SG
 constexpr std::uint32_t kPacketContinues = 1 << 0;  // XDP_PKT_CONTD
 
+// A socket that was closed frees its queue a little later, unannounced: how often and how long to
+// wait for it.
+constexpr int kBusyTries = 100;
+constexpr Duration kBusyWait = std::chrono::milliseconds(2);
+
 // Till the next look for free segments, or for room on the wire.
 constexpr Duration kRetry = std::chrono::milliseconds(1);
 
@@ -34,9 +40,15 @@ std::unexpected<Error> fail_with(int error, std::string what, std::string remedy
 }  // namespace
 
 Result<std::unique_ptr<XdpQueue>> XdpQueue::open(const XdpQueueOptions& options, Pool& pool) {
-  std::unique_ptr<XdpQueue> queue(new XdpQueue(options, pool));
-  if (Status s = queue->create(); !s) return fail(std::move(s.error()));
-  return queue;
+  for (int tries = 1;; ++tries) {
+    std::unique_ptr<XdpQueue> queue(new XdpQueue(options, pool));
+    Status created = queue->create();
+    if (created) return queue;
+    if (created.error().errno_value != EBUSY || tries == kBusyTries) {
+      return fail(std::move(created.error()));
+    }
+    std::this_thread::sleep_for(kBusyWait);
+  }
 }
 
 XdpQueue::XdpQueue(XdpQueueOptions options, Pool& pool)
@@ -89,9 +101,9 @@ Status XdpQueue::create() {
   if (error != 0) return fail_with(error, fmt::format("cannot open an AF_XDP socket on {}", where));
   socket_.reset(socket);
   // Frames on their way count against the send buffer; the ring is the limit that is meant.
-  const int buffer = static_cast<int>(kRing * 2 * kSegmentSize);
-  if (::setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &buffer, sizeof(buffer)) != 0) {
-    ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+  constexpr int kBuffer = static_cast<int>(std::size_t{kRing} * 2 * kSegmentSize);
+  if (::setsockopt(fd(), SOL_SOCKET, SO_SNDBUFFORCE, &kBuffer, sizeof(kBuffer)) != 0) {
+    ::setsockopt(fd(), SOL_SOCKET, SO_SNDBUF, &kBuffer, sizeof(kBuffer));
   }
   refill({});
   return {};

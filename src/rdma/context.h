@@ -29,6 +29,7 @@
 namespace tideline::rdma {
 
 class Device;
+struct Core;
 
 // IBA 11.6.3. The affected object is the one of the three that is set, or none.
 struct AsyncEvent {
@@ -119,6 +120,14 @@ class Context {
   Posted post_srq_recv(SharedReceiveQueue& srq, const ReceiveRequest& request);
 
  private:
+  Posted check_send(const QueuePair& qp, const SendRequest& request) const;
+  Status check_attributes(const QueuePair& qp, const QpAttributes& attributes,
+                          std::uint32_t mask) const;
+  void apply(QueuePair& qp, const QpAttributes& attributes, std::uint32_t mask);
+  void enter(QueuePair& qp, QpState state, Instant now);
+
+  Core& core() const;
+
   Device& device_;
   MemoryAccess& memory_;
   EventSink& sink_;

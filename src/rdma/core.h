@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "base/time.h"
 #include "ip/delivery.h"
@@ -13,6 +14,7 @@
 #include "rdma/address.h"
 #include "rdma/completion_queue.h"
 #include "rdma/counters.h"
+#include "rdma/loopback.h"
 #include "rdma/options.h"
 #include "rdma/queue_pair.h"
 #include "rdma/regions.h"
@@ -42,7 +44,16 @@ struct Core {
   QueuePair* expired(Instant now);
   Instant next_timer() const { return timers_.empty() ? kNever : timers_.front()->timer; }
 
+  // What follows of an address vector. Fails if it names no GID of ours, or one of another version
+  // of IP than the destination's.
+  Result<Route> route_to(const AddressVector& vector, std::uint32_t entropy) const;
+  // The largest path MTU that fits the link: annex A17.
+  Mtu active_mtu() const;
+
+  bool has_scheduled() const { return first_scheduled_ != nullptr; }
+
   static constexpr std::uint32_t kQpSlots = 65536;
+  static constexpr std::uint32_t kFirstQpSlot = 16;  // numbers 0 and 1 are for management
   static constexpr std::uint32_t kQpSlotMask = kQpSlots - 1;
 
   DeviceOptions options;
@@ -52,6 +63,7 @@ struct Core {
   GidTable gids;
   RegionTable regions;
   Counters counters;
+  Loopback loopback;
 
   // How many objects there are: DeviceLimits.
   std::uint32_t pd_count = 0;
@@ -59,6 +71,7 @@ struct Core {
   std::uint32_t srq_count = 0;
   std::uint32_t ah_count = 0;
   std::uint32_t qp_count = 0;
+  std::uint32_t last_srq = 0;  // its number
 
  private:
   void sift_up(std::size_t slot);
@@ -68,6 +81,7 @@ struct Core {
     qp->timer_slot = static_cast<std::uint32_t>(slot);
   }
   void remove_timer(QueuePair& qp);
+  void advance_slot() { next_slot_ = next_slot_ + 1 == kQpSlots ? kFirstQpSlot : next_slot_ + 1; }
 
   std::vector<QueuePair*> qps_;     // by the low bits of their numbers
   std::uint32_t next_slot_ = 16;    // 0 and 1 are the management queue pairs

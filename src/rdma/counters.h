@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "packet/pass_counter.h"
+#include "wire/drop_reason.h"
 
 namespace tideline::rdma {
 
@@ -20,9 +21,6 @@ enum class Counter : std::uint8_t {
   kRxBytes,
   kTxBytes,
   // Dropped before any queue pair saw them.
-  kDropShort,    // shorter than the headers that its opcode has, and the ICRC
-  kDropVersion,  // BTH transport version
-  kDropOpcode,   // reserved, or of a transport that we do not have
   kDropIcrc,
   kDropPkey,
   kDropQpUnknown,
@@ -30,7 +28,6 @@ enum class Counter : std::uint8_t {
   kDropQpType,   // opcode of another transport service
   kDropAddress,  // not from the queue pair's peer
   kDropQkey,     // UD
-  kDropPad,      // pad count beyond the payload
   kDropGso,      // a frame of several packets with another MTU than the queue pair
   // Responder.
   kRxSequenceError,  // request ahead of the expected PSN; NAK sent
@@ -75,10 +72,17 @@ class Counters {
   }
   std::uint64_t of(Counter counter) const { return values_[static_cast<std::size_t>(counter)]; }
 
+  // Packets whose own bytes are wrong: see wire::DropReason.
+  void drop(wire::DropReason reason) { ++malformed_[static_cast<std::size_t>(reason)]; }
+  std::uint64_t of(wire::DropReason reason) const {
+    return malformed_[static_cast<std::size_t>(reason)];
+  }
+
   packet::PassCounter passes;  // copies between program memory and packets, and ICRCs
 
  private:
   std::array<std::uint64_t, kCounterCount> values_{};
+  std::array<std::uint64_t, wire::kDropReasonCount> malformed_{};
 };
 
 }  // namespace tideline::rdma

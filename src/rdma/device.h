@@ -29,6 +29,8 @@
 
 namespace tideline::rdma {
 
+struct Incoming;
+
 class Device final : public ip::ProtocolHandler {
  public:
   // All outlive the device. `pool` serves frames that are sent.
@@ -41,7 +43,7 @@ class Device final : public ip::ProtocolHandler {
   const DeviceLimits& limits() const { return core_.options.limits; }
   std::uint64_t node_guid() const { return core_.options.node_guid; }
   // The largest path MTU that fits the link.
-  Mtu active_mtu() const;
+  Mtu active_mtu() const { return core_.active_mtu(); }
   GidTable& gids() { return core_.gids; }
   const GidTable& gids() const { return core_.gids; }
 
@@ -57,15 +59,25 @@ class Device final : public ip::ProtocolHandler {
   // Sends up to `frames` frames of the queue pairs that have work, in turns, and runs timers that
   // are due. Whether work is left: call again when the port has room.
   bool run(Instant now, std::size_t frames = SIZE_MAX);
-  bool has_work() const;
-  Instant next_deadline() const;
+  bool has_work() const { return core_.has_scheduled() || !core_.loopback.empty(); }
+  Instant next_deadline() const { return core_.next_timer(); }
 
   const Counters& counters() const { return core_.counters; }
   // The queue pair with that number; null if there is none.
-  QueuePair* find_qp(std::uint32_t number) const;
+  QueuePair* find_qp(std::uint32_t number) const { return core_.find(number); }
 
  private:
   friend class Context;
+
+  struct Served {
+    std::size_t frames = 0;
+    bool has_buffers = true;
+  };
+
+  QueuePair* destination_of(const Incoming& in);
+  void deliver(Incoming& in, Instant now);
+  void deliver_loopback(Instant now);
+  Served serve(QueuePair& qp, std::size_t most, Instant now);
 
   Core core_;
   std::vector<std::unique_ptr<Context>> contexts_;

@@ -30,26 +30,28 @@ struct QpInit {
 
 // IBA 9.9: the sending side of RC and UC.
 struct RequesterState {
-  Psn next_psn;              // of the next packet never sent
-  Psn una;                   // RC: the oldest PSN that is not acknowledged
-  Psn cursor_psn;            // of the packet that is sent next: behind next_psn after going back
-  std::uint32_t cursor = 0;  // send queue: the request that is being sent
-  std::uint32_t cursor_offset = 0;    // packets of it that were sent
-  std::uint32_t reads_in_flight = 0;  // READs and atomics that wait for their response
+  Psn next_psn;  // of the next request that starts
+  Psn sent_psn;  // behind the last packet that was ever sent
+  Psn una;       // RC: the oldest PSN that is not acknowledged
+  // What is sent next; after going back it lies behind sent_psn.
+  Psn cursor_psn;
+  std::uint32_t cursor = 0;         // the request, by its number in the send queue
+  std::uint32_t cursor_offset = 0;  // packets of it that were sent
+
+  std::uint32_t reads_in_flight = 0;  // READs and atomics before the cursor without their response
   std::uint8_t retries_left = 0;
   std::uint8_t rnr_left = 0;
-  bool failed = false;  // the request at the cursor has failed here; older ones complete first
+  bool went_back = false;  // because a response was missing; not again until there is progress
+  bool drained = false;    // SQD: told
   Instant ack_deadline = kNever;
-  Instant rnr_until{};  // silent until then
-  bool rnr_waits = false;
+  Instant silent_until = kNever;  // after an RNR NAK; never: not silent
 };
 
 // What is kept of a READ or an atomic for a duplicate request: C9-106 ff.
 struct ReplayEntry {
   enum class Kind : std::uint8_t { kNone, kRead, kAtomic };
   Kind kind = Kind::kNone;
-  bool pending = false;  // responses are (still, or again) to be sent
-  bool whole = true;     // the duplicate asked for a part only
+  bool pending = false;  // responses are, or again are, to be sent
   Psn first_psn;
   std::uint32_t packets = 1;
   std::uint32_t msn = 0;
@@ -57,8 +59,10 @@ struct ReplayEntry {
   std::uint64_t address = 0;
   std::uint32_t rkey = 0;
   std::uint32_t length = 0;
-  std::uint32_t sent_packets = 0;
-  std::uint32_t end_packet = 0;  // of what is being sent
+  // Of what is being sent, in packets from the first: a duplicate may ask for a part.
+  std::uint32_t begin = 0;
+  std::uint32_t next = 0;
+  std::uint32_t end = 0;
   // Atomic
   std::uint64_t original = 0;
 };
@@ -70,25 +74,27 @@ struct ResponderState {
   Psn expected_psn;
   std::uint32_t msn = 0;
   Message message = Message::kNone;  // under way
-  bool nak_sent = false;             // for a sequence error; at most one until it is mended
+  bool nak_sent = false;             // C9-114: one until what it asks for has come
   bool drop_message = false;         // UC: until the next that begins
+  // An acknowledgement that is to be sent, behind the responses that are pending.
   bool ack_due = false;
-  std::uint8_t syndrome = 0;  // of the response that is due
+  std::uint8_t syndrome = 0;
   Psn ack_psn;
-  // The receive request that the message consumes.
+
   bool has_receive = false;
-  ReceiveWqe receive;
-  std::uint64_t received = 0;  // bytes of the message
-  // The WRITE under way.
+  ReceiveWqe receive;          // the request that the message consumes
+  std::uint64_t received = 0;  // bytes of the message so far
   std::uint64_t write_address = 0;
   std::uint32_t write_rkey = 0;
   std::uint32_t write_length = 0;
 
-  std::vector<ReplayEntry> replay;  // max_dest_rd_atomic entries, a ring
-  std::uint32_t replay_next = 0;
-  std::uint32_t replay_pending = 0;  // entries whose responses are to be sent
-  bool established = false;          // the first packet has come: event, and RTR's end
+  std::vector<ReplayEntry> replay;   // a ring of max_dest_rd_atomic entries, oldest overwritten
+  std::uint32_t replay_next = 0;     // the one that is used next
+  std::uint32_t replay_pending = 0;  // how many are pending
+  bool established = false;          // a packet has come
 };
+
+inline constexpr std::uint32_t kNoTimer = UINT32_MAX;
 
 struct QueuePair {
   ProtectionDomain* pd = nullptr;
@@ -106,11 +112,10 @@ struct QueuePair {
   RequesterState requester{};
   ResponderState responder{};
 
-  std::uint32_t windows = 0;  // type 2 windows bound to it
-  bool scheduled = false;     // in the device's list of queue pairs with work
+  bool scheduled = false;  // in the device's list of queue pairs with work
   QueuePair* next_scheduled = nullptr;
   Instant timer = kNever;  // when the device looks at it again, at the latest
-  std::uint32_t timer_slot = UINT32_MAX;
+  std::uint32_t timer_slot = kNoTimer;
 };
 
 // 4.096 us * 2^code: C9-141; code 0 is for ever, and zero here.

@@ -78,7 +78,7 @@ struct MemoryWindow {
 // What a bind work request asks for: IBA 10.6.7.2.1.
 struct WindowBinding {
   MemoryWindow* window = nullptr;
-  std::uint32_t new_key = 0;  // type 2: the key that the window gets, same upper 24 bits
+  std::uint32_t new_key = 0;  // the key that the window gets: same upper 24 bits
   MemoryRegion* region = nullptr;
   std::uint64_t address = 0;
   std::uint64_t length = 0;  // 0 takes the binding away (type 1)
@@ -123,6 +123,8 @@ class RegionTable {
   // Work requests on keys: 10.6.7.2, 10.6.5. False is a completion error.
   bool bind(const WindowBinding& binding, const QueuePair& qp);
   bool invalidate(std::uint32_t key, const QueuePair& qp, bool by_peer);
+  // Takes the binding of a window away.
+  static void release(MemoryWindow& window);
 
  private:
   struct Slot {
@@ -132,6 +134,7 @@ class RegionTable {
   };
   Status claim(Slot filled, std::uint32_t& key);
   const Slot* find(std::uint32_t key) const;
+  void set_key(MemoryWindow& window, std::uint32_t key);
 
   std::vector<Slot> slots_;
   std::uint32_t mask_;

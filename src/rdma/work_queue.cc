@@ -46,12 +46,12 @@ bool ReceiveQueue::take(ReceiveWqe& out) {
   return true;
 }
 
-void ReceiveQueue::grow(std::uint32_t capacity) {
-  ReceiveQueue larger(std::max(capacity, size()), max_sge_);
+void ReceiveQueue::resize(std::uint32_t capacity) {
+  ReceiveQueue resized(std::max(capacity, size()), max_sge_);
   for (ReceiveWqe wqe; take(wqe);) {
-    larger.post({.wr_id = wqe.wr_id, .sges = std::span(wqe.sges).first(wqe.sge_count)});
+    resized.post({.wr_id = wqe.wr_id, .sges = std::span(wqe.sges).first(wqe.sge_count)});
   }
-  *this = std::move(larger);
+  *this = std::move(resized);
 }
 
 }  // namespace tideline::rdma

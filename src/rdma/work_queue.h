@@ -98,8 +98,8 @@ class ReceiveQueue {
   // Takes the oldest; false if there is none.
   bool take(ReceiveWqe& out);
   void clear() { head_ = tail_ = 0; }
-  // For more requests than now: SRQ resize. Those that wait stay.
-  void grow(std::uint32_t capacity);
+  // SRQ resize. Those that wait stay.
+  void resize(std::uint32_t capacity);
 
  private:
   struct Slot {

@@ -24,8 +24,10 @@ Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   const bool crossed = tcb.state == State::kSynReceived && segment.has(wire::kTcpSyn) &&
                        segment.seq == tcb.irs && tcb.is_active;
-  if (!crossed && !is_acceptable(core, tcb, segment, now)) return Verdict::kDone;
-  return Verdict::kContinue;
+  if (crossed || is_acceptable(core, tcb, segment, now)) return Verdict::kContinue;
+  // The FIN again: our ACK was lost, and the wait begins anew (eighth).
+  if (tcb.state == State::kTimeWait && segment.has(wire::kTcpFin)) enter_time_wait(core, tcb, now);
+  return Verdict::kDone;
 }
 
 // Second: RST. RFC 5961 §3.2.
@@ -74,7 +76,7 @@ Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   return Verdict::kDone;
 }
 
-void update_window(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+void update_window(Core& core, Tcb& tcb, const Segment& segment) {
   const bool newer =
       segment.seq > tcb.snd_wl1 || (segment.seq == tcb.snd_wl1 && segment.ack >= tcb.snd_wl2);
   if (!newer) return;
@@ -89,7 +91,6 @@ void update_window(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     disarm(tcb, Timer::kRetransmit);
     mark_pending(core, tcb);
   }
-  if (tcb.retransmit_mode == RetransmitMode::kPersist) tcb.retransmit_since = now;
 }
 
 // What an acceptable acknowledgment means in every state after SYN-RECEIVED.
@@ -99,13 +100,13 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
                          window == tcb.snd_wnd && !segment.has(wire::kTcpFin);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
-  update_window(core, tcb, segment, now);
+  update_window(core, tcb, segment);
   if (tcb.ecn_on && segment.has(wire::kTcpEce)) see_congestion(tcb);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
   if (summary.acked > 0) {
     tcb.retries = tcb.backoff = 0;
-    tcb.retransmit_since = {};
+    tcb.progress_at = now;
     tcb.soft_error = End::kNone;
     restart_retransmit_timer(core, tcb, now);
     release_acknowledged(core, tcb);
@@ -198,10 +199,6 @@ void check_fin(Core& core, Tcb& tcb, const Segment& segment, Seq fin_seq, Instan
   if (segment.has(wire::kTcpFin) && !tcb.fin_received) {
     tcb.fin_known = true;
     tcb.fin_seq = fin_seq;
-  }
-  if (tcb.state == State::kTimeWait && segment.has(wire::kTcpFin)) {
-    enter_time_wait(core, tcb, now);  // our ACK was lost
-    return;
   }
   if (!tcb.fin_known || tcb.fin_received || tcb.rcv_nxt != tcb.fin_seq) return;
   process_fin(core, tcb, now);

@@ -131,7 +131,8 @@ void open_active(Core& core, Tcb& tcb, Instant now) {
 }
 
 // RFC 9293 §3.10.7.2.
-void listen_arrives(Core& core, Listener& listener, Segment& segment, Instant now) {
+void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optional<Seq> after,
+                    Instant now) {
   if (segment.has(wire::kTcpRst)) return;  // first
   if (segment.has(wire::kTcpAck)) {        // second
     if (segment.has(wire::kTcpSyn) || segment.has(wire::kTcpFin)) {
@@ -164,6 +165,7 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, Instant no
   take_syn(core, *tcb, segment, now);
   tcb->ecn_on = segment.has(wire::kTcpEce) && segment.has(wire::kTcpCwr);
   tcb->iss = initial_sequence(core, tcb->tuple, now);
+  if (after) tcb->iss = max(tcb->iss, *after + 65536);
   tcb->snd_una = tcb->iss;
   tcb->snd_nxt = tcb->iss + 1;
   take_window(*tcb, segment);

@@ -3,6 +3,8 @@
 // room. Thread: the worker's.
 #pragma once
 
+#include <optional>
+
 #include "tcp/core.h"
 #include "tcp/segment.h"
 
@@ -10,8 +12,9 @@ namespace tideline::tcp {
 
 // Sends the SYN of a new connection.
 void open_active(Core& core, Tcb& tcb, Instant now);
-// RFC 9293 §3.10.7.2.
-void listen_arrives(Core& core, Listener& listener, Segment& segment, Instant now);
+// RFC 9293 §3.10.7.2. `after` is the last number of an earlier incarnation (RFC 6191).
+void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optional<Seq> after,
+                    Instant now);
 // RFC 9293 §3.10.7.3.
 void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now);
 // SYN-RECEIVED, and our SYN is acknowledged. False if the connection is not established yet, for

@@ -16,12 +16,13 @@ constexpr std::uint32_t kMostWindow = 1U << 30;
 constexpr std::uint8_t kQuickAcksAfterHole = 16;
 
 // Where the window could end, given the room in the buffer.
-Seq possible_edge(const Tcb& tcb) {
+Seq possible_edge(Tcb& tcb) {
   if (tcb.attachment.receive == nullptr || tcb.fin_received) return tcb.rcv_adv;
   const std::uint64_t limit = tcb.attachment.receive->limit();
   const std::uint64_t room = limit > tcb.rcv_offset ? limit - tcb.rcv_offset : 0;
-  return max(tcb.rcv_adv,
-             tcb.rcv_nxt + static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kMostWindow)));
+  const auto window = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kMostWindow));
+  tcb.rcv_space = std::max(tcb.rcv_space, window);
+  return max(tcb.rcv_adv, tcb.rcv_nxt + window);
 }
 
 // RFC 7323 §5.3, R1: an old duplicate. RST passes, for its sender may have lost its clock.
@@ -106,8 +107,7 @@ std::uint16_t announce_window(Tcb& tcb) {
   Seq edge = tcb.rcv_adv;
   const Seq possible = possible_edge(tcb);
   // Silly windows are not told: RFC 9293 §3.8.6.2.2.
-  constexpr std::uint32_t kEnough = 32768;
-  if (possible - edge >= std::min<std::uint32_t>(tcb.rcv_mss, kEnough)) edge = possible;
+  if (possible - edge >= std::min<std::uint32_t>(tcb.rcv_mss, tcb.rcv_space / 2)) edge = possible;
   const std::uint32_t window = edge > tcb.rcv_nxt ? edge - tcb.rcv_nxt : 0;
   const std::uint32_t told = std::min<std::uint32_t>(window >> tcb.rcv_wscale, 65535);
   // What was granted stays so, where scaling rounds it down (RFC 7323 §2.4).
@@ -119,12 +119,8 @@ void window_may_open(Core& core, Tcb& tcb, Instant now) {
   if (!tcb.is_synchronized() || tcb.fin_received || tcb.attachment.receive == nullptr) return;
   const Seq possible = possible_edge(tcb);
   const std::uint32_t gain = possible - tcb.rcv_adv;
-  const std::uint32_t whole = possible - tcb.rcv_nxt;
-  if (gain >= 2U * tcb.rcv_mss && gain >= whole / 4) {
-    send_ack(core, tcb, now);
-  } else if (gain > 0 && gain >= whole / 2) {
-    send_ack(core, tcb, now);
-  }
+  const bool much = gain >= 2U * tcb.rcv_mss && gain >= tcb.rcv_space / 4;
+  if (much || (gain > 0 && gain >= tcb.rcv_space / 2)) send_ack(core, tcb, now);
 }
 
 bool is_acceptable(Core& core, Tcb& tcb, const Segment& segment, Instant now) {

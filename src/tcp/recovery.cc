@@ -110,6 +110,7 @@ void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
   }
   if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
     enter_recovery(core, tcb, summary.flight_before);
+    reduce_in_proportion(tcb, summary);
     return;
   }
   if (tcb.recovery == RecoveryState::kCwr) {

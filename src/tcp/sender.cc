@@ -184,6 +184,7 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
     if (!may_send_now(core, tcb, now, budget)) return;
     const Seq begin = tcb.snd_nxt;
     const Seq end = begin + size + (fin ? 1 : 0);
+    if (tcb.outstanding() == 0) tcb.progress_at = now;
     if (core.ranges.size() == core.ranges.capacity()) {
       core.counters.count(Discard::kRangesFull);
       try_again(core, tcb, now, budget);
@@ -230,6 +231,7 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
       tcb.retransmit_mode = RetransmitMode::kNone;
       disarm(tcb, Timer::kRetransmit);
     } else if (tcb.retransmit_mode != RetransmitMode::kPersist) {
+      tcb.progress_at = now;
       tcb.retransmit_mode = RetransmitMode::kPersist;
       arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
     }
@@ -241,6 +243,9 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
     const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
     time = std::min(time, 2 * tcb.srtt + slack);
     tcb.retransmit_mode = RetransmitMode::kTailProbe;
+  }
+  if (const Duration most = tcb.options.user_timeout; most > Duration{}) {
+    time = std::clamp(tcb.progress_at + most - now, Duration(1), time);
   }
   arm(core, tcb, Timer::kRetransmit, now + time);
 }
@@ -269,23 +274,28 @@ void output(Core& core, Tcb& tcb, Instant now) {
   if (tcb.ack_now) send_ack(core, tcb, now);
 }
 
+bool send_next_segment(Core& core, Tcb& tcb, Instant now) {
+  tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
+  const Seq edge = tcb.snd_una + tcb.snd_wnd;
+  if (tcb.fin_sent || edge <= tcb.snd_nxt) return false;
+  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
+  const auto size = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
+  if (size == 0 || core.ranges.size() == core.ranges.capacity()) return false;
+  const Seq begin = tcb.snd_nxt;
+  if (!send_range(core, tcb, begin, begin + size, 0, now)) return false;
+  tcb.scoreboard.append(core.ranges, begin, begin + size, now);
+  tcb.snd_nxt = begin + size;
+  tcb.last_data_sent = now;
+  return true;
+}
+
 void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
   ++core.counters.probes;
-  Budget budget{.bytes = core.config.max_burst};
-  const Seq before = tcb.snd_nxt;
-  tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
-  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
-  const Seq edge = tcb.snd_una + tcb.snd_wnd;
-  if (available > 0 && !tcb.fin_sent && edge > tcb.snd_nxt) {
-    const auto size = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
-    if (core.ranges.size() < core.ranges.capacity() &&
-        send_range(core, tcb, before, before + size, 0, now)) {
-      tcb.scoreboard.append(core.ranges, before, before + size, now);
-      tcb.snd_nxt = before + size;
-      tcb.tlp_is_retransmission = false;
-    }
-  } else if (Range* last = tcb.scoreboard.last(); last != nullptr && !last->sacked) {
+  tcb.tlp_is_retransmission = !send_next_segment(core, tcb, now);
+  if (tcb.tlp_is_retransmission) {
+    Range* last = tcb.scoreboard.last();
+    if (last == nullptr || last->sacked) return;
     const std::uint32_t segment = segment_payload(tcb);
     if (last->size() > segment) {
       // The last segment as it was cut before, which may be short.
@@ -294,8 +304,8 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
       if (!tcb.scoreboard.split(core.ranges, *last, last->end - tail)) return;
       last = last->next;
     }
+    Budget budget{.bytes = core.config.max_burst};
     if (!resend(core, tcb, *last, last->size(), now, budget)) return;
-    tcb.tlp_is_retransmission = true;
   }
   tcb.tlp_sent = true;
   tcb.tlp_end = tcb.snd_nxt;

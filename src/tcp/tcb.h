@@ -112,6 +112,7 @@ struct Tcb : TimerNode {
   Seq last_ack_sent;
   Seq rcv_up;
   std::uint64_t rcv_offset = 0;  // of rcv_nxt, in the stream
+  std::uint32_t rcv_space = 0;   // the largest window that there was room for
   std::uint16_t rcv_mss = 536;   // the size of the peer's full segments, as seen
   bool ack_now = false;
   bool ack_delayed = false;  // one is owed
@@ -163,7 +164,6 @@ struct Tcb : TimerNode {
   std::uint32_t undo_ssthresh = 0;
   std::uint32_t undo_retransmitted = 0;  // bytes that DSACKs have not yet explained
   std::uint32_t retransmit_stamp = 0;    // TSval of the episode's first retransmission; 0: none
-  Instant retransmit_since{};            // of the first of a row of time-outs
 
   CongestionState congestion;
   bool cwnd_limited = false;
@@ -175,6 +175,7 @@ struct Tcb : TimerNode {
   RetransmitMode retransmit_mode = RetransmitMode::kNone;
   std::uint8_t retries = 0;     // time-outs in a row
   std::uint8_t keepalives = 0;  // probes in a row
+  Instant progress_at{};        // when snd_una advanced, or the flight began
   Instant last_received{};
   Instant last_sent{};
   Instant last_data_sent{};

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ip/frame.h"
+#include "packet/checksum.h"
 #include "tcp/arrival.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
@@ -272,15 +274,17 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
 void Tcp::dispatch(Segment& segment, Instant now) {
   Core& core = *core_;
   Tcb* tcb = core.table.find(segment.tuple);
+  std::optional<Seq> after;
   if (tcb != nullptr && tcb->state == State::kTimeWait && may_reopen(*tcb, segment) &&
       find_listener(core, segment.tuple.local) != nullptr) {
+    after = tcb->snd_nxt;
     finish(core, *tcb, End::kFinished, now);
     tcb = nullptr;
   }
   if (tcb != nullptr) {
     segment_arrives(core, *tcb, segment, now);
   } else if (Listener* listener = find_listener(core, segment.tuple.local)) {
-    listen_arrives(core, *listener, segment, now);
+    listen_arrives(core, *listener, segment, after, now);
   } else {
     core.counters.count(Discard::kPortClosed);
     answer_with_reset(core, segment, now);
@@ -296,7 +300,7 @@ bool Tcp::check_checksum(const packet::Packet& packet, const ip::Datagram& datag
           ? wire::pseudo_header(datagram.source.mapped_ipv4(), datagram.destination.mapped_ipv4(),
                                 wire::kProtocolTcp, length)
           : wire::pseudo_header(datagram.source, datagram.destination, wire::kProtocolTcp, length);
-  sum.add(ip::sum_range(packet, layout.l4, length, core_->passes));
+  sum.add(packet::sum_range(packet, layout.l4, length, core_->passes));
   if (sum.valid()) return true;
   core_->counters.count(wire::DropReason::kTcpChecksum);
   return false;

@@ -84,7 +84,7 @@ void mark_ce(Bytes& bytes) {
 }
 
 std::unique_ptr<packet::Pool> make_pool() {
-  auto pool = packet::Pool::create({.segments = 4096, .loans = 4096, .huge_pages = false});
+  auto pool = packet::Pool::create({.segments = 1024, .loans = 1024, .huge_pages = false});
   EXPECT_TRUE(pool.has_value()) << pool.error().message();
   return std::move(*pool);
 }

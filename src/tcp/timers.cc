@@ -17,11 +17,9 @@ void give_up(Core& core, Tcb& tcb, Instant now) {
 }
 
 // RFC 9293 §3.8.3, RFC 5482: whether the peer has been silent for too long.
-bool is_hopeless(const Core& core, Tcb& tcb, Instant now) {
-  if (tcb.retries == 0) tcb.retransmit_since = now;
+bool is_hopeless(const Core& core, const Tcb& tcb, Instant now) {
   if (tcb.options.user_timeout > Duration{}) {
-    const Instant since = tcb.outstanding() > 0 ? tcb.last_data_sent : tcb.retransmit_since;
-    return now - std::min(since, tcb.retransmit_since) >= tcb.options.user_timeout;
+    return now - tcb.progress_at >= tcb.options.user_timeout;
   }
   return tcb.retries >= (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
 }
@@ -70,6 +68,12 @@ void persist_timeout(Core& core, Tcb& tcb, Instant now) {
   }
   if (tcb.options.user_timeout > Duration{} && is_hopeless(core, tcb, now)) {
     give_up(core, tcb, now);
+    return;
+  }
+  if (tcb.snd_wnd > 0) {  // a small window, left alone for long enough: §3.8.6.2.1
+    tcb.retransmit_mode = RetransmitMode::kNone;
+    send_next_segment(core, tcb, now);
+    restart_retransmit_timer(core, tcb, now);
     return;
   }
   if (tcb.retries < UINT8_MAX) ++tcb.retries;

@@ -32,12 +32,13 @@ extern const std::array<ChecksumKernel, 3> kChecksumKernels;
 // The last of kChecksumKernels that this processor supports.
 const ChecksumKernel& best_checksum_kernel();
 
+// Each addition of a half to the other, by way of the rotated whole, leaves in the upper half their
+// sum with its carry brought round.
 constexpr std::uint16_t fold_sum(std::uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<std::uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return static_cast<std::uint16_t>(half >> 16);
 }
 
 namespace internal {

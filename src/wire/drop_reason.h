@@ -107,6 +107,15 @@ enum class DropReason : std::uint8_t {
   kNdpRedirectTarget,
   kNdpRedirectDestination,
 
+  kIgmpShort,
+  kIgmpChecksum,
+  kIgmpType,
+  kIgmpGroup,
+  kIgmpSources,
+  kMldShort,
+  kMldGroup,
+  kMldSources,
+
   kUdpShort,
   kUdpLengthBelowHeader,
   kUdpLengthBeyondPacket,

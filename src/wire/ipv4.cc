@@ -73,14 +73,10 @@ Parsed<void> check_fragment(const Ipv4Header& header, std::size_t payload_size) 
   return {};
 }
 
-// The fixed part apart: its size is known, so its sum is five additions.
 bool header_checksum_valid(Bytes header) {
-  std::uint64_t sum = sum_short(header.data(), sizeof(Ipv4Header));
-  if (header.size() > sizeof(Ipv4Header)) [[unlikely]] {
-    const Bytes options = header.subspan(sizeof(Ipv4Header));
-    sum += sum_short(options.data(), options.size());
-  }
-  return fold_sum(sum) == 0xffff;
+  const Bytes options = header.subspan(sizeof(Ipv4Header));
+  return fold_sum(sum_ipv4_header(header.data()) + sum_short(options.data(), options.size())) ==
+         0xffff;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "wire/checksum_kernels.h"
 #include "wire/drop_reason.h"
 #include "wire/endian.h"
 #include "wire/ip_address.h"
@@ -81,11 +82,36 @@ struct Ipv4 {
   friend constexpr bool operator==(const Ipv4&, const Ipv4&) = default;
 };
 
+// The sum of the fixed part, in two and a half loads; g++ makes slow vectors of a loop.
+inline std::uint64_t sum_ipv4_header(const std::byte* header) {
+  constexpr std::uint64_t kLow = 0xffffffff;
+  const auto first = internal::load_as<std::uint64_t>(header);
+  const auto second = internal::load_as<std::uint64_t>(header + 8);
+  return (first & kLow) + (first >> 32) + (second & kLow) + (second >> 32) +
+         internal::load_as<std::uint32_t>(header + 16);
+}
+
 // Checks the header of a packet that came over a wire, and returns the header's size: everything
 // that needs no knowledge of our own addresses. `head` holds the packet's first bytes with at least
 // the whole header, `size` counts all that lie behind the frame's header, Ethernet padding
 // included.
 Parsed<std::uint16_t> check_ipv4(Bytes head, std::size_t size);
+
+// True of nearly every packet: no options, whole, an ordinary source, and check_ipv4 would let it
+// pass; it takes a third of the time. False says nothing: ask check_ipv4.
+inline bool is_plain_ipv4(Bytes head, std::size_t size) {
+  if (head.size() < sizeof(Ipv4Header)) return false;
+  const auto& header = view_as<Ipv4Header>(head);
+  const std::uint8_t source = header.source.bytes()[0];
+  const std::size_t total_length = header.total_length.value();
+  constexpr std::uint8_t kNoOptions = 0x45;
+  constexpr std::uint8_t kLoopback = 127;
+  constexpr std::uint8_t kFirstMulticast = 224;
+  return header.version_ihl == kNoOptions && total_length >= sizeof(Ipv4Header) &&
+         total_length <= size && !header.is_fragment() && source != 0 && source < kFirstMulticast &&
+         source != kLoopback && header.destination.bytes()[0] != kLoopback &&
+         fold_sum(sum_ipv4_header(head.data())) == 0xffff;
+}
 
 // check_ipv4 and the values. Bytes behind total_length are padding.
 Parsed<Ipv4> parse_ipv4(Bytes packet);

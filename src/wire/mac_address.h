@@ -53,7 +53,10 @@ static_assert(sizeof(MacAddress) == 6 && alignof(MacAddress) == 1);
 
 inline constexpr MacAddress kMacBroadcast({0xff, 0xff, 0xff, 0xff, 0xff, 0xff});
 
-constexpr bool MacAddress::is_broadcast() const { return *this == kMacBroadcast; }
+// On the way of every multicast: a comparison of arrays would call memcmp.
+constexpr bool MacAddress::is_broadcast() const {
+  return (bytes_[0] & bytes_[1] & bytes_[2] & bytes_[3] & bytes_[4] & bytes_[5]) == 0xff;
+}
 
 }  // namespace tideline::wire
 

@@ -68,14 +68,19 @@ class LayoutParser {
   }
 
   bool lay_ipv4(Bytes packet, std::size_t size) {
-    const auto header_size = check_ipv4(packet, size);
-    if (!header_size) return refuse(header_size.error());
+    const bool plain = is_plain_ipv4(packet, size);
+    std::size_t header_size = sizeof(Ipv4Header);
+    if (!plain) {
+      const auto checked = check_ipv4(packet, size);
+      if (!checked) return refuse(checked.error());
+      header_size = *checked;
+    }
     const auto& header = view_as<Ipv4Header>(packet);
     layout_.ip_version = 4;
     layout_.protocol = header.protocol;
-    layout_.l4 = static_cast<std::uint16_t>(layout_.l3 + *header_size);
+    layout_.l4 = static_cast<std::uint16_t>(layout_.l3 + header_size);
     layout_.end = std::uint32_t{layout_.l3} + header.total_length.value();
-    if (header.is_fragment()) {
+    if (!plain && header.is_fragment()) {
       layout_.more_fragments = header.more_fragments();
       layout_.fragment_offset = header.fragment_offset();
       layout_.fragment_id = header.identification.value();

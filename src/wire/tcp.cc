@@ -3,16 +3,6 @@
 
 namespace tideline::wire {
 
-Parsed<std::uint16_t> check_tcp(Bytes head, std::size_t size) {
-  if (size < sizeof(TcpHeader)) return drop(DropReason::kTcpShort);
-  if (head.size() < sizeof(TcpHeader)) return drop(DropReason::kHeadersScattered);
-  const std::size_t header_size = view_as<TcpHeader>(head).header_size();
-  if (header_size < sizeof(TcpHeader)) return drop(DropReason::kTcpDataOffsetBelowHeader);
-  if (header_size > size) return drop(DropReason::kTcpDataOffsetBeyondSegment);
-  if (header_size > head.size()) return drop(DropReason::kHeadersScattered);
-  return static_cast<std::uint16_t>(header_size);
-}
-
 // Fills the one result in place: a Tcp that is copied into an expected costs more than its parsing.
 Parsed<Tcp> parse_tcp(Bytes segment) {
   Parsed<Tcp> tcp;

@@ -59,7 +59,15 @@ struct Tcp {
 
 // Checks the header at the front of `head` and returns its size with options; `size` counts the
 // segment, `head` may hold less of it. Options are not looked at.
-Parsed<std::uint16_t> check_tcp(Bytes head, std::size_t size);
+inline Parsed<std::uint16_t> check_tcp(Bytes head, std::size_t size) {
+  if (size < sizeof(TcpHeader)) return drop(DropReason::kTcpShort);
+  if (head.size() < sizeof(TcpHeader)) return drop(DropReason::kHeadersScattered);
+  const std::size_t header_size = view_as<TcpHeader>(head).header_size();
+  if (header_size < sizeof(TcpHeader)) return drop(DropReason::kTcpDataOffsetBelowHeader);
+  if (header_size > size) return drop(DropReason::kTcpDataOffsetBeyondSegment);
+  if (header_size > head.size()) return drop(DropReason::kHeadersScattered);
+  return static_cast<std::uint16_t>(header_size);
+}
 
 // check_tcp and the values, with options. `segment` holds at least the whole header.
 Parsed<Tcp> parse_tcp(Bytes segment);

@@ -313,4 +313,43 @@ inline constexpr std::array kRoceAll{kRoceHardwareCnp, kRoceUcSendOnly,  kRoceSe
                                      kRoceWriteOnly,   kRoceAck,         kRoceNak,
                                      kRoceCnp,         kRoceReadRequest, kRoceSendOnlyIpv6};
 
+// IGMP messages, and MLD messages from fe80::1 to ff02::1.
+inline constexpr Sample kIgmpQuery1{"Query1", "1100eeff00000000"};
+inline constexpr Sample kIgmpQuery2{"Query2", "1164ee9b00000000"};
+inline constexpr Sample kIgmpQuery2Group{"Query2Group", "110afef2ef010101"};
+inline constexpr Sample kIgmpReport1{"Report1", "1200fdfcef010101"};
+inline constexpr Sample kIgmpReport2{"Report2", "1600f9fcef010101"};
+inline constexpr Sample kIgmpLeave2{"Leave2", "1700f8fcef010101"};
+inline constexpr Sample kIgmpQuery3{"Query3", "11c877a5ef010101027d0002c0000207c0000208"};
+inline constexpr Sample kIgmpReport3{"Report3", "2200e9fb0000000104000000ef010101"};
+inline constexpr std::array kIgmpAll{kIgmpQuery1,  kIgmpQuery2, kIgmpQuery2Group, kIgmpReport1,
+                                     kIgmpReport2, kIgmpLeave2, kIgmpQuery3,      kIgmpReport3};
+inline constexpr Sample kMldQuery1{"Query1", "820059172710000000000000000000000000000000000000"};
+inline constexpr Sample kMldReport1{"Report1", "8300802000000000ff020000000000000000000000010003"};
+inline constexpr Sample kMldDone1{"Done1", "84007f2000000000ff020000000000000000000000010003"};
+inline constexpr Sample kMldQuery2{
+    "Query2",
+    "8200b48d9c400000ff020000000000000000000000010003027d000120010db8000000000000000000000007"};
+inline constexpr Sample kMldReport2{"Report2",
+                                    "8f00701b0000000104000000ff020000000000000000000000010003"};
+inline constexpr std::array kMldAll{kMldQuery1, kMldReport1, kMldDone1, kMldQuery2, kMldReport2};
+
+// The same as one fuzzer reads them: the first byte says which of the two it is.
+inline constexpr std::array kGroupAll{
+    Sample{"IgmpQuery1", "011100eeff00000000"},
+    Sample{"IgmpQuery2", "011164ee9b00000000"},
+    Sample{"IgmpQuery2Group", "01110afef2ef010101"},
+    Sample{"IgmpReport1", "011200fdfcef010101"},
+    Sample{"IgmpReport2", "011600f9fcef010101"},
+    Sample{"IgmpLeave2", "011700f8fcef010101"},
+    Sample{"IgmpQuery3", "0111c877a5ef010101027d0002c0000207c0000208"},
+    Sample{"IgmpReport3", "012200e9fb0000000104000000ef010101"},
+    Sample{"MldQuery1", "00820059172710000000000000000000000000000000000000"},
+    Sample{"MldReport1", "008300802000000000ff020000000000000000000000010003"},
+    Sample{"MldDone1", "0084007f2000000000ff020000000000000000000000010003"},
+    Sample{"MldQuery2",
+           "008200b48d9c400000ff020000000000000000000000010003027d000120010db8000000000000000000000"
+           "007"},
+    Sample{"MldReport2", "008f00701b0000000104000000ff020000000000000000000000010003"}};
+
 }  // namespace tideline::wire::packets

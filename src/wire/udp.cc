@@ -3,17 +3,6 @@
 
 namespace tideline::wire {
 
-Parsed<std::uint16_t> check_udp(Bytes head, std::size_t size) {
-  if (size < sizeof(UdpHeader)) return drop(DropReason::kUdpShort);
-  if (head.size() < sizeof(UdpHeader)) return drop(DropReason::kHeadersScattered);
-  const auto& header = view_as<UdpHeader>(head);
-  const std::uint16_t length = header.length.value();
-  if (length < sizeof(UdpHeader)) return drop(DropReason::kUdpLengthBelowHeader);
-  if (length > size) return drop(DropReason::kUdpLengthBeyondPacket);
-  if (header.destination_port == be16(0)) return drop(DropReason::kUdpDestinationPortZero);
-  return length;
-}
-
 Parsed<Udp> parse_udp(Bytes payload) {
   const auto length = check_udp(payload, payload.size());
   if (!length) return drop(length.error());

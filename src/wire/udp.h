@@ -36,7 +36,16 @@ enum class UdpChecksumRule : std::uint8_t {
 
 // Checks the header at the front of `head`; `size` counts the IP payload, `head` may hold less of
 // it. Returns the datagram's length, which may be less than `size`.
-Parsed<std::uint16_t> check_udp(Bytes head, std::size_t size);
+inline Parsed<std::uint16_t> check_udp(Bytes head, std::size_t size) {
+  if (size < sizeof(UdpHeader)) return drop(DropReason::kUdpShort);
+  if (head.size() < sizeof(UdpHeader)) return drop(DropReason::kHeadersScattered);
+  const auto& header = view_as<UdpHeader>(head);
+  const std::uint16_t length = header.length.value();
+  if (length < sizeof(UdpHeader)) return drop(DropReason::kUdpLengthBelowHeader);
+  if (length > size) return drop(DropReason::kUdpLengthBeyondPacket);
+  if (header.destination_port == be16(0)) return drop(DropReason::kUdpDestinationPortZero);
+  return length;
+}
 
 // check_udp and the values. `payload` is the whole IP payload.
 Parsed<Udp> parse_udp(Bytes payload);

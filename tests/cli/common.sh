@@ -37,6 +37,7 @@ fail() {
 start() {  # start NAME ARGUMENTS...
   local log=$directory/$1.log
   shift
+  : >"$log"
   "$tideline" "$@" >"$log" 2>&1 &
   last_child=$!
   children+=("$last_child")
@@ -55,14 +56,30 @@ stop() {  # stop PID
   children=()
 }
 
-# No malformed packet and no bad checksum, and at least one packet.
-check_capture() {  # check_capture FILE
-  local bad
-  bad=$(tshark -n -r "$1" -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE \
-    -Y '_ws.malformed || ip.checksum.status == 0 || icmp.checksum.status == 0 ||
-        icmpv6.checksum.status == 0 || udp.checksum.status == 0' 2>"$directory/tshark.log") ||
+complaints='_ws.malformed || ip.checksum.status == 0 || icmp.checksum.status == 0 ||
+  icmpv6.checksum.status == 0 || udp.checksum.status == 0 || tcp.checksum.status == 0'
+check_sums=(-o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE)
+
+# No malformed packet and no bad checksum in any capture so far, and a good ICMP message in each. All in
+# one go: tshark takes a second to start.
+check_captures() {
+  local all=$directory/all.pcapng captures=("$directory"/*.pcap) bad good
+  mergecap -a -I none -w "$all" "${captures[@]}" || fail "mergecap"
+  bad=$(tshark -n -r "$all" "${check_sums[@]}" -Y "$complaints" 2>"$directory/tshark.log") ||
+    fail "tshark"
+  [ -z "$bad" ] || fail "tshark finds: $bad"
+  good=$(tshark -n -r "$all" -Y 'icmp.checksum.status == 1 || icmpv6.checksum.status == 1' \
+    -T fields -e frame.interface_id 2>/dev/null | sort -u | wc -l)
+  [ "$good" -eq ${#captures[@]} ] || fail "good ICMP messages in $good of ${#captures[@]} captures"
+}
+
+# The same of one capture, with at least one good packet of the protocol.
+check_capture() {  # check_capture FILE [icmp|tcp]
+  local bad good='icmp.checksum.status == 1 || icmpv6.checksum.status == 1'
+  [ "${2:-icmp}" = icmp ] || good="$2.checksum.status == 1"
+  bad=$(tshark -n -r "$1" "${check_sums[@]}" -Y "$complaints" 2>"$directory/tshark.log") ||
     fail "tshark"
   [ -z "$bad" ] || fail "tshark finds in $1: $bad"
-  [ "$(tshark -n -r "$1" -Y "icmp.checksum.status == 1 || icmpv6.checksum.status == 1" \
-    2>/dev/null | wc -l)" -gt 0 ] || fail "no good ICMP message in $1"
+  [ "$(tshark -n -r "$1" "${check_sums[@]}" -Y "$good" 2>/dev/null | wc -l)" -gt 0 ] ||
+    fail "nothing good in $1"
 }

@@ -22,6 +22,19 @@ expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
 expect 2 '1838' ping 192.0.2.1 -c 1 --mtu 9000 --ip 192.0.2.2/24 \
   --wire "dgram:$directory/a,$directory/b"
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24
+expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire xdp:nosuch --ip 192.0.2.2/24
+expect 2 'mode=generic' ping 192.0.2.1 -c 1 --wire xdp:lo,mode=fast --ip 192.0.2.2/24
+expect 3 'mode=generic' ping 192.0.2.1 -c 1 --wire xdp:lo,mode=copy --ip 192.0.2.2/24
+ip address add 192.0.2.77/32 dev lo
+expect 2 'an address of this machine' ping 192.0.2.1 -c 1 --wire xdp:lo --ip 192.0.2.77/24
+ip address del 192.0.2.77/32 dev lo
+# Without capabilities: what to run it with.
+status=0
+setpriv --bounding-set -all --inh-caps -all \
+  "$tideline" ping 192.0.2.1 -c 1 --wire xdp:lo --ip 192.0.2.2/24 >"$directory/out.log" 2>&1 ||
+  status=$?
+{ [ $status -eq 3 ] && grep -q 'CAP_NET_ADMIN' "$directory/out.log"; } ||
+  fail "xdp without capabilities: exit status $status"
 expect 3 'is used by' echo --wire $tap,peer6=2001:db8::1/64 --ip6 2001:db8::1/64 --duration 5
 expect 1 '2 lost' ping 192.0.2.9 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24 \
@@ -38,5 +51,14 @@ start capture capture -w "$directory/frames.pcap" --wire $tap --count 3
 ping -c 3 -i 0.2 -W 1 192.0.2.77 >"$directory/ping.log" 2>&1 || true
 wait "$last_child" || fail "capture: exit status $?"
 children=()
-[ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -ge 3 ] || fail "capture"
+[ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -eq 3 ] || fail "capture"
+
+# What was captured, replayed to a host that answers into a file, and captured again.
+expect 0 '2 frames' capture -w "$directory/again.pcap" --count 2 \
+  --wire "pcap:$directory/frames.pcap,fast"
+expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/answers.pcap,fast" \
+  --ip 192.0.2.77/24 --duration 0.2
+[ "$(tshark -n -r "$directory/answers.pcap" -Y 'arp.opcode == 2' 2>/dev/null | wc -l)" -ge 1 ] ||
+  fail "no answer to what was replayed"
+expect 2 'two files' echo --wire pcap:a,b,c --ip 192.0.2.2/24
 echo "exit statuses, errors, dgram and capture as they should be"

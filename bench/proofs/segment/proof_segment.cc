@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "common/cli.h"
 #include "common/latency.h"
+#include "common/limits.h"
 #include "common/process.h"
 #include "common/report.h"
 #include "proofs/segment/exchange.h"
-#include "proofs/segment/limits.h"
 #include "proofs/segment/traffic.h"
 
 namespace proofs::segment {
@@ -87,9 +87,10 @@ class Figures {
   void add_streams(bool reserved_pages) {
     const MemberConfig base;
     for (const std::size_t bytes : kPayloads) {
-      series_.push_back({.name = fmt::format("memcpy on one core, {} B", bytes),
-                         .unit = "Gb/s",
-                         .measure = [this, bytes] { return memcpy_rate(bytes, duration_); }});
+      series_.push_back(
+          {.name = fmt::format("memcpy on one core, {} B", bytes),
+           .unit = "Gb/s",
+           .measure = [this, bytes] { return bench::memcpy_rate(bytes, duration_); }});
     }
     add_frames("64 B inline", base, 64);
     MemberConfig variant = base;
@@ -162,7 +163,7 @@ class Figures {
          .limit =
              [this, bytes] {
                const double bits = static_cast<double>(bytes) * 8;
-               return two_copy_pipe_rate(bytes, duration_) * 1e9 / bits / 1e6;
+               return bench::two_copy_pipe_rate(bytes, duration_) * 1e9 / bits / 1e6;
              }});
   }
   void add_stream(const std::string& what, const MemberConfig& config, std::size_t bytes,
@@ -175,7 +176,7 @@ class Figures {
                return stream(config, bytes, production, duration_, copy_out).gigabits_per_second;
              },
          .limit_name = "two-copy pipe",
-         .limit = [this, bytes] { return two_copy_pipe_rate(bytes, duration_); }});
+         .limit = [this, bytes] { return bench::two_copy_pipe_rate(bytes, duration_); }});
   }
 
   Duration duration_;
@@ -187,7 +188,7 @@ void measure_latency(bench::Report& report, int repetitions, std::uint64_t count
   bench::LatencySamples small;
   bench::LatencySamples medium;
   for (int i = 0; i < repetitions; ++i) {
-    hop.merge(cache_line_round_trips(count, kLatencyTime));
+    hop.merge(bench::cache_line_round_trips(count, kLatencyTime));
     small.merge(ping_pong({}, 64, count, kLatencyTime));
     medium.merge(ping_pong({}, 1400, count, kLatencyTime));
   }

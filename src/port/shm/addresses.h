@@ -3,7 +3,9 @@
 // MAC addresses differ between segments, so that segments can be joined. Any thread.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
 
@@ -37,8 +39,8 @@ class MacPlan {
 
   static std::uint64_t as_number(const wire::MacAddress& mac) {
     std::uint64_t value = 0;
-    for (const std::uint8_t byte : mac.bytes()) value = value << 8 | byte;
-    return value;
+    std::memcpy(&value, mac.bytes().data(), sizeof(mac));
+    return std::byteswap(value) >> 16;
   }
 
   std::uint64_t prefix_ = 0;  // the address of slot 0

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "port/shm/arena.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "base/bits.h"
 #include "base/check.h"
 
@@ -43,6 +46,16 @@ std::optional<Block> Arena::take(std::size_t length, BlocksHeld& held) {
   if (free.count == 0 || held[index] >= free.count) return std::nullopt;
   ++held[index];
   return Block{free.take(order_), kind};
+}
+
+// Each block taken makes one more held and one less left over, so they meet half way.
+std::size_t Arena::room(const BlocksHeld& held) const {
+  std::size_t least = SIZE_MAX;
+  for (std::size_t kind = 0; kind < free_.size(); ++kind) {
+    const std::size_t count = free_[kind].count;
+    least = std::min(least, (count - std::min<std::size_t>(count, held[kind]) + 1) / 2);
+  }
+  return least;
 }
 
 void Arena::give_back(Block block, BlocksHeld& held) {

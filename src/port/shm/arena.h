@@ -55,6 +55,8 @@ class Arena {
   // others one part in k + 1 (dynamic thresholds, Choudhury and Hahne 1998).
   std::optional<Block> take(std::size_t length, BlocksHeld& held);
   void give_back(Block block, BlocksHeld& held);
+  // How many blocks of either class, whichever are fewer, take() gives one after the other now.
+  std::size_t room(const BlocksHeld& held) const;
 
   std::size_t size() const { return free_[0].offsets.size() + free_[1].offsets.size(); }
   std::size_t free_blocks(BlockClass kind) const {

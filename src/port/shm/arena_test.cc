@@ -59,6 +59,23 @@ TEST(Arena, DestinationsThatNeverConsumeLeaveRoomForOthers) {
   EXPECT_TRUE(arena.take(100, live));
 }
 
+TEST(Arena, RoomIsWhatCanBeTaken) {
+  for (const std::uint32_t blocks : {1U, 2U, 7U, 64U}) {
+    for (unsigned others = 0; others < blocks; ++others) {
+      Arena arena({.small_blocks = 2 * blocks, .large_blocks = blocks});
+      BlocksHeld other{};
+      for (unsigned i = 0; i < others && arena.take(65536, other); ++i) {
+      }
+      BlocksHeld held{};
+      for (std::size_t room = arena.room(held); room > 0; --room) {
+        ASSERT_EQ(arena.room(held), room);
+        ASSERT_TRUE(arena.take(65536, held));
+      }
+      EXPECT_FALSE(arena.take(65536, held));
+    }
+  }
+}
+
 TEST(Arena, RandomUseLosesNothing) {
   Arena arena({.small_blocks = 32, .large_blocks = 8});
   Rng rng(1);

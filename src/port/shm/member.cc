@@ -89,10 +89,16 @@ std::expected<Place, Event> Member::prepare(unsigned destination, std::size_t le
   if (length > kMaxFrame) return refuse(Event::kDropTooLong);
   SendLink* link = link_to(destination);
   if (link == nullptr) return refuse(Event::kDropNoPeer);
+  latest_ = destination;
   auto place = link->prepare(length);
   if (place) return place;
   if (place.error() == Event::kRefusedIndex) close_send_link(destination);
   return refuse(place.error());
+}
+
+std::size_t Member::room(std::size_t wanted) {
+  const auto& link = to_[latest_];
+  return link == nullptr ? wanted : std::min(wanted, link->room(wanted));
 }
 
 void Member::commit(unsigned destination, const Place& place, const OffloadWords& offload) {

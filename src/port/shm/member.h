@@ -90,6 +90,10 @@ class Member {
   // A place for a frame of `length` bytes. The first frame to a destination makes its ring and
   // connects. On failure, why; it is counted.
   std::expected<Place, Event> prepare(unsigned destination, std::size_t length);
+  // How many frames of any length there is a place for, `wanted` at most, on the way to the station
+  // that a place was last prepared for; one that does not exist has room, for what is sent there is
+  // lost in any case.
+  std::size_t room(std::size_t wanted);
   // The frame that was written to the place prepared last is sent.
   void commit(unsigned destination, const Place& place, const OffloadWords& offload = {});
   // Tells the destinations of what was committed since the last call.
@@ -160,6 +164,7 @@ class Member {
   std::array<std::unique_ptr<SendLink>, kMaxMembers> to_;
   std::uint64_t connect_allowed_ = UINT64_MAX;  // bit per destination: try again at the next frame
   std::uint64_t told_ = 0;                      // bit per destination: flush() has work
+  unsigned latest_ = 0;                         // the destination of the last prepare()
   std::uint64_t others_ = 0;
   Instant others_expire_{};
 

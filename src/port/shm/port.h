@@ -38,6 +38,9 @@ class ShmPort final : public Port {
 
   std::size_t rx_burst(unsigned queue, Burst& burst, Instant now) override;
   std::size_t tx_burst(unsigned queue, Burst& burst, Instant now) override;
+  // On the way to the station that was sent to last: one that does not receive must not hold up the
+  // others.
+  std::size_t tx_room(unsigned /*queue*/) override { return member_->room(Burst::kCapacity); }
   int fd(unsigned /*queue*/) const override { return member_->fd(); }
   void arm(unsigned /*queue*/) override { member_->arm(); }
   void disarm(unsigned /*queue*/) override { member_->disarm(); }

@@ -21,6 +21,7 @@ class RingProducer {
   void use_index(const std::atomic<std::uint64_t>* consumed) { index_ = consumed; }
 
   bool has_room() const { return tail_ - consumed_ < slots_.size(); }
+  std::size_t room() const { return slots_.size() - static_cast<std::size_t>(tail_ - consumed_); }
   // Reads the consumer's index. False if it names a frame that was never sent, or goes back.
   [[nodiscard]] bool refresh();
   // Whether refresh() has ever found it false.

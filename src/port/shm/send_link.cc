@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace tideline::port::shm {
@@ -52,6 +53,12 @@ std::expected<Place, Event> SendLink::prepare(std::size_t length) {
   }
   if (!block) return std::unexpected(Event::kDropNoBlock);
   return Place{memory_.subspan(block->offset, length), block};
+}
+
+std::size_t SendLink::room(std::size_t wanted) {
+  const auto known = [this] { return std::min(ring_.room(), arena_.room(held_)); };
+  if (known() < wanted) reclaim();
+  return known();
 }
 
 void SendLink::commit(const Place& place, const OffloadWords& offload) {

@@ -56,6 +56,9 @@ class SendLink {
   // A place for a frame of at most kMaxFrame bytes. kDropRingFull, kDropNoBlock; kRefusedIndex: the
   // destination's index is false, and the link must be closed.
   std::expected<Place, Event> prepare(std::size_t length);
+  // How many frames of any length prepare() finds a place for now: `wanted` at least, if the
+  // destination has consumed enough.
+  std::size_t room(std::size_t wanted);
   // The frame has been written to the place that was prepared last.
   void commit(const Place& place, const OffloadWords& offload);
   // Tells an accepted destination of committed frames: sets its hint, wakes it if it sleeps.

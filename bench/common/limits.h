@@ -9,7 +9,7 @@
 #include "base/time.h"
 #include "common/latency.h"
 
-namespace proofs::segment {
+namespace bench {
 
 // Gb/s of memcpy between two buffers of `bytes` on one core.
 double memcpy_rate(std::size_t bytes, tideline::Duration duration);
@@ -19,6 +19,6 @@ double memcpy_rate(std::size_t bytes, tideline::Duration duration);
 double two_copy_pipe_rate(std::size_t bytes, tideline::Duration duration);
 
 // One cache line there and back between the two cores, `count` times unless time runs out.
-bench::LatencySamples cache_line_round_trips(std::uint64_t count, tideline::Duration at_most);
+LatencySamples cache_line_round_trips(std::uint64_t count, tideline::Duration at_most);
 
-}  // namespace proofs::segment
+}  // namespace bench

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/segment/limits.h"
+#include "common/limits.h"
 
 #include <array>
 #include <atomic>
@@ -13,7 +13,7 @@
 #include "base/mapping.h"
 #include "common/process.h"
 
-namespace proofs::segment {
+namespace bench {
 namespace {
 
 using tideline::Duration;
@@ -40,7 +40,7 @@ double gigabits(double bytes, std::uint64_t ticks) {
 void keep(const void* memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
 int fill_pipe(PipeControl& control, std::byte* slots, std::size_t bytes) {
-  bench::pin_to_core(0);
+  pin_to_core(0);
   const std::vector<std::byte> source(bytes, std::byte{1});
   for (std::uint64_t i = 0; control.stop.value.load(std::memory_order_relaxed) == 0; ++i) {
     while (i - control.consumed.value.load(std::memory_order_acquire) >= kPipeSlots) {
@@ -81,7 +81,7 @@ double drain_pipe(PipeControl& control, const std::byte* slots, std::size_t byte
 }  // namespace
 
 double memcpy_rate(std::size_t bytes, Duration duration) {
-  bench::pin_to_core(0);
+  pin_to_core(0);
   const std::vector<std::byte> source(bytes, std::byte{1});
   std::vector<std::byte> target(bytes);
   const std::uint64_t start = tideline::tsc_now();
@@ -94,7 +94,7 @@ double memcpy_rate(std::size_t bytes, Duration duration) {
     }
   }
   const double rate = gigabits(static_cast<double>(copies * bytes), tideline::tsc_now() - start);
-  bench::unpin();
+  unpin();
   return rate;
 }
 
@@ -104,21 +104,21 @@ double two_copy_pipe_rate(std::size_t bytes, Duration duration) {
   CHECK(memory.has_value());
   PipeControl& control = *new (memory->data()) PipeControl;
   std::byte* slots = memory->data() + sizeof(PipeControl);
-  bench::Child producer = bench::Child::run([&] { return fill_pipe(control, slots, bytes); });
-  bench::pin_to_core(1);
+  Child producer = Child::run([&] { return fill_pipe(control, slots, bytes); });
+  pin_to_core(1);
   const double rate = drain_pipe(control, slots, bytes, duration);
-  bench::unpin();
+  unpin();
   CHECK(producer.succeeded());
   return rate;
 }
 
-bench::LatencySamples cache_line_round_trips(std::uint64_t count, Duration at_most) {
+LatencySamples cache_line_round_trips(std::uint64_t count, Duration at_most) {
   constexpr std::uint64_t kEnd = UINT64_MAX;
   const auto memory = Mapping::anonymous_shared(tideline::kPageSize);
   CHECK(memory.has_value());
   Line& line = *new (memory->data()) Line;
-  bench::Child echo = bench::Child::run([&] {
-    bench::pin_to_core(1);
+  Child echo = Child::run([&] {
+    pin_to_core(1);
     for (std::uint64_t i = 0;; ++i) {
       std::uint64_t seen = 0;
       while ((seen = line.value.load(std::memory_order_acquire)) != 2 * i + 1) {
@@ -127,8 +127,8 @@ bench::LatencySamples cache_line_round_trips(std::uint64_t count, Duration at_mo
       line.value.store(2 * i + 2, std::memory_order_release);
     }
   });
-  bench::pin_to_core(0);
-  bench::LatencySamples samples(count);
+  pin_to_core(0);
+  LatencySamples samples(count);
   const std::uint64_t deadline = tideline::tsc_now() + tideline::tsc_ticks(at_most);
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t start = tideline::tsc_now();
@@ -139,9 +139,9 @@ bench::LatencySamples cache_line_round_trips(std::uint64_t count, Duration at_mo
     samples.add_ticks(tideline::tsc_now() - start);
   }
   line.value.store(kEnd, std::memory_order_release);
-  bench::unpin();
+  unpin();
   CHECK(echo.succeeded());
   return samples;
 }
 
-}  // namespace proofs::segment
+}  // namespace bench

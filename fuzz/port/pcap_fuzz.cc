@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Capture files, pcap and pcapng.
+#include <cstdio>
+
+#include "base/check.h"
+#include "port/pcap_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace tideline::port;
+  if (size == 0) return 0;  // which fmemopen does not open
+  auto file = UniqueFile(::fmemopen(const_cast<std::uint8_t*>(data), size, "rb"));
+  CHECK(file != nullptr);
+  auto reader = PcapReader::read(std::move(file), "input");
+  if (!reader) return 0;
+  for (;;) {
+    const auto next = reader->next();
+    if (!next || !*next) return 0;
+    CHECK((*next)->bytes.size() <= (*next)->wire_size && (*next)->bytes.size() <= size);
+    CHECK((*next)->time.count() >= 0);
+  }
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several shm ports on one segment: who gets which frame, and what a member's false metadata does.
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "port/port_test_util.h"
+#include "port/shm/offload.h"
+#include "port/shm/port.h"
+
+namespace tideline::port {
+namespace {
+
+using packet::Checksum;
+using packet::Gso;
+using packet::Offload;
+
+class ShmStations : public ::testing::Test {
+ protected:
+  ShmStations() { EXPECT_NE(::mkdtemp(directory_.data()), nullptr); }
+  ~ShmStations() override { std::filesystem::remove_all(directory_); }
+
+  std::unique_ptr<ShmPort> open(bool promiscuous = false) {
+    auto port = ShmPort::open("test", pool_.get(),
+                              {.promiscuous = promiscuous,
+                               .claim = {.highest_first = promiscuous},
+                               .directory = directory_},
+                              monotonic_now());
+    EXPECT_TRUE(port.has_value()) << (port ? "" : port.error().message());
+    return std::move(*port);
+  }
+  // Sends a test frame to this address.
+  bool send(ShmPort& from, const wire::MacAddress& to, std::uint32_t sequence,
+            std::size_t size = 100, const Offload& offload = {}) {
+    PacketPtr frame = testing::make_frame(*pool_, size, sequence);
+    std::memcpy(frame->first().writable().data(), &to, sizeof(to));
+    frame->meta().offload = offload;
+    Burst burst;
+    burst.push(std::move(frame));
+    return from.tx_burst(0, burst, monotonic_now()) == 1;
+  }
+  // The sequence numbers of all that has come, sorted: sources take turns.
+  static std::vector<std::uint32_t> numbers(ShmPort& port) {
+    std::vector<std::uint32_t> found;
+    for (const auto& frame : testing::receive_all(port))
+      found.push_back(testing::sequence_of(frame));
+    std::ranges::sort(found);
+    return found;
+  }
+  using Numbers = std::vector<std::uint32_t>;
+
+  std::string directory_ = "/tmp/tideline-test-XXXXXX";
+  std::unique_ptr<Pool> pool_ = testing::make_pool();
+};
+
+TEST_F(ShmStations, FramesGoWhereTheirAddressSays) {
+  const auto a = open();
+  const auto b = open();
+  const auto c = open();
+  EXPECT_NE(a->info().mac, b->info().mac);
+  EXPECT_TRUE(send(*a, b->info().mac, 1));
+  EXPECT_TRUE(send(*a, wire::kMacBroadcast, 2));
+  EXPECT_TRUE(send(*a, wire::MacAddress::for_multicast(wire::kIpv6AllNodes), 3));
+  EXPECT_TRUE(send(*b, c->info().mac, 4));
+  EXPECT_EQ(numbers(*b), (Numbers{1, 2, 3}));
+  EXPECT_EQ(numbers(*c), (Numbers{2, 3, 4}));
+  EXPECT_EQ(numbers(*a), Numbers{});
+  // Nobody's address, an address of ours that nobody has now, our own.
+  const std::uint64_t dropped = a->stats(0).dropped(Drop::kTxNoPeer);
+  EXPECT_FALSE(send(*a, wire::MacAddress({0x02, 1, 2, 3, 4, 5}), 5));
+  EXPECT_FALSE(send(*a, shm::MacPlan("test").of_slot(9), 6));
+  EXPECT_FALSE(send(*a, a->info().mac, 7));
+  EXPECT_EQ(a->stats(0).dropped(Drop::kTxNoPeer), dropped + 3);
+}
+
+TEST_F(ShmStations, WhoAsksSeesAllFrames) {
+  const auto a = open();
+  const auto b = open();
+  const auto all = open(true);
+  EXPECT_EQ(all->slot(), shm::kMaxMembers - 1);
+  numbers(*a);  // learns of it
+  EXPECT_TRUE(send(*a, b->info().mac, 1));
+  EXPECT_TRUE(send(*a, wire::kMacBroadcast, 2));
+  EXPECT_TRUE(send(*a, wire::MacAddress({0x02, 1, 2, 3, 4, 5}), 3));
+  EXPECT_EQ(numbers(*all), (Numbers{1, 2, 3}));
+  EXPECT_EQ(numbers(*b), (Numbers{1, 2}));
+}
+
+TEST_F(ShmStations, AddressesGoWithTheSlot) {
+  auto a = open();
+  const auto b = open();
+  EXPECT_EQ(shm::leased_ipv4(a->slot()).to_text(), "198.18.0.1/24");
+  EXPECT_EQ(shm::leased_ipv6(b->slot()).to_text(), "2001:db8:18::2/64");
+  for (const unsigned slot : {0U, 1U, 63U}) {
+    EXPECT_EQ(shm::slot_of(shm::leased_ipv4(slot).address), slot);
+    EXPECT_EQ(shm::slot_of(shm::leased_ipv6(slot).address), slot);
+    EXPECT_EQ(shm::MacPlan("x").slot_of(shm::MacPlan("x").of_slot(slot)), slot);
+    EXPECT_EQ(shm::MacPlan("x").slot_of(shm::MacPlan("y").of_slot(slot)), std::nullopt);
+  }
+  for (const auto& other : {wire::Ipv4Address(198, 18, 0, 0), wire::Ipv4Address(198, 18, 0, 65),
+                            wire::Ipv4Address(198, 18, 1, 1)}) {
+    EXPECT_EQ(shm::slot_of(other), std::nullopt);
+  }
+  const wire::MacAddress mac = a->info().mac;
+  a.reset();
+  EXPECT_EQ(open()->info().mac, mac);
+}
+
+TEST_F(ShmStations, MetadataCrossesAndNobodySums) {
+  const auto a = open();
+  const auto b = open();
+  const Offload roce{.gso = Gso::kRoce, .gso_size = 4096, .header_length = 54};
+  const Offload udp{.checksum = Checksum::kNeeded,
+                    .gso = Gso::kUdp,
+                    .checksum_start = 34,
+                    .checksum_offset = 6,
+                    .gso_size = 1000,
+                    .header_length = 42};
+  const Offload valid{.checksum = Checksum::kValid};
+  for (const Offload& offload : {roce, udp, valid}) {
+    const std::size_t size = offload.gso == Gso::kNone ? 500 : 40'000;
+    ASSERT_TRUE(send(*a, b->info().mac, 1, size, offload));
+    const bool received = testing::receive_until(*b, 0, [&](const Packet& frame) {
+      const Offload& got = frame.meta().offload;
+      EXPECT_EQ(got.checksum, offload.checksum);
+      EXPECT_EQ(got.gso, offload.gso);
+      EXPECT_EQ(got.gso_size, offload.gso_size);
+      EXPECT_EQ(got.checksum_start, offload.checksum_start);
+      EXPECT_EQ(got.checksum_offset, offload.checksum_offset);
+      EXPECT_EQ(got.header_length, offload.header_length);
+      return frame.size() == size;
+    });
+    EXPECT_TRUE(received);
+  }
+  EXPECT_EQ(a->stats(0).passes.total() + b->stats(0).passes.total(),
+            a->stats(0).passes.bytes(packet::Pass::kCopy) +
+                b->stats(0).passes.bytes(packet::Pass::kCopy));
+}
+
+TEST_F(ShmStations, LongFramesAreLentUntilTooManyAreHeld) {
+  const auto a = open();
+  const auto b = open();
+  std::vector<PacketPtr> held;
+  bool copied = false;
+  for (std::uint32_t i = 0; i < 60; ++i) {
+    ASSERT_TRUE(send(*a, b->info().mac, i, 30'000,
+                     {.gso = Gso::kRoce, .gso_size = 1024, .header_length = 54}))
+        << i;
+    Burst burst;
+    const Instant give_up = monotonic_now() + std::chrono::seconds(3);
+    while (b->rx_burst(0, burst, monotonic_now()) == 0 && monotonic_now() < give_up) {
+    }
+    ASSERT_EQ(burst.size(), 1U);
+    const bool lent = burst[0]->first().next()->borrowed();
+    EXPECT_EQ(lent, i < 16) << i;
+    copied |= !lent;
+    held.push_back(std::move(burst[0]));
+  }
+  EXPECT_TRUE(copied);
+  // All are as they were sent, though the ring and the arena went round.
+  for (std::uint32_t i = 0; i < held.size(); ++i) {
+    const auto bytes = testing::bytes_of(*held[i]);
+    const auto sent = testing::frame_bytes(30'000, i);
+    EXPECT_TRUE(std::equal(bytes.begin() + 6, bytes.end(), sent.begin() + 6, sent.end())) << i;
+  }
+}
+
+// A member that says what it likes beside its frames.
+TEST_F(ShmStations, FalseMetadataIsDroppedAndCounted) {
+  const auto victim = open();
+  auto liar = shm::Member::join({.meeting_point = directory_}, monotonic_now());
+  ASSERT_TRUE(liar.has_value());
+  const Offload tcp{.checksum = Checksum::kNeeded,
+                    .gso = Gso::kTcpV4,
+                    .checksum_start = 34,
+                    .checksum_offset = 16,
+                    .gso_size = 1000};
+  std::vector<shm::OffloadWords> lies;
+  const auto lie = [&](auto change) {
+    Offload offload = tcp;
+    change(offload);
+    lies.push_back(shm::pack_offload(offload));
+  };
+  lie([](Offload& o) { o.checksum_start = 65'535; });
+  lie([](Offload& o) { o.checksum_offset = 65'535; });
+  lie([](Offload& o) { o.gso_size = 0; });
+  lie([](Offload& o) { o.checksum = Checksum::kInPacket; });
+  lie([](Offload& o) { o = {.gso = Gso::kRoce, .gso_size = 1000, .header_length = 65'000}; });
+  lies.push_back({.flags = 0xfff, .fields = UINT64_MAX});
+  lies.push_back({.flags = 3});
+  lies.push_back({.flags = 7U << 2});
+  for (const std::size_t size : {std::size_t{100}, std::size_t{1400}, std::size_t{40'000}}) {
+    for (const shm::OffloadWords& words : lies) {
+      const auto place = (*liar)->prepare(victim->slot(), size);
+      ASSERT_TRUE(place.has_value());
+      const auto bytes = testing::frame_bytes(size, 1);
+      std::memcpy(place->bytes.data(), bytes.data(), size);
+      place->bytes[46] = std::byte{0xf0};  // a TCP header of 60 bytes
+      (*liar)->commit(victim->slot(), *place, words);
+    }
+    (*liar)->flush();
+  }
+  (*liar)->send(victim->slot(), std::array<std::byte, 13>{});
+  const std::size_t count = 3 * lies.size();
+  const Instant give_up = monotonic_now() + std::chrono::seconds(3);
+  Burst burst;
+  while (victim->stats(0).dropped() < count + 1 && monotonic_now() < give_up) {
+    victim->rx_burst(0, burst, monotonic_now());
+  }
+  EXPECT_TRUE(burst.empty());
+  EXPECT_EQ(victim->stats(0).dropped(Drop::kRxOffload), count);
+  EXPECT_EQ(victim->stats(0).dropped(Drop::kRxShort), 1U);
+  EXPECT_EQ(pool_->in_use(), 0U);
+}
+
+}  // namespace
+}  // namespace tideline::port

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rdma/requester.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "rdma/finish.h"
+#include "rdma/outgoing.h"
+#include "rdma/transfer.h"
+#include "wire/roce.h"
+
+namespace tideline::rdma {
+
+using wire::RoceKind;
+using wire::RoceService;
+
+namespace {
+
+RoceService service_of(QpType type) {
+  switch (type) {
+    case QpType::kRc:
+      return RoceService::kRc;
+    case QpType::kUc:
+      return RoceService::kUc;
+    case QpType::kUd:
+      return RoceService::kUd;
+  }
+  return RoceService::kNone;
+}
+
+RoceKind kind_of(SendOpcode opcode) {
+  switch (opcode) {
+    case SendOpcode::kWrite:
+    case SendOpcode::kWriteImm:
+      return RoceKind::kWrite;
+    case SendOpcode::kSend:
+    case SendOpcode::kSendImm:
+    case SendOpcode::kSendInvalidate:
+      return RoceKind::kSend;
+    case SendOpcode::kRead:
+      return RoceKind::kReadRequest;
+    case SendOpcode::kCompareSwap:
+      return RoceKind::kCompareSwap;
+    case SendOpcode::kFetchAdd:
+      return RoceKind::kFetchAdd;
+    case SendOpcode::kLocalInvalidate:
+    case SendOpcode::kBindWindow:
+      return RoceKind::kNone;
+  }
+  return RoceKind::kNone;
+}
+
+// The extension that the last packet of the message has.
+std::uint8_t extra_of(SendOpcode opcode) {
+  switch (opcode) {
+    case SendOpcode::kSendImm:
+    case SendOpcode::kWriteImm:
+      return wire::RoceExtension::kImmediate;
+    case SendOpcode::kSendInvalidate:
+      return wire::RoceExtension::kInvalidate;
+    default:
+      return 0;
+  }
+}
+
+bool expects_response(SendOpcode opcode) {
+  return opcode == SendOpcode::kRead || opcode == SendOpcode::kCompareSwap ||
+         opcode == SendOpcode::kFetchAdd;
+}
+
+bool is_local(SendOpcode opcode) {
+  return opcode == SendOpcode::kLocalInvalidate || opcode == SendOpcode::kBindWindow;
+}
+
+// A turn at the request under the cursor: one frame, or a reason why not.
+class Turn {
+ public:
+  Turn(Core& core, QueuePair& qp, Instant now)
+      : core_(core), qp_(qp), req_(qp.requester), queue_(qp.send_queue), now_(now) {}
+
+  // Skips what needs no packet.
+  Sending run() {
+    while (may_send()) {
+      SendWqe& wqe = queue_.at(req_.cursor);
+      if (wqe.finished) {
+        // Executed before we went back; or failed, and waits until older ones have completed.
+        if (wqe.status != WcStatus::kSuccess) return Sending::kIdle;
+        next_request();
+        continue;
+      }
+      if (!wqe.started) {
+        if (!may_start(wqe)) return Sending::kIdle;
+        if (is_local(wqe.request.opcode)) {
+          execute_local(wqe);
+          retire(core_, qp_, now_);
+          continue;
+        }
+        start(wqe);
+      }
+      if (is_window_full()) return Sending::kIdle;
+      return send(wqe);
+    }
+    return Sending::kIdle;
+  }
+
+  bool wants() const {
+    if (!may_send() || is_window_full()) return false;
+    const SendWqe& wqe = queue_.at(req_.cursor);
+    if (wqe.finished) return wqe.status == WcStatus::kSuccess;
+    return wqe.started || may_start(wqe);
+  }
+
+ private:
+  bool may_send() const {
+    const bool state = qp_.state == QpState::kRts || qp_.state == QpState::kSqd;
+    return state && req_.cursor != queue_.tail() && req_.silent_until == kNever;
+  }
+
+  // 10.3.1.5: SQD begins nothing. C10-... and 10.8.3.3: a fenced request waits for READs and
+  // atomics. 9.7.7 (C9-...): no more of those outstanding than the peer has resources for.
+  bool may_start(const SendWqe& wqe) const {
+    if (qp_.state == QpState::kSqd) return false;
+    const bool fenced = (wqe.request.flags & SendFlags::kFence) != 0;
+    if (fenced && req_.reads_in_flight > 0) return false;
+    return !expects_response(wqe.request.opcode) ||
+           req_.reads_in_flight < qp_.attributes.max_rd_atomic;
+  }
+
+  bool is_window_full() const {
+    if (qp_.init.type != QpType::kRc) return false;
+    const auto unacknowledged = static_cast<std::uint32_t>(req_.cursor_psn - req_.una);
+    return std::uint64_t{unacknowledged} * qp_.mtu >= core_.options.window && unacknowledged > 0;
+  }
+
+  void start(SendWqe& wqe) {
+    wqe.started = true;
+    wqe.first_psn = req_.next_psn;
+    const bool atomic = wqe.request.opcode == SendOpcode::kCompareSwap ||
+                        wqe.request.opcode == SendOpcode::kFetchAdd;
+    wqe.packets = atomic ? 1 : packets_of(wqe.length, qp_.mtu);
+    req_.next_psn += wqe.packets;
+  }
+
+  void execute_local(SendWqe& wqe) {
+    const SendRequest& request = wqe.request;
+    const bool bind = request.opcode == SendOpcode::kBindWindow;
+    const bool done = bind ? core_.regions.bind(request.bind, qp_)
+                           : core_.regions.invalidate(request.immediate, qp_, false);
+    wqe.started = true;
+    wqe.first_psn = req_.next_psn;
+    wqe.packets = 0;
+    wqe.finished = true;
+    if (done) {
+      next_request();
+      return;
+    }
+    wqe.status = bind ? WcStatus::kWindowBind : WcStatus::kLocalQpOperation;
+  }
+
+  Sending send(SendWqe& wqe) {
+    const RoceKind kind = kind_of(wqe.request.opcode);
+    wire::Roce headers{.qp = qp_.attributes.destination_qpn, .psn = req_.cursor_psn.value()};
+    std::uint32_t count = 1;
+    std::uint32_t size = 0;
+    if (kind == RoceKind::kSend || kind == RoceKind::kWrite) {
+      count = std::min(wqe.packets - req_.cursor_offset, packets_per_frame(core_, qp_.mtu));
+      const std::uint32_t begin = req_.cursor_offset * qp_.mtu;
+      size = std::min(count * qp_.mtu, wqe.length - begin);
+      message_headers(wqe, kind, count, headers);
+    } else {
+      response_headers(wqe, kind, headers);
+      if (kind == RoceKind::kReadRequest) count = wqe.packets - req_.cursor_offset;
+    }
+    Outgoing outgoing = make_packet(core_, headers, size);
+    if (!outgoing) return Sending::kNoBuffer;
+    if (size > 0 && !load(wqe, outgoing, size)) return fail_here(wqe);
+    if (req_.cursor_psn < req_.sent_psn) {
+      core_.counters.add(Counter::kRetransmits, kind == RoceKind::kReadRequest ? 1 : count);
+    }
+    const Route& route = qp_.init.type == QpType::kUd ? wqe.route : qp_.route;
+    send_packet(core_, std::move(outgoing), route, qp_.mtu, now_);
+    advance(wqe, count);
+    return Sending::kSent;
+  }
+
+  // SEND and WRITE, table 38: the first packet says where, the last brings immediate or key.
+  void message_headers(const SendWqe& wqe, RoceKind kind, std::uint32_t count,
+                       wire::Roce& headers) const {
+    const SendRequest& request = wqe.request;
+    const bool starts = req_.cursor_offset == 0;
+    const bool ends = req_.cursor_offset + count == wqe.packets;
+    headers.opcode = wire::find_roce_opcode(service_of(qp_.init.type), kind, starts, ends,
+                                            ends ? extra_of(request.opcode) : std::uint8_t{0})
+                         .code;
+    headers.solicited = ends && (request.flags & SendFlags::kSolicited) != 0;
+    headers.address = request.remote_address;
+    headers.rkey = request.rkey;
+    headers.length = wqe.length;
+    headers.immediate = request.immediate;
+    headers.invalidate_key = request.immediate;
+    if (qp_.init.type == QpType::kUd) {
+      headers.qp = request.remote_qpn;
+      // C10-15: a Q_Key with its top bit set stands for the queue pair's own.
+      const bool own = (request.remote_qkey & 0x80000000) != 0;
+      headers.qkey = own ? qp_.attributes.qkey : request.remote_qkey;
+      headers.source_qp = qp_.number;
+    }
+    // 9.7.5.1.2: at the end of a message, and before the window closes.
+    headers.ack_request = qp_.init.type == QpType::kRc && (ends || closes_window(count));
+  }
+
+  bool closes_window(std::uint32_t count) const {
+    const auto unacknowledged = static_cast<std::uint32_t>(req_.cursor_psn - req_.una) + count;
+    const std::uint64_t quarter = core_.options.window / 4;
+    const std::uint64_t before = std::uint64_t{unacknowledged - count} * qp_.mtu / quarter;
+    return std::uint64_t{unacknowledged} * qp_.mtu / quarter != before;
+  }
+
+  // C9-...: a READ that is asked for again asks for the part that is missing.
+  void response_headers(const SendWqe& wqe, RoceKind kind, wire::Roce& headers) const {
+    const SendRequest& request = wqe.request;
+    const std::uint32_t skipped = req_.cursor_offset * qp_.mtu;
+    headers.opcode = wire::find_roce_opcode(RoceService::kRc, kind, true, true).code;
+    headers.address = request.remote_address + skipped;
+    headers.rkey = request.rkey;
+    headers.length = wqe.length - skipped;
+    headers.swap_add = kind == RoceKind::kCompareSwap ? request.swap : request.compare_add;
+    headers.compare = kind == RoceKind::kCompareSwap ? request.compare_add : 0;
+    headers.ack_request = true;
+  }
+
+  bool load(const SendWqe& wqe, Outgoing& outgoing, std::uint32_t size) {
+    const std::uint32_t begin = req_.cursor_offset * qp_.mtu;
+    if ((wqe.request.flags & SendFlags::kInline) == 0) {
+      return gather(core_, *qp_.pd, wqe.request.sges, begin, outgoing.payload(), size);
+    }
+    PacketCursor to = outgoing.payload();
+    auto from = queue_.inline_data(req_.cursor).subspan(begin, size);
+    core_.counters.passes.add(packet::Pass::kCopy, size);
+    while (!from.empty()) {
+      const auto part = to.take_writable(from.size());
+      std::memcpy(part.data(), from.data(), part.size());
+      from = from.subspan(part.size());
+    }
+    return true;
+  }
+
+  // Our own memory is bad: what was sent before completes first, then this request, with the error.
+  Sending fail_here(SendWqe& wqe) {
+    wqe.finished = true;
+    wqe.status = WcStatus::kLocalProtection;
+    retire(core_, qp_, now_);
+    return Sending::kIdle;
+  }
+
+  void advance(SendWqe& wqe, std::uint32_t count) {
+    req_.cursor_offset += count;
+    req_.cursor_psn += count;
+    req_.sent_psn = std::max(req_.sent_psn, req_.cursor_psn);
+    const bool whole = req_.cursor_offset == wqe.packets;
+    if (whole) {
+      if (expects_response(wqe.request.opcode)) ++req_.reads_in_flight;
+      next_request();
+    }
+    if (qp_.init.type == QpType::kRc) {
+      if (req_.ack_deadline == kNever) restart_ack_timer(core_, qp_, now_);
+      return;
+    }
+    req_.una = req_.cursor_psn;
+    if (!whole) return;
+    wqe.finished = true;  // nobody will tell of its arrival
+    retire(core_, qp_, now_);
+  }
+
+  void next_request() {
+    ++req_.cursor;
+    req_.cursor_offset = 0;
+  }
+
+  Core& core_;
+  QueuePair& qp_;
+  RequesterState& req_;
+  SendQueue& queue_;
+  Instant now_;
+};
+
+}  // namespace
+
+Sending send_request(Core& core, QueuePair& qp, Instant now) { return Turn(core, qp, now).run(); }
+
+bool wants_to_send(Core& core, QueuePair& qp, Instant now) { return Turn(core, qp, now).wants(); }
+
+void go_back(Core& core, QueuePair& qp) {
+  RequesterState& req = qp.requester;
+  SendQueue& queue = qp.send_queue;
+  req.cursor = queue.head();
+  req.cursor_psn = req.una;
+  req.reads_in_flight = 0;
+  req.cursor_offset = 0;
+  // The oldest requests may be local, and done.
+  while (req.cursor != queue.tail() && queue.at(req.cursor).finished) ++req.cursor;
+  if (req.cursor != queue.tail() && queue.at(req.cursor).started) {
+    req.cursor_offset = static_cast<std::uint32_t>(req.una - queue.at(req.cursor).first_psn);
+  }
+  core.schedule(qp);
+}
+
+void restart_ack_timer(Core& core, QueuePair& qp, Instant now) {
+  RequesterState& req = qp.requester;
+  if (req.una == req.sent_psn || qp.ack_timeout == Duration::zero()) {
+    req.ack_deadline = kNever;
+    return;
+  }
+  req.ack_deadline = now + qp.ack_timeout;
+  core.set_timer(qp, req.ack_deadline);
+}
+
+void requester_timer(Core& core, QueuePair& qp, Instant now) {
+  RequesterState& req = qp.requester;
+  if (req.silent_until <= now) {
+    req.silent_until = kNever;
+    core.schedule(qp);
+  }
+  if (req.ack_deadline <= now) {
+    core.counters.add(Counter::kTimeouts);
+    req.ack_deadline = kNever;
+    if (req.retries_left == 0) {
+      core.counters.add(Counter::kRetryExceeded);
+      fail_oldest(core, qp, WcStatus::kRetryExceeded, 0, now);
+      return;
+    }
+    --req.retries_left;
+    go_back(core, qp);
+  }
+  core.set_timer(qp, std::min(req.ack_deadline, req.silent_until));
+}
+
+}  // namespace tideline::rdma

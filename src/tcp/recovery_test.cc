@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loss and its repair, segment by segment: RFC 8985, 6937, 6582, 5682, 3522, 3708.
+#include "tcp/script.h"
+
+namespace {
+
+SCRIPT(Recovery, ThreeSackedSegments_RepairTheFirstAtOnce, R"(
+  config reno
+  given ESTABLISHED
+  +0 write 14600
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > . 4381:5841(1460) ack 1
+  +0 > . 5841:7301(1460) ack 1
+  +0 > . 7301:8761(1460) ack 1
+  +0 > . 8761:10221(1460) ack 1
+  +0 > . 10221:11681(1460) ack 1
+  +0 > . 11681:13141(1460) ack 1
+  +0 > P. 13141:14601(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1461:2921>
+  +0 < . 1:1(0) ack 1 <sack 1461:4381>
+  +0 > nothing
+  info recovery 1
+  +0 < . 1:1(0) ack 1 <sack 1461:5841>
+  +0 > . 1:1461(1460) ack 1
+  info recovery 3
+  info ssthresh 5
+  +0.01 < . 1:1(0) ack 14601
+  info recovery 0
+  info cwnd 5
+  count ranges 0
+)")
+
+SCRIPT(Recovery, FewerAreWaitedForAsReordering, R"(
+  given ESTABLISHED
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1461:2921>
+  +0 > nothing
+  +0.0025 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 4381
+)")
+
+SCRIPT(Recovery, LateSegment_IsNoLoss, R"(
+  given ESTABLISHED
+  +0 write 2920
+  +0 > . 1:1461(1460) ack 1
+  +0 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1461:2921>
+  +0.001 < . 1:1(0) ack 2921
+  +0.5 > nothing
+  info recovery 0
+)")
+
+SCRIPT(Recovery, LostTail_IsProbed, R"(
+  given ESTABLISHED
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.022 > P. 2921:4381(1460) ack 1
+  count probes 1
+  +0.011 < . 1:1(0) ack 1 <sack 2921:4381>
+  +0 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461 <sack 2921:4381>
+  +0 > . 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 4381
+  count timeouts 0
+)")
+
+SCRIPT(Recovery, Probe_PrefersNewData, R"(
+  given ESTABLISHED
+  +0 write 1460
+  +0 > P. 1:1461(1460) ack 1
+  +0.1 write 100
+  +0 > P. 1461:1561(100) ack 1
+  +0.01 < . 1:1(0) ack 1561
+  count probes 0
+)")
+
+SCRIPT(Recovery, ProbeThatRepairedALoss_ReducesTheWindow, R"(
+  config reno
+  given ESTABLISHED
+  +0 write 2920
+  +0 > . 1:1461(1460) ack 1
+  +0 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0.21 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 2921
+  +0 write 100
+  +0 > P. 2921:3021(100) ack 1
+  +0.01 < . 1:1(0) ack 3021
+  count timeouts 0
+)")
+
+SCRIPT(Recovery, WithoutSack_ThreeDuplicatesRepair, R"(
+  config reno
+  given ESTABLISHED <mss 1460>
+  +0 < . 1:1(0) ack 1 win 65535
+  +0 write 8760
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > . 4381:5841(1460) ack 1
+  +0 > . 5841:7301(1460) ack 1
+  +0 > P. 7301:8761(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 win 65535
+  +0 < . 1:1(0) ack 1 win 65535
+  +0 > nothing
+  +0 < . 1:1(0) ack 1 win 65535
+  +0 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 2921 win 65535
+  +0 > . 2921:4381(1460) ack 1
+  +0.01 < . 1:1(0) ack 8761 win 65535
+  info recovery 0
+)")
+
+SCRIPT(Recovery, Timeout_SendsTheFirstAndStartsSlowly, R"(
+  config reno
+  given ESTABLISHED <mss 1460>
+  +0 < . 1:1(0) ack 1 win 65535
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  info cwnd 1
+  info recovery 4
+  +0.01 < . 1:1(0) ack 1461 win 65535
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.01 < . 1:1(0) ack 4381 win 65535
+  info recovery 0
+)")
+
+SCRIPT(Recovery, SpuriousTimeout_IsUndone, R"(
+  config reno
+  given ESTABLISHED
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.022 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  info recovery 4
+  +0.01 < . 1:1(0) ack 2921
+  count undone 1
+  info cwnd 10
+  +0.01 < . 1:1(0) ack 4381
+)")
+
+SCRIPT(Recovery, Dsack_UndoesANeedlessRepair, R"(
+  config reno
+  given ESTABLISHED
+  +0 write 7300
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > . 4381:5841(1460) ack 1
+  +0 > P. 5841:7301(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1461:5841>
+  +0 > . 1:1461(1460) ack 1
+  info recovery 3
+  +0.001 < . 1:1(0) ack 5841
+  +0.009 < . 1:1(0) ack 5841 <sack 1:1461>
+  count undone 1
+  info recovery 0
+  +0.01 < . 1:1(0) ack 7301
+)")
+
+SCRIPT(Recovery, RenegedSack_IsSentAgainAfterTimeout, R"(
+  given ESTABLISHED
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1461:4381>
+  +0.0025 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0.21 > . 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 4381
+)")
+
+SCRIPT(Recovery, DuplicateData_IsReportedByDsack, R"(
+  given ESTABLISHED
+  +0 < . 1:101(100) ack 1
+  +0 > . 1:1(0) ack 101
+  +0 < . 1:101(100) ack 1
+  +0 > . 1:1(0) ack 101 <sack 1:101>
+)")
+
+}  // namespace
