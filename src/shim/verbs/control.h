@@ -39,7 +39,7 @@ inline int errno_of(const Status& status) { return status ? 0 : errno_of(status.
 
 // Runs `body(now) -> Status` under the engine's lock. An errno.
 template <typename Body>
-int control(Body&& body) {
+int control(const Body& body) {
   int error = EIO;
   the_engine().locked([&](Instant now) { error = errno_of(body(now)); });
   return error;

@@ -314,6 +314,8 @@ int ibv_get_pkey_index(ibv_context* /*context*/, std::uint8_t port, __be16 pkey)
   return -1;
 }
 
+const char* ibv_get_sysfs_path() noexcept { return "/sys"; }
+
 int ibv_fork_init() noexcept { return 0; }
 
 // The engine never writes to pages that a child shares by copy on write in a way that matters: it

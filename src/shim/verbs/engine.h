@@ -31,23 +31,21 @@ class Engine {
   // Runs `body(now)` with the engine's lock held, then sends what it has queued. False if the
   // engine is closed.
   template <typename Body>
-  bool locked(Body&& body) {
-    return run_locked([](void* context, Instant now) { (*static_cast<Body*>(context))(now); },
-                      &body);
+  bool locked(const Body& body) {
+    return run_locked(
+        [](const void* context, Instant now) { (*static_cast<const Body*>(context))(now); }, &body);
   }
   // Drives the engine once, unless somebody else does.
   virtual void poll() = 0;
   // The calling thread is about to block.
   virtual void about_to_sleep() = 0;
 
-  // What the port can carry, for ibv_query_port.
-  virtual std::uint64_t bits_per_second() const = 0;
 
  protected:
   ~Engine() = default;
 
  private:
-  virtual bool run_locked(void (*body)(void*, Instant), void* context) = 0;
+  virtual bool run_locked(void (*body)(const void*, Instant), const void* context) = 0;
 };
 
 // The engine of a process that has opened the device.

@@ -33,7 +33,7 @@ rdma::QpCapacity to_capacity(const ibv_qp_cap& cap) {
           .inline_data = cap.max_inline_data};
 }
 
-ibv_qp_cap to_ibv(const rdma::QpCapacity& capacity) {
+ibv_qp_cap to_cap(const rdma::QpCapacity& capacity) {
   return {.max_send_wr = capacity.send_wr,
           .max_recv_wr = capacity.recv_wr,
           .max_send_sge = capacity.send_sge,
@@ -164,9 +164,9 @@ Qp* new_qp(ibv_pd* pd, const ibv_qp_init_attr_ex& init) {
 }  // namespace
 
 ibv_cq_ex* create_cq_ex(ibv_context* context, ibv_cq_init_attr_ex* init) {
-  constexpr std::uint64_t kFields =
-      IBV_WC_STANDARD_FLAGS | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP;
-  if ((init->wc_flags & ~kFields) != 0) return refused<ibv_cq_ex>(EOPNOTSUPP);
+  constexpr unsigned kFields = static_cast<unsigned>(IBV_WC_STANDARD_FLAGS) |
+                               static_cast<unsigned>(IBV_WC_EX_WITH_COMPLETION_TIMESTAMP);
+  if ((init->wc_flags & ~std::uint64_t{kFields}) != 0) return refused<ibv_cq_ex>(EOPNOTSUPP);
   const bool has_flags = (init->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) != 0;
   if (has_flags && (init->flags & ~std::uint32_t{IBV_CREATE_CQ_ATTR_SINGLE_THREADED}) != 0) {
     return refused<ibv_cq_ex>(EOPNOTSUPP);
@@ -187,7 +187,7 @@ ibv_qp* create_qp_ex(ibv_context* /*context*/, ibv_qp_init_attr_ex* init) {
   if (has_ops && (init->send_ops_flags & ~kSendOps) != 0) return refused<ibv_qp>(EOPNOTSUPP);
   Qp* qp = new_qp(init->pd, *init);
   if (qp == nullptr) return nullptr;
-  init->cap = to_ibv(qp->qp->init.capacity);
+  init->cap = to_cap(qp->qp->init.capacity);
   qp->has_batch = has_ops;
   return &qp->base.qp_base;
 }
@@ -324,7 +324,7 @@ ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) noexcept {
   whole.sq_sig_all = init->sq_sig_all;
   Qp* qp = new_qp(pd, whole);
   if (qp == nullptr) return nullptr;
-  init->cap = to_ibv(qp->qp->init.capacity);
+  init->cap = to_cap(qp->qp->init.capacity);
   return &qp->base.qp_base;
 }
 
@@ -350,7 +350,7 @@ int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/,
   Qp& qp = of(handle);
   return control([&](Instant /*now*/) -> Status {
     tell(context_of(handle->context).context->query_qp(*qp.qp), *attr);
-    attr->cap = to_ibv(qp.qp->init.capacity);
+    attr->cap = to_cap(qp.qp->init.capacity);
     handle->state = attr->qp_state;
     if (init != nullptr) {
       *init = {.qp_context = handle->qp_context,
