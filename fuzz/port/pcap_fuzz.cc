@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto reader = PcapReader::read(std::move(file), "input");
   if (!reader) return 0;
   for (;;) {
-    const auto next = reader->next();
-    if (!next || !*next) return 0;
-    CHECK((*next)->bytes.size() <= (*next)->wire_size && (*next)->bytes.size() <= size);
-    CHECK((*next)->time.count() >= 0);
+    const auto frame = reader->next().value_or(std::nullopt);
+    if (!frame) return 0;
+    CHECK(frame->bytes.size() <= frame->wire_size && frame->bytes.size() <= size);
+    CHECK(frame->time.count() >= 0);
   }
 }

@@ -43,6 +43,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       header.checksum = be16(0);
       header.checksum = be16(checksum(packet.first(header_size)));
     }
+    CHECK(!is_plain_ipv4(packet, packet.size()) ||
+          check_ipv4(packet, packet.size()) == std::uint16_t{sizeof(Ipv4Header)});
   }
   check_layout(frame, frame.size());
   // A copy of its own: AddressSanitizer sees any read behind the first segment.

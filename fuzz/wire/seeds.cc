@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the packets of the unit tests as corpora, FOLDER/PARSER/NAME, in place of what a fuzzer
-// has added there: each run starts from the same.
+// Writes the packets and captures of the unit tests as corpora, FOLDER/PARSER/NAME, in place of
+// what a fuzzer has added there: each run starts from the same.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <string>
 
+#include "base/random.h"
 #include "script.h"
 #include "wire/packet_layout.h"
 #include "wire/test_bytes.h"
@@ -105,9 +106,33 @@ bool write_roce(const fs::path& folder) {
   return true;
 }
 
+bool copy_captures(const fs::path& data, const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const fs::directory_entry& entry : fs::directory_iterator(data)) {
+    if (entry.path().extension() != ".pcap") continue;
+    if (!fs::copy_file(entry.path(), folder / entry.path().filename())) return false;
+  }
+  return true;
+}
+
+// Sequences of steps mean something whatever they are: noise is as good a start as any.
+bool write_noise(const fs::path& folder) {
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    Rng rng(seed);
+    std::string bytes(128 * seed, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(rng());
+    if (!write(folder / std::to_string(seed), bytes)) return false;
+  }
+  return true;
+}
+
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
+         write_all(folder / "segmenter", packets::kEthernetAll) &&
          write_all(folder / "arp", packets::kArpAll) &&
          write_all(folder / "ipv4", packets::kIpv4All) &&
          write_all(folder / "ipv6", packets::kIpv6All) &&
@@ -115,7 +140,7 @@ bool write_corpora(const fs::path& folder) {
          write_all(folder / "icmp", packets::kIcmpAll) &&
          write_all(folder / "icmpv6", packets::kIcmpv6All) &&
          write_all(folder / "ndp", packets::kNdpAll) && write_roce(folder / "roce") &&
-         write_all(folder / "tcp", packets::kTcpAll) &&
+         write_noise(folder / "transport") && write_all(folder / "tcp", packets::kTcpAll) &&
          write_all(folder / "udp", packets::kUdpAll) && write_addresses(folder / "address") &&
          write_scripts(folder / "stack");
 }
@@ -124,11 +149,13 @@ bool write_corpora(const fs::path& folder) {
 }  // namespace tideline::wire
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: fuzz_seeds FOLDER\n";
+  if (argc != 3) {
+    std::cerr << "usage: fuzz_seeds FOLDER CAPTURES\n";
     return 2;
   }
-  if (!tideline::wire::write_corpora(argv[1])) {
+  const std::filesystem::path folder = argv[1];
+  if (!tideline::wire::write_corpora(folder) ||
+      !tideline::wire::copy_captures(argv[2], folder / "pcap")) {
     std::cerr << "cannot write the corpora to " << argv[1] << '\n';
     return 1;
   }

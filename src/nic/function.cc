@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "packet/checksum.h"
 #include "packet/copy.h"
+#include "packet/roce_segmenter.h"
 
 namespace tideline::nic {
 namespace {
@@ -29,6 +30,7 @@ Capabilities completed(Capabilities capabilities) {
   capabilities.tso4 = true;
   capabilities.tso6 = true;
   capabilities.uso = true;
+  capabilities.roce_gso = true;
   return capabilities;
 }
 
@@ -99,6 +101,10 @@ bool Function::is_for_us(const Packet& frame) const {
 }
 
 void Function::segment(PacketPtr frame, Instant now) {
+  if (frame->meta().offload.gso == packet::Gso::kRoce) {
+    segment_roce(std::move(frame), now);
+    return;
+  }
   const std::optional<Segmenter> cut = Segmenter::create(*frame);
   if (!cut || cut->longest() > port_.capabilities().max_frame) {
     drop(Drop::kTxGso);
@@ -117,6 +123,28 @@ void Function::segment(PacketPtr frame, Instant now) {
 }
 
 // Complete but for what the port does. Null if the pool is exhausted.
+// Every RDMA packet comes this way, also single ones: their ICRC is missing.
+void Function::segment_roce(PacketPtr frame, Instant now) {
+  auto cut = packet::RoceSegmenter::create(std::move(frame));
+  if (!cut) {
+    drop(Drop::kTxGso);
+    return;
+  }
+  if (cut->count() > 1) ++stats_.tx_cut;
+  for (std::size_t left = cut->count(); left > 0; --left) {
+    PacketPtr packet = cut->next(pool_, stats_.passes);
+    if (packet == nullptr) {
+      drop(Drop::kTxPool, left);
+      return;
+    }
+    if (packet->size() > port_.capabilities().max_frame) {
+      drop(Drop::kTxGso);
+    } else if (complete(packet)) {
+      leave(std::move(packet), now);
+    }
+  }
+}
+
 PacketPtr Function::make_segment(const Segmenter& cut, const packet::PacketRef& whole,
                                  std::size_t index) {
   PacketPtr segment = pool_.get();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A NIC function: what a host sees of a port. It takes whole frames whose checksums are left open,
-// in as many segments as they like, and GSO frames of TCP and UDP, and does in software what its
-// port lacks of that: segmentation, gathering, the checksum, as late as possible and in at most one
-// pass over the payload: none if the port takes scattered frames, for segments borrow from the
+// in as many segments as they like, and GSO frames of TCP, UDP and RDMA, and does in software what
+// its port lacks of that: segmentation, gathering, the checksum, as late as possible and in at most
+// one pass over the payload: none if the port takes scattered frames, for segments borrow from the
 // whole then. Frames for other stations stop here, unless asked for. Thread: the worker's that owns
 // the port's queue.
 #pragma once
@@ -85,6 +85,7 @@ class Function {
  private:
   bool is_for_us(const packet::Packet& frame) const;
   void segment(packet::PacketPtr frame, Instant now);
+  void segment_roce(packet::PacketPtr frame, Instant now);
   packet::PacketPtr make_segment(const Segmenter& cut, const packet::PacketRef& whole,
                                  std::size_t index);
   bool complete(packet::PacketPtr& frame);

@@ -12,6 +12,12 @@
 #include "packet/copy.h"
 #include "port/memory.h"
 #include "wire/checksum.h"
+#include "wire/ethernet.h"
+#include "wire/ipv4.h"
+#include "wire/packet_layout.h"
+#include "wire/protocol.h"
+#include "wire/roce.h"
+#include "wire/udp.h"
 
 namespace tideline::nic {
 namespace {
@@ -79,7 +85,7 @@ TEST(Function, OffersWhatItDoesInSoftware) {
   const Capabilities& upward = poor.function->capabilities();
   EXPECT_TRUE(upward.tx_checksum && upward.scatter_gather);
   EXPECT_TRUE(upward.tso4 && upward.tso6 && upward.uso);
-  EXPECT_FALSE(upward.roce_gso) << "nobody does it yet";
+  EXPECT_TRUE(upward.roce_gso);
 }
 
 TEST(Function, LeavesToThePortWhatItCan) {
@@ -148,6 +154,51 @@ TEST(Function, ChecksThatFramesFitIntoOneSegment) {
   EXPECT_TRUE(Function::check(info).has_value());
   info.capabilities = {.max_frame = 1518};
   EXPECT_TRUE(Function::check(info).has_value());
+}
+
+// A WRITE of 600 bytes over IPv4: leaves whole where the port takes it, else in packets.
+PacketPtr roce_frame(Pool& pool) {
+  constexpr std::size_t kPayload = 600;
+  std::vector<std::byte> bytes(kHeader + 20 + 8 + 28 + kPayload + 4);
+  const wire::MutableBytes frame(bytes);
+  wire::emit(wire::Ethernet{.ether_type = wire::kEtherTypeIpv4}, frame);
+  wire::emit(wire::Ipv4{.total_length = static_cast<std::uint16_t>(bytes.size() - kHeader),
+                        .protocol = wire::kProtocolUdp,
+                        .source = wire::Ipv4Address(192, 0, 2, 1),
+                        .destination = wire::Ipv4Address(192, 0, 2, 2)},
+             frame.subspan(kHeader));
+  wire::emit(wire::Udp{.source_port = 50000,
+                       .destination_port = wire::kRocePort,
+                       .length = static_cast<std::uint16_t>(bytes.size() - kHeader - 20)},
+             frame.subspan(kHeader + 20));
+  wire::emit(wire::Roce{.opcode = 0x0a, .psn = 7, .length = kPayload}, frame.subspan(kHeader + 28));
+  packet::PassCounter passes;
+  PacketPtr packet = packet::copy_of(bytes, pool, passes);
+  packet->meta().offload = {
+      .checksum = packet::Checksum::kNeeded, .gso = packet::Gso::kRoce, .gso_size = 256};
+  return packet;
+}
+
+TEST(Function, CutsRdmaMessagesForPortsThatDoNot) {
+  Wired wired({.tx_checksum = true});
+  wired.function->transmit(roce_frame(*wired.pool), kNow);
+  wired.function->flush(kNow);
+  Burst burst;
+  ASSERT_EQ(wired.far->rx_burst(0, burst, kNow), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto layout = wire::parse_layout(burst[i]->first().bytes());
+    ASSERT_TRUE(layout.has_value());
+    const auto roce = wire::parse_roce(layout->payload_bytes(burst[i]->first().bytes()));
+    EXPECT_EQ(roce->psn, 7 + i);
+    EXPECT_EQ(burst[i]->meta().offload.gso, packet::Gso::kNone);
+  }
+  EXPECT_EQ(wired.function->stats().tx_cut, 1U);
+
+  Wired whole({.tx_checksum = true, .scatter_gather = true, .roce_gso = true});
+  whole.function->transmit(roce_frame(*whole.pool), kNow);
+  const PacketPtr sent = whole.sent();
+  ASSERT_NE(sent, nullptr);
+  EXPECT_EQ(sent->meta().offload.gso, packet::Gso::kRoce);
 }
 
 }  // namespace

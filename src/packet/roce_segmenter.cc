@@ -23,8 +23,10 @@ using wire::RoceKind;
 
 namespace {
 
-bool is_spread(RoceKind kind) {
-  return kind == RoceKind::kSend || kind == RoceKind::kWrite || kind == RoceKind::kReadResponse;
+bool is_spread(const wire::RoceOpcode& opcode) {
+  if (opcode.service == wire::RoceService::kUd) return false;
+  return opcode.kind == RoceKind::kSend || opcode.kind == RoceKind::kWrite ||
+         opcode.kind == RoceKind::kReadResponse;
 }
 
 }  // namespace
@@ -42,7 +44,7 @@ std::optional<RoceSegmenter> RoceSegmenter::create(PacketPtr frame) {
   if (!headers) return std::nullopt;
   RoceSegmenter segmenter(std::move(frame), *layout, *headers);
   const bool fits = segmenter.payload_size_ <= segmenter.mtu_ ||
-                    (is_spread(headers->info().kind) && segmenter.mtu_ % 4 == 0);
+                    (is_spread(headers->info()) && segmenter.mtu_ % 4 == 0);
   if (!fits) return std::nullopt;
   return segmenter;
 }

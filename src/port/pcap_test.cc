@@ -50,9 +50,10 @@ std::vector<Frame> read_all(const std::string& path) {
   for (;;) {
     const auto next = reader->next();
     EXPECT_TRUE(next.has_value()) << next.error().message();
-    if (!next || !*next) return frames;
+    const auto frame = next.value_or(std::nullopt);
+    if (!frame) return frames;
     frames.push_back(
-        {.time = (*next)->time, .bytes = Bytes((*next)->bytes.begin(), (*next)->bytes.end())});
+        {.time = frame->time, .bytes = Bytes(frame->bytes.begin(), frame->bytes.end())});
   }
 }
 

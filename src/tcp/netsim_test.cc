@@ -84,13 +84,13 @@ constexpr std::array<Row, 8> kTable{{
     {50, 10, 100, 2.9, 2.5},
 }};
 
-double goodput(const Row& row, CongestionAlgorithm algorithm) {
+double goodput(const Row& row, CongestionAlgorithm algorithm, std::uint64_t seed) {
   constexpr std::uint64_t kSize = 4'000'000;
   SimNet net({.delay = milliseconds(row.delay_ms),
               .rate = 50'000'000,
               .queue = static_cast<std::size_t>(row.queue_packets) * 1514,
               .loss = row.loss_per_mille / 1000.0},
-             11);
+             seed);
   Flow flow(net, true, kPort, 3, kSize, 0, 1 << 21, {.congestion = algorithm});
   const Instant begin = net.now;
   EXPECT_TRUE(net.run([&] {
@@ -101,13 +101,21 @@ double goodput(const Row& row, CongestionAlgorithm algorithm) {
   return static_cast<double>(kSize) * 8 / static_cast<double>((net.now - begin).count()) * 1000;
 }
 
+// Where segments are lost at random, some patterns are worse than others.
+double mean_goodput(const Row& row, CongestionAlgorithm algorithm) {
+  const std::uint64_t runs = row.loss_per_mille == 0 ? 1 : 8;
+  double sum = 0;
+  for (std::uint64_t seed = 1; seed <= runs; ++seed) sum += goodput(row, algorithm, seed);
+  return sum / static_cast<double>(runs);
+}
+
 // The simulation is exact, so the figures repeat; a change of more than a tenth is one of
 // behaviour.
 TEST(Netsim, GoodputIsThatOfTheTable) {
   for (const Row& row : kTable) {
     for (const auto& [algorithm, name] : kAlgorithms) {
       const double expected = algorithm == CongestionAlgorithm::kCubic ? row.cubic : row.reno;
-      const double reached = goodput(row, algorithm);
+      const double reached = mean_goodput(row, algorithm);
       EXPECT_NEAR(reached, expected, expected / 10)
           << fmt::format("{}: loss {} per mille, {} ms, {} packets: {:.1f} Mb/s", name,
                          row.loss_per_mille, row.delay_ms, row.queue_packets, reached);

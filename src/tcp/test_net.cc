@@ -10,6 +10,7 @@
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/packet_layout.h"
+#include "wire/protocol.h"
 
 namespace tideline::tcp::test {
 namespace {
@@ -70,6 +71,12 @@ Bytes cut_segment(const Bytes& whole, const wire::PacketLayout& layout, std::siz
   wire::view_as<wire::TcpHeader>(wire::MutableBytes(bytes).subspan(layout.l4)).checksum =
       wire::be16(sum.checksum());
   return bytes;
+}
+
+// ARP and NDP have few tries, and are not what is tested: they fare well.
+bool is_tcp(const Bytes& bytes) {
+  const auto layout = wire::parse_layout(bytes);
+  return layout && layout->protocol == wire::kProtocolTcp;
 }
 
 void mark_ce(Bytes& bytes) {
@@ -134,9 +141,7 @@ void SimNet::transmit(unsigned from, packet::PacketPtr frame) {
   const packet::Offload offload = frame->meta().offload;
   if (link.super_frames) {
     ++frames;
-    flying_.push_back(
-        {.due = now + link.delay, .number = ++number_, .to = 1 - from, .packet = std::move(frame)});
-    std::ranges::push_heap(flying_, Later());
+    fly({.due = now + link.delay, .to = 1 - from, .packet = std::move(frame)});
     return;
   }
   Bytes bytes = contents(*frame);
@@ -158,6 +163,10 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   ASSERT_LE(bytes.size(), 1514U) << "more than the link carries";
   ++frames;
   if (filter && !filter(from, bytes)) return;
+  if (!is_tcp(bytes)) {
+    fly({.due = now + link.delay, .to = 1 - from, .bytes = std::move(bytes)});
+    return;
+  }
   if (rng_.unit() < link.loss) {
     ++lost;
     return;
@@ -183,11 +192,13 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   if (rng_.unit() < link.corrupt) {
     bytes[rng_.below(bytes.size())] ^= static_cast<std::byte>(1 + rng_.below(255));
   }
-  if (twice) {
-    flying_.push_back({.due = due, .number = ++number_, .to = 1 - from, .bytes = bytes});
-    std::ranges::push_heap(flying_, Later());
-  }
-  flying_.push_back({.due = due, .number = ++number_, .to = 1 - from, .bytes = std::move(bytes)});
+  if (twice) fly({.due = due, .to = 1 - from, .bytes = bytes});
+  fly({.due = due, .to = 1 - from, .bytes = std::move(bytes)});
+}
+
+void SimNet::fly(Flying flying) {
+  flying.number = ++number_;
+  flying_.push_back(std::move(flying));
   std::ranges::push_heap(flying_, Later());
 }
 

@@ -83,10 +83,10 @@ class SimNet {
  private:
   struct Flying {
     Instant due;
-    std::uint64_t number;
-    unsigned to;
-    std::vector<std::byte> bytes;
-    packet::PacketPtr packet;  // instead of bytes, of a super frame
+    std::uint64_t number = 0;
+    unsigned to = 0;
+    std::vector<std::byte> bytes{};
+    packet::PacketPtr packet{};  // instead of bytes, of a super frame
   };
   struct Later {
     bool operator()(const Flying& a, const Flying& b) const {
@@ -95,6 +95,7 @@ class SimNet {
   };
 
   void put_on_wire(unsigned from, std::vector<std::byte> bytes);
+  void fly(Flying flying);
   void deliver(Flying flying);
   Instant next_event() const;
 

@@ -40,7 +40,10 @@ class BigEndian {
   }
   constexpr explicit operator T() const { return value(); }
 
-  friend constexpr bool operator==(const BigEndian&, const BigEndian&) = default;
+  // By value: a comparison of arrays would call memcmp.
+  friend constexpr bool operator==(const BigEndian& a, const BigEndian& b) {
+    return a.value() == b.value();
+  }
 
  private:
   std::array<std::uint8_t, N> bytes_{};

@@ -101,8 +101,11 @@ class Ipv6Address {
   constexpr std::uint64_t high() const { return std::byteswap(halves()[0]); }
   constexpr std::uint64_t low() const { return std::byteswap(halves()[1]); }
 
-  constexpr bool is_unspecified() const { return *this == Ipv6Address(); }
-  constexpr bool is_loopback() const { return *this == Ipv6Address(0, 1); }
+  // On the way of every packet: a comparison of arrays would call memcmp.
+  constexpr bool is_unspecified() const { return (halves()[0] | halves()[1]) == 0; }
+  constexpr bool is_loopback() const {
+    return halves()[0] == 0 && halves()[1] == std::byteswap(std::uint64_t{1});
+  }
   constexpr bool is_multicast() const { return bytes_[0] == 0xff; }
   // The scope of a multicast address: 1 interface-local, 2 link-local, 14 global: RFC 4291 §2.7.
   constexpr unsigned multicast_scope() const { return bytes_[1] & 0x0f; }

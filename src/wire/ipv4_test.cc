@@ -131,6 +131,23 @@ TEST(Ipv4, ReservedFlagIsIgnored) {
   EXPECT_EQ(ipv4, parse_ipv4(kUdp).value());
 }
 
+// Every value of every octet of the header, checksum right and wrong.
+TEST(Ipv4, PlainIsOnlyWhatTheChecksLetPass) {
+  std::size_t plain = 0;
+  for (std::size_t at = 0; at < sizeof(Ipv4Header); ++at) {
+    for (unsigned value = 0; value < 256; ++value) {
+      for (const ByteVector& packet : {changed(kUdp, at, {value}), with(kUdp, at, {value})}) {
+        if (!is_plain_ipv4(packet, packet.size())) continue;
+        ++plain;
+        EXPECT_EQ(check_ipv4(packet, packet.size()), 20) << "octet " << at << " is " << value;
+        EXPECT_FALSE(view_as<Ipv4Header>(Bytes(packet)).is_fragment());
+      }
+    }
+  }
+  EXPECT_GT(plain, 2000U);
+  EXPECT_FALSE(is_plain_ipv4(cut(kUdp, 19), kUdp.size()));
+}
+
 TEST(Ipv4Options, LengthZeroOrOneIsDropped) {
   EXPECT_EQ(reason_of(with_options("5e000000")), DropReason::kIpv4OptionLength);
   EXPECT_EQ(reason_of(with_options("01015e01")), DropReason::kIpv4OptionLength);

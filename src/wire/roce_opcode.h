@@ -184,18 +184,41 @@ inline constexpr std::array<RoceOpcode, 256> kRoceOpcodes = internal::make_roce_
 
 constexpr const RoceOpcode& roce_opcode(std::uint8_t code) { return kRoceOpcodes[code]; }
 
+namespace internal {
+
+// Where find_roce_opcode looks: by service, kind, what the packet starts and ends, what it brings.
+constexpr std::size_t roce_index(RoceService service, RoceKind kind, bool starts, bool ends,
+                                 std::uint8_t extra) {
+  const std::size_t brings = extra / RoceExtension::kImmediate;  // 0, 1, 2
+  return (((static_cast<std::size_t>(service) * 16 + static_cast<std::size_t>(kind)) * 2 + starts) *
+              2 +
+          ends) *
+             4 +
+         brings;
+}
+
+inline constexpr std::uint8_t kRoceExtra = RoceExtension::kImmediate | RoceExtension::kInvalidate;
+
+constexpr auto make_roce_index() {
+  std::array<std::uint8_t, 5 * 16 * 2 * 2 * 4> index{};
+  index.fill(0xff);
+  for (const RoceOpcode& opcode : kRoceOpcodes) {
+    if (!opcode.valid()) continue;
+    index[roce_index(opcode.service, opcode.kind, opcode.starts, opcode.ends,
+                     opcode.extensions & kRoceExtra)] = opcode.code;
+  }
+  return index;
+}
+inline constexpr auto kRoceIndex = make_roce_index();
+
+}  // namespace internal
+
 // The opcode of that service and kind for a packet that starts, or ends, its message, or neither;
 // with an immediate or a key to invalidate if it ends. Not valid() if there is none.
 constexpr const RoceOpcode& find_roce_opcode(RoceService service, RoceKind kind, bool starts,
                                              bool ends, std::uint8_t extra = 0) {
-  constexpr std::uint8_t kExtra = RoceExtension::kImmediate | RoceExtension::kInvalidate;
-  for (const RoceOpcode& opcode : kRoceOpcodes) {
-    if (opcode.service == service && opcode.kind == kind && opcode.starts == starts &&
-        opcode.ends == ends && (opcode.extensions & kExtra) == extra) {
-      return opcode;
-    }
-  }
-  return kRoceOpcodes[0xff];
+  return roce_opcode(
+      internal::kRoceIndex[internal::roce_index(service, kind, starts, ends, extra)]);
 }
 static_assert(!kRoceOpcodes[0xff].valid());
 static_assert(roce_opcode(0x0b).header_size == 32 && roce_opcode(0x13).header_size == 40);

@@ -38,12 +38,11 @@ void Sink::receive(const ip::UdpEndpoint& from, wire::Bytes front, std::size_t s
     return;
   }
   const auto& header = wire::view_as<Header>(front);
-  if (header.run != wire::be32(run->number)) {
-    ++strays_;
-  } else if (kind == Kind::kData && !run->reported) {
+  const bool of_run = header.run == wire::be32(run->number);
+  if (of_run && kind == Kind::kData && !run->reported) {
     const Instant sent_at{Duration(static_cast<std::int64_t>(header.sent_at.value()))};
     run->flow.numbered(header.sequence.value(), size, sent_at, now);
-  } else if (kind == Kind::kEnd) {
+  } else if (of_run && kind == Kind::kEnd) {
     end(*run, header, now);
   } else {
     ++strays_;

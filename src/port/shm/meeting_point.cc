@@ -56,9 +56,9 @@ std::optional<unsigned> slot_of(std::string_view name) {
   if (!name.ends_with(kSocketSuffix)) return std::nullopt;
   name.remove_suffix(kSocketSuffix.size());
   unsigned slot = 0;
-  const char* end = name.data() + name.size();
-  const auto parsed = std::from_chars(name.data(), end, slot);
-  if (parsed.ec != std::errc() || parsed.ptr != end || slot >= 64) return std::nullopt;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), slot);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+  if (!whole || slot >= 64) return std::nullopt;
   return slot;
 }
 

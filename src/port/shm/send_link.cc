@@ -31,11 +31,10 @@ SendLink::~SendLink() {
 }
 
 void SendLink::accept(Acceptance acceptance, unsigned own) {
-  acceptance_ = std::move(acceptance);
-  const IndexPage& index = *acceptance_->index.at<IndexPage>(0);
+  const IndexPage& index = *acceptance.index.at<IndexPage>(0);
   ring_.use_index(&index.of_source[own].consumed);
   loans_ = index.loans[own].data();
-  notifier_.emplace(index.wake);
+  answer_.emplace(std::move(acceptance), ring::Notifier(index.wake));
 }
 
 std::expected<Place, Event> SendLink::prepare(std::size_t length) {
@@ -72,11 +71,11 @@ void SendLink::commit(const Place& place, const OffloadWords& offload) {
 }
 
 void SendLink::announce(unsigned own) {
-  if (!acceptance_) return;
+  if (!answer_) return;
   // The fence in there comes between the frames and the look at hint and flag; the destination has
   // one between clearing the hint, or saying that it sleeps, and its last look at the ring.
-  const bool ring = notifier_->should_ring();
-  std::atomic<std::uint64_t>& hints = acceptance_->hints.at<HintPage>(0)->sources;
+  const bool ring = answer_->notifier.should_ring();
+  std::atomic<std::uint64_t>& hints = answer_->pages.hints.at<HintPage>(0)->sources;
   if ((hints.load(std::memory_order_relaxed) & bit(own)) == 0) {
     hints.fetch_or(bit(own), std::memory_order_relaxed);
   }

@@ -51,7 +51,7 @@ class SendLink {
 
   // The destination has answered; `own` is the sender's slot.
   void accept(Acceptance acceptance, unsigned own);
-  bool is_accepted() const { return acceptance_.has_value(); }
+  bool is_accepted() const { return answer_.has_value(); }
 
   // A place for a frame of at most kMaxFrame bytes. kDropRingFull, kDropNoBlock; kRefusedIndex: the
   // destination's index is false, and the link must be closed.
@@ -65,6 +65,11 @@ class SendLink {
   void announce(unsigned own);
 
  private:
+  // What an accepting destination shows.
+  struct Answer {
+    Acceptance pages;
+    ring::Notifier notifier;
+  };
   // A block that the destination still reads, though the frame is consumed.
   struct Lent {
     Block block;
@@ -81,8 +86,7 @@ class SendLink {
   Limits limits_;
   Arena& arena_;
   std::span<std::byte> memory_;
-  std::optional<Acceptance> acceptance_;
-  std::optional<ring::Notifier> notifier_;
+  std::optional<Answer> answer_;
   const std::atomic<std::uint32_t>* loans_ = nullptr;  // of the destination, for this member
   RingProducer ring_;
   // The block that each slot of the ring refers to, in private memory.

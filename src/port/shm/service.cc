@@ -218,8 +218,9 @@ void Member::take_welcome(unsigned destination) {
     close_send_link(destination);
     return;
   }
-  if (!*acceptance) return;  // it has not answered yet
-  link.accept(std::move(**acceptance), slot());
+  std::optional<Acceptance>& answer = *acceptance;
+  if (!answer) return;  // it has not come yet
+  link.accept(std::move(*answer), slot());
   link.announce(slot());
 }
 
