@@ -174,6 +174,10 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
   auto engine = engine::AppEngine::start(std::move(*created));
   if (!engine) return fail(std::move(engine.error()));
   engine_ = std::move(*engine);
+  if (!text_of("TIDELINE_TELL").empty() && !leases.empty()) {
+    std::fprintf(stderr, "tideline: %s leased on %s\n", leases.text().c_str(),
+                 options.wire.c_str());
+  }
   return wait_until_ready();
 }
 
