@@ -210,7 +210,14 @@ Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
 
 void AppEngineOfProcess::report() {
   std::string text;
-  engine_->exclusively([&](engine::Worker& /*worker*/, Instant /*now*/) {
+  engine_->exclusively([&](engine::Worker& worker, Instant /*now*/) {
+    const port::QueueStats wire = worker.port().stats(0);
+    text += fmt::format(" wire_rx={} wire_tx={}", wire.rx_frames, wire.tx_frames);
+    for (std::size_t i = 0; i < port::kDropCount; ++i) {
+      const auto reason = static_cast<port::Drop>(i);
+      if (wire.dropped(reason) == 0) continue;
+      text += fmt::format(" {}={}", port::name_of(reason), wire.dropped(reason));
+    }
     const rdma::Counters& counters = device_->counters();
     for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
       const auto counter = static_cast<rdma::Counter>(i);
