@@ -44,7 +44,8 @@ class Target final : private ip::Sender, private EventSink, private KeySource {
  public:
   explicit Target(Input& input)
       : input_(input),
-        device_({.limits = {.max_regions = 16}, .link_mtu = 1500}, *this, pool(), rng_, *this),
+        device_({.limits = {.max_qp = 8, .max_regions = 16}, .link_mtu = 1500}, *this, pool(), rng_,
+                *this),
         memory_(kGuard + kRegion + kGuard, std::byte{0xa5}) {
     device_.gids().add({.gid = kOurs});
     context_ = &device_.open(access_, *this);

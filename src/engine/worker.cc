@@ -59,6 +59,7 @@ void Worker::stop() noexcept {
 bool Worker::turn(Instant now) {
   function_.rx_burst(received_, now);
   bool worked = !received_.empty();
+  if (host_) aggregator_.run(received_);
   for (packet::PacketPtr& frame : received_) {
     if (host_) host_->stack().receive(std::move(frame), now);
   }

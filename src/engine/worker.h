@@ -21,6 +21,7 @@
 #include "ring/spin_budget.h"
 #include "ring/waiter.h"
 #include "ring/wake_flag.h"
+#include "tcp/aggregation.h"
 
 namespace tideline::engine {
 
@@ -103,6 +104,7 @@ class Worker {
   std::optional<Host> host_;
   Service* service_ = nullptr;
   packet::Burst received_;
+  tcp::Aggregator aggregator_;
   ring::EventBell bell_;
   ring::WakeFlag flag_;
   ring::Waiter<ring::SpinBudget> waiter_;

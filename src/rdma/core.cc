@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -18,13 +19,13 @@ Core::Core(const DeviceOptions& device_options, ip::Sender& ip, packet::Pool& pa
       pool(packets),
       rng(random),
       regions(device_options.limits.max_regions, keys),
-      qps_(kQpSlots) {}
+      slot_mask_(std::bit_ceil(device_options.limits.max_qp + kFirstQpSlot) - 1),
+      qps_(std::size_t{slot_mask_} + 1) {}
 
 bool Core::add(QueuePair& qp) {
   if (qp_count >= options.limits.max_qp) return false;
-  CHECK(qp_count < kQpSlots - kFirstQpSlot, "{} queue pairs", qp_count);
   while (qps_[next_slot_] != nullptr) advance_slot();
-  qp.number = static_cast<std::uint32_t>(rng() & 0xff) << 16 | next_slot_;
+  qp.number = (static_cast<std::uint32_t>(rng()) & Psn::kMask & ~slot_mask_) | next_slot_;
   qps_[next_slot_] = &qp;
   advance_slot();
   ++qp_count;
@@ -33,7 +34,7 @@ bool Core::add(QueuePair& qp) {
 }
 
 void Core::remove(QueuePair& qp) {
-  qps_[qp.number & kQpSlotMask] = nullptr;
+  qps_[qp.number & slot_mask_] = nullptr;
   --qp_count;
   remove_timer(qp);
   if (!qp.scheduled) return;

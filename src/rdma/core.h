@@ -27,7 +27,7 @@ struct Core {
 
   // A queue pair by its number; null if there is none.
   QueuePair* find(std::uint32_t number) const {
-    QueuePair* qp = qps_[number & kQpSlotMask];
+    QueuePair* qp = qps_[number & slot_mask_];
     return qp != nullptr && qp->number == number ? qp : nullptr;
   }
   // Gives a queue pair a number, at random in its upper bits: packets for its predecessor in the
@@ -52,9 +52,7 @@ struct Core {
 
   bool has_scheduled() const { return first_scheduled_ != nullptr; }
 
-  static constexpr std::uint32_t kQpSlots = 65536;
   static constexpr std::uint32_t kFirstQpSlot = 16;  // numbers 0 and 1 are for management
-  static constexpr std::uint32_t kQpSlotMask = kQpSlots - 1;
 
   DeviceOptions options;
   ip::Sender& sender;
@@ -81,8 +79,9 @@ struct Core {
     qp->timer_slot = static_cast<std::uint32_t>(slot);
   }
   void remove_timer(QueuePair& qp);
-  void advance_slot() { next_slot_ = next_slot_ + 1 == kQpSlots ? kFirstQpSlot : next_slot_ + 1; }
+  void advance_slot() { next_slot_ = next_slot_ == slot_mask_ ? kFirstQpSlot : next_slot_ + 1; }
 
+  std::uint32_t slot_mask_;
   std::vector<QueuePair*> qps_;     // by the low bits of their numbers
   std::uint32_t next_slot_ = 16;    // 0 and 1 are the management queue pairs
   std::vector<QueuePair*> timers_;  // a heap, the earliest first

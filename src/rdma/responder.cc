@@ -190,9 +190,10 @@ class Request {
     }
     if (!in_.info().is_atomic()) return true;
     if (in_.headers.address % 8 != 0) return invalid_request();
-    resolved_ = resolve(in_.headers.rkey, in_.headers.address, 8, Access::kRemoteAtomic);
-    if (!resolved_) return access_error();
-    return resolved_->address % 8 == 0 || invalid_request();
+    const auto word = resolve(in_.headers.rkey, in_.headers.address, 8, Access::kRemoteAtomic);
+    if (!word) return access_error();
+    word_ = *word;
+    return word_.address % 8 == 0 || invalid_request();
   }
 
   std::optional<Resolved> resolve(std::uint32_t rkey, std::uint64_t address, std::uint64_t length,
@@ -282,11 +283,10 @@ class Request {
   }
 
   bool execute_atomic() {
-    MemoryAccess& memory = *resolved_->memory;
     const auto original =
         kind() == RoceKind::kCompareSwap
-            ? memory.compare_swap(resolved_->address, in_.headers.compare, in_.headers.swap_add)
-            : memory.fetch_add(resolved_->address, in_.headers.swap_add);
+            ? word_.memory->compare_swap(word_.address, in_.headers.compare, in_.headers.swap_add)
+            : word_.memory->fetch_add(word_.address, in_.headers.swap_add);
     if (!original) return access_error();
     remember(ReplayEntry::Kind::kAtomic).original = *original;
     return true;
@@ -386,7 +386,7 @@ class Request {
   ResponderState& resp_;
   Incoming& in_;
   Instant now_;
-  std::optional<Resolved> resolved_;  // of an atomic
+  Resolved word_;  // of an atomic
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ class SendQueue {
   // The slot behind the last, with room for the pieces or the inline data; push() makes it count.
   SendWqe& slot() { return at(tail_); }
   std::span<Sge> slot_sges() {
-    return std::span(sges_).subspan((tail_ & mask_) * max_sge_, max_sge_);
+    return std::span(sges_).subspan((tail_ & mask_) * std::size_t{max_sge_}, max_sge_);
   }
   std::span<std::byte> slot_inline() {
     return std::span(inline_).subspan((tail_ & mask_) * std::size_t{inline_size_}, inline_size_);

@@ -185,14 +185,13 @@ void in_loss(Core& core, Tcb& tcb, const Segment& segment, const AckSummary& sum
 // RFC 8985 §7.4.2: did the probe repair a loss that nobody would else have seen?
 void judge_tail_probe(Tcb& tcb, const Segment& segment, const AckSummary& summary) {
   if (!tcb.tlp_sent || segment.ack < tcb.tlp_end) return;
-  if (!tcb.tlp_is_retransmission || summary.dsack) {
-    tcb.tlp_sent = false;
-  } else if (segment.ack > tcb.tlp_end) {
-    tcb.tlp_sent = false;
-    see_congestion(tcb);
-  } else if (summary.acked == 0 && segment.options.sack_count == 0 && segment.size == 0) {
-    tcb.tlp_sent = false;
-  }
+  const bool needless = !tcb.tlp_is_retransmission || summary.dsack;
+  const bool came_twice =
+      summary.acked == 0 && segment.options.sack_count == 0 && segment.size == 0;
+  const bool beyond = segment.ack > tcb.tlp_end;
+  if (!needless && !beyond && !came_twice) return;
+  tcb.tlp_sent = false;
+  if (!needless && beyond) see_congestion(tcb);
 }
 
 void note_rtt(const Core& core, Tcb& tcb, const AckSummary& summary) {
@@ -252,7 +251,8 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight) {
   tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
   ++tcb.recoveries;
   ++core.counters.fast_recoveries;
-  if (tcb.reo_wnd_persist > 0 && --tcb.reo_wnd_persist == 0) tcb.reo_wnd_mult = 1;
+  if (tcb.reo_wnd_persist > 0) --tcb.reo_wnd_persist;
+  if (tcb.reo_wnd_persist == 0) tcb.reo_wnd_mult = 1;
 }
 
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {

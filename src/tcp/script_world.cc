@@ -73,6 +73,11 @@ void World::connect() {
   id = *result;
 }
 
+void World::connect_to(std::uint16_t port) {
+  auto result = tcp().connect({their_address(), port}, {}, options, {.owner = this}, now);
+  ASSERT_TRUE(result.has_value()) << result.error().message();
+}
+
 Attachment World::attach() {
   out_memory_.resize(1 << 20);
   in_memory_.resize(buffer);

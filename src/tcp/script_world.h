@@ -50,6 +50,8 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   Tcp& tcp();
   void listen();
   void connect();
+  // Another connection, from a port that TCP chooses; it has no buffers.
+  void connect_to(std::uint16_t port);
   void write(std::size_t size);
   void read(std::size_t size);  // compares, and tells TCP
   void set_option(const std::string& name);

@@ -66,7 +66,8 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
 std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
   const std::uint32_t most = frame_payload(core, tcb);
   if (!is_paced(tcb)) return most;
-  const std::uint64_t share = std::max<std::uint64_t>(pacing_rate(tcb) / 1000, 2U * tcb.mss);
+  const std::uint64_t share =
+      std::max<std::uint64_t>(pacing_rate(tcb) / 1000, std::uint64_t{2} * tcb.mss);
   const std::uint32_t segment = segment_payload(tcb);
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(most, std::max<std::uint64_t>(share / segment, 1) * segment));
@@ -165,46 +166,54 @@ void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
   update_mss(core, tcb, now);
 }
 
-void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
-  while (!budget.blocked) {
-    const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
-    const std::uint64_t available = tcb.write_end - sent;
-    const bool fin_due = tcb.shut_down && !tcb.fin_sent;
-    if (tcb.fin_sent || (available == 0 && !fin_due)) return;
-    if (tcb.lent_bytes >= core.config.max_queued) return;  // goes on when frames have left
-    if (budget.bytes == 0) {
-      mark_pending(core, tcb);  // after others
-      return;
-    }
-    restart_after_idle(core, tcb, now);
-    const std::uint32_t size = available == 0 ? 0 : next_frame(core, tcb, available, now, budget);
-    const bool fin = fin_due && size == available;
-    if (fin && size == 0 && tcb.snd_wnd <= tcb.outstanding()) return;
-    if (size == 0 && !fin) return;
-    if (!may_send_now(core, tcb, now, budget)) return;
-    const Seq begin = tcb.snd_nxt;
-    const Seq end = begin + size + (fin ? 1 : 0);
-    if (tcb.outstanding() == 0) tcb.progress_at = now;
-    if (core.ranges.size() == core.ranges.capacity()) {
-      core.counters.count(Discard::kRangesFull);
-      try_again(core, tcb, now, budget);
-      return;
-    }
-    if (!send_range(core, tcb, begin, end, fin ? wire::kTcpFin : 0, now)) {
-      try_again(core, tcb, now, budget);
-      return;
-    }
-    tcb.scoreboard.append(core.ranges, begin, end, now);
-    tcb.snd_nxt = end;
-    tcb.cork_since = kNever;
-    if (size % tcb.mss != 0) tcb.snd_sml = end;
-    note_sent(tcb, end - begin, now, budget);
-    if (fin) {
-      tcb.fin_sent = true;
-      set_state(core, tcb, tcb.state == State::kCloseWait ? State::kLastAck : State::kFinWait1,
-                now);
-    }
+// Room for a frame: in the queues below, in this turn, and in the list of what is in flight.
+bool has_room(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  if (tcb.lent_bytes >= core.config.max_queued) return false;  // goes on when frames have left
+  if (budget.bytes == 0) {
+    mark_pending(core, tcb);  // after others
+    return false;
   }
+  if (core.ranges.size() == core.ranges.capacity()) {
+    core.counters.count(Discard::kRangesFull);
+    try_again(core, tcb, now, budget);
+    return false;
+  }
+  return true;
+}
+
+void sent_fin(Core& core, Tcb& tcb, Instant now) {
+  tcb.fin_sent = true;
+  const bool passive = tcb.state == State::kCloseWait;
+  set_state(core, tcb, passive ? State::kLastAck : State::kFinWait1, now);
+}
+
+// Sends the next frame; false if there is none, or none may go now.
+bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
+  if ((available == 0 && !tcb.shut_down) || !has_room(core, tcb, now, budget)) return false;
+  restart_after_idle(core, tcb, now);
+  const std::uint32_t size = available == 0 ? 0 : next_frame(core, tcb, available, now, budget);
+  const bool fin = tcb.shut_down && size == available;
+  if (size == 0 && (!fin || tcb.snd_wnd <= tcb.outstanding())) return false;
+  if (!may_send_now(core, tcb, now, budget)) return false;
+  const Seq begin = tcb.snd_nxt;
+  const Seq end = begin + size + (fin ? 1 : 0);
+  if (!send_range(core, tcb, begin, end, fin ? wire::kTcpFin : 0, now)) {
+    try_again(core, tcb, now, budget);
+    return false;
+  }
+  if (tcb.outstanding() == 0) tcb.progress_at = now;
+  tcb.scoreboard.append(core.ranges, begin, end, now);
+  tcb.snd_nxt = end;
+  tcb.cork_since = kNever;
+  if (size % tcb.mss != 0) tcb.snd_sml = end;
+  note_sent(tcb, end - begin, now, budget);
+  if (fin) sent_fin(core, tcb, now);
+  return true;
+}
+
+void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
+  while (!budget.blocked && !tcb.fin_sent && send_frame(core, tcb, now, budget)) continue;
 }
 
 Duration backed_off(const Core& core, const Tcb& tcb) {

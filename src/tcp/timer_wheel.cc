@@ -37,13 +37,13 @@ Instant TimerWheel::next_deadline() const {
 // A node's level is that of the highest bits in which its tick differs from now, so its slot lies
 // ahead of now's on that level; and all of a lower level come before any of a higher one.
 std::optional<TimerWheel::Slot> TimerWheel::next_slot() const {
-  for (unsigned level = 0; level < kLevels; ++level) {
-    const unsigned shift = level * kSlotBits;
-    const unsigned here = static_cast<unsigned>(tick_ >> shift) & (kSlots - 1);
+  for (std::size_t level = 0; level < kLevels; ++level) {
+    const std::size_t shift = level * kSlotBits;
+    const std::size_t here = tick_ >> shift & (kSlots - 1);
     const std::uint64_t ahead =
         here == kSlots - 1 ? 0 : occupied_[level] >> (here + 1) << (here + 1);
     if (ahead == 0) continue;
-    const auto slot = static_cast<unsigned>(std::countr_zero(ahead));
+    const auto slot = static_cast<std::size_t>(std::countr_zero(ahead));
     const std::uint64_t above = tick_ >> (shift + kSlotBits) << (shift + kSlotBits);
     return Slot{.tick = above | std::uint64_t{slot} << shift,
                 .index = static_cast<std::uint16_t>(level * kSlots + slot)};
@@ -53,9 +53,9 @@ std::optional<TimerWheel::Slot> TimerWheel::next_slot() const {
 
 void TimerWheel::link(TimerNode& node) {
   const std::uint64_t differs = node.timer_tick ^ tick_;
-  const unsigned level =
-      std::min(static_cast<unsigned>(63 - std::countl_zero(differs)) / kSlotBits, kLevels - 1);
-  const auto slot = static_cast<unsigned>(node.timer_tick >> (level * kSlotBits)) & (kSlots - 1);
+  const auto highest = static_cast<std::size_t>(63 - std::countl_zero(differs));
+  const std::size_t level = std::min(highest / kSlotBits, kLevels - 1);
+  const std::size_t slot = node.timer_tick >> (level * kSlotBits) & (kSlots - 1);
   node.timer_slot = static_cast<std::uint16_t>(level * kSlots + slot);
   TimerNode& head = slots_[node.timer_slot];
   node.timer_prev = head.timer_prev;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -63,8 +64,8 @@ class TimerWheel {
  private:
   static constexpr unsigned kTickShift = 16;
   static constexpr unsigned kSlotBits = 6;
-  static constexpr unsigned kSlots = 1U << kSlotBits;
-  static constexpr unsigned kLevels = 7;
+  static constexpr std::size_t kSlots = std::size_t{1} << kSlotBits;
+  static constexpr std::size_t kLevels = 7;
 
   struct Slot {
     std::uint64_t tick;  // its first

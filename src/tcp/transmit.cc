@@ -18,23 +18,22 @@ using packet::PacketPtr;
 // Less is copied behind the header: cheaper than a loan, and the owner gets its room back at once.
 constexpr std::size_t kCopyLimit = 256;
 constexpr std::uint8_t kEct0 = 2;
-constexpr std::uintptr_t kTurnBit = 1;
 
-static_assert(alignof(Tcb) > kTurnBit);
+static_assert(alignof(Tcb) > 1);
 
 // A frame that borrowed from the send buffer is gone: transmitted, or dropped. `context` is the TCB
 // with the loan's turn in its lowest bit.
 void loan_returned(void* context, std::span<const std::byte> memory) {
-  const auto value = reinterpret_cast<std::uintptr_t>(context);
-  Tcb& tcb = *reinterpret_cast<Tcb*>(value & ~kTurnBit);
-  --tcb.loans[value & kTurnBit];
+  const std::size_t turn = reinterpret_cast<std::uintptr_t>(context) & 1;
+  Tcb& tcb = *reinterpret_cast<Tcb*>(static_cast<std::byte*>(context) - turn);
+  --tcb.loans[turn];
   tcb.lent_bytes -= static_cast<std::uint32_t>(memory.size());
   mark_pending(*tcb.core, tcb);
 }
 
 // Chains `size` bytes from the send buffer behind `packet`. False if loans lack.
 bool lend_payload(Core& core, Tcb& tcb, PacketPtr& packet, std::uint64_t offset, std::size_t size) {
-  void* context = reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(&tcb) | tcb.loan_turn);
+  void* context = reinterpret_cast<std::byte*>(&tcb) + tcb.loan_turn;
   while (size > 0) {
     const auto piece = tcb.attachment.send->at(offset, size);
     PacketPtr loan =

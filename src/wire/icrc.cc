@@ -108,9 +108,7 @@ std::uint32_t crc32_scalar(std::uint32_t state, Bytes bytes) {
 }
 
 bool has_pclmul() {
-  static const bool kHas =
-      __builtin_cpu_supports("pclmul") != 0 && __builtin_cpu_supports("sse4.1") != 0;
-  return kHas;
+  return __builtin_cpu_supports("pclmul") != 0 && __builtin_cpu_supports("sse4.1") != 0;
 }
 
 }  // namespace internal

@@ -199,8 +199,11 @@ constexpr std::size_t roce_index(RoceService service, RoceKind kind, bool starts
 
 inline constexpr std::uint8_t kRoceExtra = RoceExtension::kImmediate | RoceExtension::kInvalidate;
 
+constexpr std::size_t kRoceIndexSize =
+    roce_index(RoceService::kCnp, RoceKind::kCnp, true, true, kRoceExtra) + 1;
+
 constexpr auto make_roce_index() {
-  std::array<std::uint8_t, 5 * 16 * 2 * 2 * 4> index{};
+  std::array<std::uint8_t, kRoceIndexSize> index{};
   index.fill(0xff);
   for (const RoceOpcode& opcode : kRoceOpcodes) {
     if (!opcode.valid()) continue;

@@ -309,44 +309,52 @@ TEST_F(GuardedCopy, AThreadThatBlocksTheSignalsIsSafeOnlyAfterUnblocking) {
 
 // A reader in ascending order of time, descending order of addresses: if it saw byte i of a new
 // round, all bytes below must be of that round. Only the last byte's order is promised by all.
+// What the reader and the writer of the test below share: `next` is the round's offset << 32 |
+// size, zero between rounds.
+struct Rounds {
+  alignas(64) std::atomic<int> seen{0};
+  std::atomic<std::size_t> violations{0};
+  std::atomic<std::uint64_t> next{0};
+};
+
+// Waits for the last byte of each round, then counts bytes before it that are not there yet.
+void read_rounds(const std::byte* shared, int count, Rounds& rounds) {
+  for (int round = 1; round <= count; ++round) {
+    std::uint64_t plan = 0;
+    while ((plan = rounds.next.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
+    const std::byte* bytes = shared + (plan >> 32);
+    const std::size_t size = plan & 0xffffffff;
+    const auto value = static_cast<std::byte>(round % 255 + 1);
+    const auto* last = reinterpret_cast<const char*>(bytes) + size - 1;
+    // Spins, then yields: the writer may want this core.
+    for (int spins = 0; static_cast<std::byte>(__atomic_load_n(last, __ATOMIC_ACQUIRE)) != value;
+         ++spins) {
+      if (spins > 2000) std::this_thread::yield();
+    }
+    for (std::size_t i = 0; i < size; ++i) rounds.violations += bytes[i] != value ? 1 : 0;
+    rounds.next.store(0, std::memory_order_relaxed);
+    rounds.seen.store(round, std::memory_order_release);
+  }
+}
+
 TEST_F(GuardedCopy, TheLastByteBecomesVisibleLast) {
   constexpr int kRounds = 2000;
   tideline::Rng rng(1);
   for (const Candidate& candidate : candidates()) {
     const auto shared = tideline::Mapping::anonymous_shared(65536 + kPageSize).value();
-    alignas(64) std::atomic<int> seen{0};
-    std::atomic<std::size_t> violations{0};
-    std::atomic<std::uint64_t> next{0};  // offset << 32 | size of the round
-    std::jthread reader([&] {
-      for (int round = 1; round <= kRounds; ++round) {
-        std::uint64_t plan = 0;
-        while ((plan = next.load(std::memory_order_acquire)) == 0) std::this_thread::yield();
-        const std::byte* bytes = shared.data() + (plan >> 32);
-        const std::size_t size = plan & 0xffffffff;
-        const auto value = static_cast<std::byte>(round % 255 + 1);
-        const auto load = [&](std::size_t i) {
-          return __atomic_load_n(reinterpret_cast<const char*>(bytes) + i, __ATOMIC_ACQUIRE);
-        };
-        // Spins, then yields: the writer may want this core.
-        for (int spins = 0; static_cast<std::byte>(load(size - 1)) != value; ++spins) {
-          if (spins > 2000) std::this_thread::yield();
-        }
-        for (std::size_t i = 0; i < size; ++i) violations += bytes[i] != value ? 1 : 0;
-        next.store(0, std::memory_order_relaxed);
-        seen.store(round, std::memory_order_release);
-      }
-    });
+    Rounds rounds;
+    std::jthread reader([&] { read_rounds(shared.data(), kRounds, rounds); });
     std::vector<std::byte> source(65536);
     for (int round = 1; round <= kRounds; ++round) {
       const std::size_t size = 1 + rng.below(round % 4 == 0 ? 65536 : 200);
       const std::size_t offset = rng.below(kPageSize);
       std::memset(source.data(), round % 255 + 1, size);
-      next.store(offset << 32 | size, std::memory_order_release);
+      rounds.next.store(offset << 32 | size, std::memory_order_release);
       candidate.copy(shared.data() + offset, source.data(), size);
-      while (seen.load(std::memory_order_acquire) != round) std::this_thread::yield();
+      while (rounds.seen.load(std::memory_order_acquire) != round) std::this_thread::yield();
     }
     reader.join();
-    EXPECT_EQ(violations, 0) << candidate.name;
+    EXPECT_EQ(rounds.violations, 0) << candidate.name;
   }
 }
 

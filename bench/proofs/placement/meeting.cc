@@ -22,7 +22,7 @@ Meeting::Meeting(const Prepare& prepare, const Body& body, const Become& become)
   CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) == 0);
   const tideline::UniqueFd ours(sockets[0]);
   tideline::UniqueFd theirs(sockets[1]);
-  child_.emplace(bench::Child::run([&] {
+  child_ = std::make_unique<bench::Child>(bench::Child::run([&] {
     if (become) become(true);
     auto target = Target::create();
     CHECK(target, "{}", target.error().message());

@@ -40,7 +40,7 @@ class Meeting {
 
  private:
   tideline::Mapping board_;
-  std::optional<bench::Child> child_;
+  std::unique_ptr<bench::Child> child_;
   std::unique_ptr<Initiator> initiator_;
 };
 

@@ -126,6 +126,25 @@ double system_call_ns() {
 
 }  // namespace
 
+namespace {
+
+void measure_windows(bench::Report& report, int repetitions, tideline::Duration limit,
+                     std::size_t size, bool is_pinned, const std::string& where) {
+  for (const bool verify : {false, true}) {
+    if (verify && size != 65536) continue;
+    Stream s{.size = size, .window = 16, .verify = verify, .count = 1 << 24, .limit = limit};
+    if (is_pinned) s = pinned(s);
+    auto streams = all_paths(s, size == 65536 && is_pinned);
+    run_all(streams, repetitions, report);
+    report_throughput(
+        streams,
+        fmt::format("window 16, {} B{}, {}", size, verify ? ", target reads all" : "", where),
+        report);
+  }
+}
+
+}  // namespace
+
 void measure_paths(bench::Report& report, bool quick) {
   report.figure("a system call", system_call_ns(), "ns");
   const int repetitions = quick ? 2 : 5;
@@ -140,17 +159,7 @@ void measure_paths(bench::Report& report, bool quick) {
       report_round_trips(trips, fmt::format("there and back, {} B, {}", size, where), report);
     }
     for (const std::size_t size : {8U, 4096U, 65536U}) {
-      for (const bool verify : {false, true}) {
-        if (verify && size != 65536) continue;
-        Stream s{.size = size, .window = 16, .verify = verify, .count = 1 << 24, .limit = limit};
-        if (is_pinned) s = pinned(s);
-        auto streams = all_paths(s, size == 65536 && is_pinned);
-        run_all(streams, repetitions, report);
-        report_throughput(
-            streams,
-            fmt::format("window 16, {} B{}, {}", size, verify ? ", target reads all" : "", where),
-            report);
-      }
+      measure_windows(report, repetitions, limit, size, is_pinned, where);
     }
   }
 }

@@ -148,9 +148,10 @@ Status Target::accept(int socket, HelperTuning tuning) {
   auto ring = map_peer_page((*received)[1].get(), kFrameRingSize);
   if (!ring) return std::unexpected(ring.error());
   peer_in_flight_ = std::move(*in_flight);
-  helper_.emplace(std::move(*ring), page_.at<HelperPage>(0),
-                  WakeFds{.sleep_on = wake_read_.get(), .ring = wake_write_.get()}, done_.get(),
-                  &view_, kDomain, tuning);
+  helper_ = std::make_unique<FrameHelper>(
+      std::move(*ring), page_.at<HelperPage>(0),
+      WakeFds{.sleep_on = wake_read_.get(), .ring = wake_write_.get()}, done_.get(), &view_,
+      kDomain, tuning);
   return {};
 }
 
@@ -214,11 +215,12 @@ Result<std::unique_ptr<Initiator>> Initiator::connect(int socket, WaitMode mode)
   }
 
   std::unique_ptr<Initiator> initiator(new Initiator(std::move(in_flight->mapping)));
-  initiator->direct_.emplace(std::move(*table), std::move(memories), static_cast<pid_t>(offer.pid),
-                             announced);
+  initiator->direct_ = std::make_unique<DirectPath>(std::move(*table), std::move(memories),
+                                                    static_cast<pid_t>(offer.pid), announced);
   initiator->direct_->probe();
-  initiator->frames_.emplace(std::move(ring->mapping), std::move(*helper), std::move((*fds)[2]),
-                             std::move((*fds)[3]), &initiator->direct_->table(), mode);
+  initiator->frames_ = std::make_unique<FrameSender>(std::move(ring->mapping), std::move(*helper),
+                                                     std::move((*fds)[2]), std::move((*fds)[3]),
+                                                     &initiator->direct_->table(), mode);
   return initiator;
 }
 

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -61,7 +60,7 @@ class Target {
   tideline::UniqueFd wake_write_;
   std::vector<Memory> memories_;
   tideline::Mapping peer_in_flight_;
-  std::optional<FrameHelper> helper_;
+  std::unique_ptr<FrameHelper> helper_;
 };
 
 class Initiator {
@@ -79,8 +78,8 @@ class Initiator {
   explicit Initiator(tideline::Mapping in_flight) : in_flight_(std::move(in_flight)) {}
 
   tideline::Mapping in_flight_;
-  std::optional<DirectPath> direct_;
-  std::optional<FrameSender> frames_;
+  std::unique_ptr<DirectPath> direct_;
+  std::unique_ptr<FrameSender> frames_;
 };
 
 }  // namespace proofs::placement
