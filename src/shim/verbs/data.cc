@@ -9,6 +9,7 @@
 #include <span>
 
 #include "shim/verbs/engine.h"
+#include "shim/verbs/idle_poll.h"
 #include "shim/verbs/objects.h"
 
 namespace tideline::shim::verbs {
@@ -143,11 +144,11 @@ int post_recv(ibv_qp* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
   int error = 0;
   const auto post = [&](Instant now) {
     for (; wr != nullptr; wr = wr->next) {
-      error = wr->num_sge < 0
-                  ? EINVAL
-                  : errno_of(context.post_recv(
-                        *qp.qp, {.wr_id = wr->wr_id, .sges = pieces(wr->sg_list, wr->num_sge)},
-                        now));
+      error =
+          wr->num_sge < 0
+              ? EINVAL
+              : errno_of(context.post_recv(
+                    *qp.qp, {.wr_id = wr->wr_id, .sges = pieces(wr->sg_list, wr->num_sge)}, now));
       if (error != 0) return;
     }
   };
@@ -176,9 +177,22 @@ int post_srq_recv(ibv_srq* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
 
 int poll_cq(ibv_cq* handle, int wanted, ibv_wc* wc) {
   Cq& cq = of(handle);
-  if (const int got = take_told(cq, wanted, wc); got != 0) return got;
-  the_engine().poll();
-  return take_told(cq, wanted, wc);
+  int got = take_told(cq, wanted, wc);
+  if (got == 0) {
+    the_engine().poll();
+    got = take_told(cq, wanted, wc);
+  }
+  polled(got != 0);
+  return got;
+}
+
+void polled(bool found) {
+  thread_local IdlePoll idle;
+  if (found) {
+    idle.found();
+  } else {
+    idle.found_nothing();
+  }
 }
 
 int req_notify_cq(ibv_cq* handle, int solicited_only) {

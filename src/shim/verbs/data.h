@@ -17,6 +17,8 @@ int post_recv(ibv_qp* qp, ibv_recv_wr* wr, ibv_recv_wr** bad);
 int post_srq_recv(ibv_srq* srq, ibv_recv_wr* wr, ibv_recv_wr** bad);
 int poll_cq(ibv_cq* cq, int wanted, ibv_wc* wc);
 int req_notify_cq(ibv_cq* cq, int solicited_only);
+// The calling thread has polled a queue: idle_poll.h.
+void polled(bool found);
 
 rdma::WindowBinding to_binding(ibv_mw* mw, std::uint32_t key, const ibv_mw_bind_info& info);
 int errno_of(rdma::Posted posted);

@@ -12,9 +12,9 @@
 #include <cstring>
 #include <memory>
 
+#include "shim/verbs/control.h"
 #include "shim/verbs/data.h"
 #include "shim/verbs/engine.h"
-#include "shim/verbs/control.h"
 #include "shim/verbs/objects.h"
 
 #undef ibv_get_device_list
@@ -27,10 +27,10 @@ constexpr std::uint8_t kPort = 1;
 constexpr std::uint16_t kPkey = 0xffff;
 
 // What Linux calls a device of type RoCE behind an Ethernet link.
-constexpr std::uint8_t kLinkUp = 5;    // phys_state
-constexpr std::uint8_t kWidth4x = 2;   // active_width
-constexpr std::uint8_t kSpeedEdr = 32; // active_speed: 25 Gb/s a lane. A wire of memory has no
-                                       // speed of its own; programs use this to choose devices
+constexpr std::uint8_t kLinkUp = 5;     // phys_state
+constexpr std::uint8_t kWidth4x = 2;    // active_width
+constexpr std::uint8_t kSpeedEdr = 32;  // active_speed: 25 Gb/s a lane. A wire of memory has no
+                                        // speed of its own; programs use this to choose devices
 
 ibv_device make_device() {
   ibv_device device{};
@@ -100,8 +100,7 @@ void fill(ibv_port_attr& attr) {
   attr.flags = IBV_QPF_GRH_REQUIRED;
 }
 
-int query_port(ibv_context* /*context*/, std::uint8_t port, ibv_port_attr* attr,
-               std::size_t size) {
+int query_port(ibv_context* /*context*/, std::uint8_t port, ibv_port_attr* attr, std::size_t size) {
   if (port != kPort) return EINVAL;
   ibv_port_attr whole;
   fill(whole);
@@ -168,8 +167,8 @@ bool fill(std::size_t index, ibv_gid_entry& entry) {
   std::memcpy(entry.gid.raw, found->gid.bytes().data(), sizeof(entry.gid.raw));
   entry.gid_index = static_cast<std::uint32_t>(index);
   entry.port_num = kPort;
-  entry.gid_type = found->type == rdma::GidType::kRoceV1 ? IBV_GID_TYPE_ROCE_V1
-                                                         : IBV_GID_TYPE_ROCE_V2;
+  entry.gid_type =
+      found->type == rdma::GidType::kRoceV1 ? IBV_GID_TYPE_ROCE_V1 : IBV_GID_TYPE_ROCE_V2;
   return true;
 }
 

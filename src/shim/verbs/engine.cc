@@ -54,9 +54,7 @@ class DeviceService final : public engine::Service {
  public:
   explicit DeviceService(rdma::Device& device) : device_(device) {}
 
-  Instant next_deadline() const override {
-    return has_work_ ? Instant{} : device_.next_deadline();
-  }
+  Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
   bool run(Instant now) override {
     if (!device_.has_work() && device_.next_deadline() > now) return false;
     has_work_ = device_.run(now);
@@ -114,8 +112,7 @@ std::uint64_t eui64_of(const wire::MacAddress& mac) {
   return value ^ (std::uint64_t{2} << 56);
 }
 
-void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac,
-               const engine::HostOptions& host) {
+void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac, const engine::HostOptions& host) {
   gids.add({.gid = rdma::Gid(0xfe80000000000000, eui64_of(mac))});
   for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
   for (const auto& prefix : host.ipv6) gids.add({.gid = prefix.address});
@@ -134,9 +131,8 @@ class AppEngineOfProcess final : public Engine {
   explicit AppEngineOfProcess(const engine::AttachmentOptions& options) : wires_(options) {}
 
   bool run_locked(void (*body)(const void*, Instant), const void* context) override {
-    return engine_->exclusively([&](engine::Worker& /*worker*/, Instant now) {
-      body(context, now);
-    });
+    return engine_->exclusively(
+        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); });
   }
   Status attach(const engine::AttachmentOptions& options);
   Status wait_until_ready();
@@ -250,7 +246,7 @@ Result<Engine*> Engine::get() {
     if (started) {
       the_instance.store(started->get(), std::memory_order_release);
       result = started->release();
-      const bool reports = std::getenv("TIDELINE_STATS") != nullptr ||   // NOLINT
+      const bool reports = std::getenv("TIDELINE_STATS") != nullptr ||  // NOLINT
                            std::getenv("TIDELINE_CAPTURE") != nullptr;  // NOLINT
       if (reports) std::atexit(report_at_exit);
     } else {

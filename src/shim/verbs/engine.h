@@ -41,7 +41,6 @@ class Engine {
   // The calling thread is about to block.
   virtual void about_to_sleep() = 0;
 
-
  protected:
   ~Engine() = default;
 

@@ -137,8 +137,6 @@ int ibv_get_async_event(ibv_context* context, ibv_async_event* event) noexcept {
   return 0;
 }
 
-void ibv_ack_async_event(ibv_async_event* event) noexcept {
-  count(*event, Side::kAcknowledged);
-}
+void ibv_ack_async_event(ibv_async_event* event) noexcept { count(*event, Side::kAcknowledged); }
 
 }  // extern "C"

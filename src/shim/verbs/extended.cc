@@ -196,6 +196,7 @@ int start_poll(ibv_cq_ex* handle, ibv_poll_cq_attr* attributes) {
   if (cq.cq->size() == 0) the_engine().poll();
   if (!cq.single_threaded) cq.lock.lock();
   const int error = next_poll(handle);
+  polled(error == 0);
   if (error != 0) end_poll(handle);  // a poll that found nothing is not ended by the program
   return error;
 }
@@ -230,9 +231,7 @@ void set_poll_calls(ibv_cq_ex& cq) {
   cq.start_poll = start_poll;
   cq.next_poll = next_poll;
   cq.end_poll = end_poll;
-  cq.read_opcode = [](ibv_cq_ex* c) {
-    return static_cast<ibv_wc_opcode>(of(c).current.opcode);
-  };
+  cq.read_opcode = [](ibv_cq_ex* c) { return static_cast<ibv_wc_opcode>(of(c).current.opcode); };
   cq.read_vendor_err = [](ibv_cq_ex* c) -> std::uint32_t { return of(c).current.vendor_error; };
   cq.read_byte_len = [](ibv_cq_ex* c) { return of(c).current.byte_len; };
   cq.read_imm_data = [](ibv_cq_ex* c) -> __be32 { return of(c).current.immediate; };

@@ -107,10 +107,10 @@ ibv_ah_attr to_ibv(const rdma::AddressVector& vector) {
 ibv_mw* alloc_mw(ibv_pd* pd, ibv_mw_type type) {
   auto mw = std::make_unique<Mw>();
   const int error = control([&](Instant /*now*/) -> Status {
-    auto window = context_of(pd->context)
-                      .context->alloc_window(*of(pd).pd, type == IBV_MW_TYPE_1
-                                                             ? rdma::WindowType::k1
-                                                             : rdma::WindowType::k2);
+    auto window =
+        context_of(pd->context)
+            .context->alloc_window(
+                *of(pd).pd, type == IBV_MW_TYPE_1 ? rdma::WindowType::k1 : rdma::WindowType::k2);
     if (!window) return fail(std::move(window.error()));
     mw->window = *window;
     return {};
@@ -265,9 +265,8 @@ ibv_ah* ibv_create_ah(ibv_pd* pd, ibv_ah_attr* attr) noexcept {
 
 int ibv_destroy_ah(ibv_ah* handle) noexcept {
   Ah& ah = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->destroy_ah(*ah.ah);
-  });
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_ah(*ah.ah); });
   if (error == 0) delete &ah;
   return error;
 }

@@ -22,16 +22,16 @@ struct Rate {
 
 // IBA 9.11.1, table 66; the multiples as the enumerators define them.
 constexpr std::array kRates = {
-    Rate{IBV_RATE_2_5_GBPS, 1, 2500},      Rate{IBV_RATE_5_GBPS, 2, 5000},
-    Rate{IBV_RATE_10_GBPS, 4, 10000},      Rate{IBV_RATE_20_GBPS, 8, 20000},
-    Rate{IBV_RATE_30_GBPS, 12, 30000},     Rate{IBV_RATE_40_GBPS, 16, 40000},
-    Rate{IBV_RATE_60_GBPS, 24, 60000},     Rate{IBV_RATE_80_GBPS, 32, 80000},
-    Rate{IBV_RATE_120_GBPS, 48, 120000},   Rate{IBV_RATE_14_GBPS, 6, 14062},
-    Rate{IBV_RATE_56_GBPS, 22, 56250},     Rate{IBV_RATE_112_GBPS, 45, 112500},
-    Rate{IBV_RATE_168_GBPS, 67, 168750},   Rate{IBV_RATE_25_GBPS, 10, 25781},
-    Rate{IBV_RATE_100_GBPS, 40, 103125},   Rate{IBV_RATE_200_GBPS, 80, 206250},
-    Rate{IBV_RATE_300_GBPS, 120, 309375},  Rate{IBV_RATE_28_GBPS, 11, 28125},
-    Rate{IBV_RATE_50_GBPS, 20, 53125},     Rate{IBV_RATE_400_GBPS, 160, 425000},
+    Rate{IBV_RATE_2_5_GBPS, 1, 2500},     Rate{IBV_RATE_5_GBPS, 2, 5000},
+    Rate{IBV_RATE_10_GBPS, 4, 10000},     Rate{IBV_RATE_20_GBPS, 8, 20000},
+    Rate{IBV_RATE_30_GBPS, 12, 30000},    Rate{IBV_RATE_40_GBPS, 16, 40000},
+    Rate{IBV_RATE_60_GBPS, 24, 60000},    Rate{IBV_RATE_80_GBPS, 32, 80000},
+    Rate{IBV_RATE_120_GBPS, 48, 120000},  Rate{IBV_RATE_14_GBPS, 6, 14062},
+    Rate{IBV_RATE_56_GBPS, 22, 56250},    Rate{IBV_RATE_112_GBPS, 45, 112500},
+    Rate{IBV_RATE_168_GBPS, 67, 168750},  Rate{IBV_RATE_25_GBPS, 10, 25781},
+    Rate{IBV_RATE_100_GBPS, 40, 103125},  Rate{IBV_RATE_200_GBPS, 80, 206250},
+    Rate{IBV_RATE_300_GBPS, 120, 309375}, Rate{IBV_RATE_28_GBPS, 11, 28125},
+    Rate{IBV_RATE_50_GBPS, 20, 53125},    Rate{IBV_RATE_400_GBPS, 160, 425000},
     Rate{IBV_RATE_600_GBPS, 240, 637500},
 };
 
@@ -40,15 +40,16 @@ constexpr std::array kRates = {
 extern "C" {
 
 const char* ibv_node_type_str(ibv_node_type type) noexcept {
-  static constexpr std::array kNames = {"unknown", "InfiniBand channel adapter",
-                                        "InfiniBand switch", "InfiniBand router", "iWARP NIC",
-                                        "usNIC", "usNIC UDP", "unspecified"};
+  static constexpr std::array kNames = {"unknown",           "InfiniBand channel adapter",
+                                        "InfiniBand switch", "InfiniBand router",
+                                        "iWARP NIC",         "usNIC",
+                                        "usNIC UDP",         "unspecified"};
   return name_of(kNames, type);
 }
 
 const char* ibv_port_state_str(ibv_port_state state) noexcept {
-  static constexpr std::array kNames = {"no state change (NOP)", "DOWN",   "INIT", "ARMED",
-                                        "ACTIVE",                "ACTIVE_DEFER"};
+  static constexpr std::array kNames = {"no state change (NOP)", "DOWN", "INIT", "ARMED", "ACTIVE",
+                                        "ACTIVE_DEFER"};
   return name_of(kNames, state);
 }
 

@@ -41,11 +41,11 @@ ibv_qp_cap to_cap(const rdma::QpCapacity& capacity) {
           .max_inline_data = capacity.inline_data};
 }
 
-constexpr std::uint64_t kSendOps =
-    IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM | IBV_QP_EX_WITH_SEND |
-    IBV_QP_EX_WITH_SEND_WITH_IMM | IBV_QP_EX_WITH_RDMA_READ | IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
-    IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_LOCAL_INV | IBV_QP_EX_WITH_BIND_MW |
-    IBV_QP_EX_WITH_SEND_WITH_INV;
+constexpr std::uint64_t kSendOps = IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM |
+                                   IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
+                                   IBV_QP_EX_WITH_RDMA_READ | IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
+                                   IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_LOCAL_INV |
+                                   IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_SEND_WITH_INV;
 
 Result<rdma::QpAttributes> to_attributes(const ibv_qp_attr& from, int mask) {
   rdma::QpAttributes to{.state = static_cast<rdma::QpState>(from.qp_state),
@@ -131,14 +131,14 @@ Qp* new_qp(ibv_pd* pd, const ibv_qp_init_attr_ex& init) {
   init_locks(qp->base.qp_base);
   const int error = control([&](Instant /*now*/) -> Status {
     auto created = context_of(pd->context)
-                       .context->create_qp(
-                           *of(pd).pd, {.type = static_cast<rdma::QpType>(init.qp_type),
-                                        .send_cq = of(init.send_cq).cq,
-                                        .recv_cq = of(init.recv_cq).cq,
-                                        .srq = init.srq == nullptr ? nullptr : of(init.srq).srq,
-                                        .capacity = to_capacity(init.cap),
-                                        .signal_all = init.sq_sig_all != 0,
-                                        .user = qp.get()});
+                       .context->create_qp(*of(pd).pd,
+                                           {.type = static_cast<rdma::QpType>(init.qp_type),
+                                            .send_cq = of(init.send_cq).cq,
+                                            .recv_cq = of(init.recv_cq).cq,
+                                            .srq = init.srq == nullptr ? nullptr : of(init.srq).srq,
+                                            .capacity = to_capacity(init.cap),
+                                            .signal_all = init.sq_sig_all != 0,
+                                            .user = qp.get()});
     if (!created) return fail(std::move(created.error()));
     qp->qp = *created;
     return {};
@@ -202,11 +202,11 @@ ibv_srq* create_srq_ex(ibv_context* context, ibv_srq_init_attr_ex* init) {
   auto srq = std::make_unique<Srq>();
   init_locks(srq->base);
   const int error = control([&](Instant /*now*/) -> Status {
-    auto created = context_of(context).context->create_srq(*of(init->pd).pd,
-                                                           {.max_wr = init->attr.max_wr,
-                                                            .max_sge = init->attr.max_sge,
-                                                            .limit = init->attr.srq_limit,
-                                                            .user = srq.get()});
+    auto created =
+        context_of(context).context->create_srq(*of(init->pd).pd, {.max_wr = init->attr.max_wr,
+                                                                   .max_sge = init->attr.max_sge,
+                                                                   .limit = init->attr.srq_limit,
+                                                                   .user = srq.get()});
     if (!created) return fail(std::move(created.error()));
     srq->srq = *created;
     return {};
@@ -259,9 +259,8 @@ int ibv_resize_cq(ibv_cq* handle, int entries) noexcept {
 
 int ibv_destroy_cq(ibv_cq* handle) noexcept {
   Cq& cq = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->destroy_cq(*cq.cq);
-  });
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_cq(*cq.cq); });
   if (error != 0) return error;
   forget_events(cq);
   if (handle->channel != nullptr) --handle->channel->refcnt;
@@ -294,18 +293,16 @@ int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) noexcept {
 int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) noexcept {
   return control([&](Instant /*now*/) -> Status {
     const tideline::rdma::SharedReceiveQueue& srq = *of(handle).srq;
-    *attr = {.max_wr = srq.queue.capacity(),
-             .max_sge = srq.queue.max_sge(),
-             .srq_limit = srq.limit};
+    *attr = {
+        .max_wr = srq.queue.capacity(), .max_sge = srq.queue.max_sge(), .srq_limit = srq.limit};
     return {};
   });
 }
 
 int ibv_destroy_srq(ibv_srq* handle) noexcept {
   Srq& srq = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->destroy_srq(*srq.srq);
-  });
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_srq(*srq.srq); });
   if (error != 0) return error;
   forget_events(srq);
   destroy_locks(srq.base);
@@ -345,8 +342,7 @@ int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) noexcept {
   });
 }
 
-int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/,
-                 ibv_qp_init_attr* init) noexcept {
+int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_attr* init) noexcept {
   Qp& qp = of(handle);
   return control([&](Instant /*now*/) -> Status {
     tell(context_of(handle->context).context->query_qp(*qp.qp), *attr);
@@ -367,9 +363,8 @@ int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/,
 
 int ibv_destroy_qp(ibv_qp* handle) noexcept {
   Qp& qp = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->destroy_qp(*qp.qp);
-  });
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_qp(*qp.qp); });
   if (error != 0) return error;
   forget_events(qp);
   destroy_locks(qp.base.qp_base);
