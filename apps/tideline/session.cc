@@ -90,8 +90,9 @@ void Session::run(engine::Task& task) {
   Limited limited(task, end_of(options_));
   worker_->run(limited);
   value_or_throw(wires_.flush());
-  engine::Host* host = worker_->host();
-  if (host != nullptr && host->conflict()) throw Failure(*host->conflict());
+  const engine::Host* host = worker_->host();
+  if (host == nullptr) return;
+  if (const auto& conflict = host->conflict()) throw Failure(*conflict);
 }
 
 }  // namespace tideline::app

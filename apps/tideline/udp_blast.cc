@@ -65,7 +65,8 @@ struct Sent {
 };
 
 bool is_whole(const Source& source) {
-  return source.state() == Source::State::kDone && source.report()->lost == 0 && source.sent() > 0;
+  const auto& report = source.report();
+  return source.state() == Source::State::kDone && report && report->lost == 0 && source.sent() > 0;
 }
 
 Json to_json(const Report& report) {
@@ -116,9 +117,9 @@ Json sender_json(const Sent& sent, const Plan& plan, const std::string& host) {
   json["kernel_copies_per_byte"] = per_byte(source.effort().copied, bytes);
   json["blocked"] = source.blocked();
   json["dropped_while_sending"] = source.effort().dropped;
-  if (source.report()) {
-    json["lost"] = source.report()->lost;
-    json["sink"] = to_json(*source.report());
+  if (const auto& report = source.report()) {
+    json["lost"] = report->lost;
+    json["sink"] = to_json(*report);
   }
   return json;
 }
@@ -133,7 +134,7 @@ void print_sender(const Sent& sent, const Plan& plan) {
       source.sent(), plan.size, static_cast<double>(ns) * 1e-9, per_second(bytes, ns) * 8e-9,
       per_byte(source.effort().passed, bytes), per_byte(source.effort().copied, bytes),
       static_cast<double>(source.effort().cpu_ns) * 1e-9, sent.form, sent.offload);
-  if (source.report()) fmt::print("received  {}\n", to_text(*source.report()));
+  if (const auto& report = source.report()) fmt::print("received  {}\n", to_text(*report));
 }
 
 // The exit status, or a Failure that says why there is no report.
@@ -176,11 +177,10 @@ int send_over_engine(const WireOptions& wire, const UdpBlastOptions& options,
                             progress);
   session.run(blast);
   progress.clear();
-  if (blast.error()) {
-    throw Failure(
-        {.kind = ErrorKind::kEnvironment,
-         .what = fmt::format("cannot send to {}: {}", options.host, ip::explain(*blast.error())),
-         .remedy = "check --ip, --ip6 and --gateway"});
+  if (const auto& error = blast.error()) {
+    throw Failure({.kind = ErrorKind::kEnvironment,
+                   .what = fmt::format("cannot send to {}: {}", options.host, ip::explain(*error)),
+                   .remedy = "check --ip, --ip6 and --gateway"});
   }
   const Sent sent{.source = blast.source(),
                   .form = "tideline",

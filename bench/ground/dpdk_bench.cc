@@ -3,7 +3,6 @@
 // hash, packet types. Built where DPDK is installed; bench/ground/run holds tideline's figures
 // against these.
 #include <benchmark/benchmark.h>
-#include <rte_cpuflags.h>
 #include <rte_eal.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>

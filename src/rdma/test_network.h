@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -130,7 +131,7 @@ class Node final : public ip::Output, public ip::Events, public EventSink, publi
   CompletionQueue* cq = nullptr;
   std::vector<EventType> events;
   std::size_t completions = 0;
-  int announced = 0;
+  std::atomic<int> announced{0};
 };
 
 // How a connection is made; what a test cares about it changes.

@@ -212,7 +212,7 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
   }
 
   void post(WordList& words) {
-    static const std::map<std::string, SendOpcode> kOpcodes{
+    static const std::map<std::string, SendOpcode> opcodes{
         {"SEND", SendOpcode::kSend},
         {"SEND_IMM", SendOpcode::kSendImm},
         {"SEND_INV", SendOpcode::kSendInvalidate},
@@ -223,9 +223,9 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
         {"FETCH_ADD", SendOpcode::kFetchAdd},
         {"LOCAL_INV", SendOpcode::kLocalInvalidate}};
     const std::string name = words.take();
-    ASSERT_TRUE(kOpcodes.contains(name)) << name;
+    ASSERT_TRUE(opcodes.contains(name)) << name;
     SendRequest request{.wr_id = words.number(),
-                        .opcode = kOpcodes.at(name),
+                        .opcode = opcodes.at(name),
                         .flags = SendFlags::kSignaled,
                         .remote_address = 0x1000,
                         .rkey = 0x99};
@@ -337,7 +337,7 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
   }
 
   void completion_comes(WordList& words) {
-    static const std::map<std::string, WcStatus> kStatuses{
+    static const std::map<std::string, WcStatus> statuses{
         {"SUCCESS", WcStatus::kSuccess},
         {"LOCAL_LENGTH", WcStatus::kLocalLength},
         {"LOCAL_QP_OPERATION", WcStatus::kLocalQpOperation},
@@ -360,15 +360,15 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
     ASSERT_EQ((queue == "send" ? send_cq_ : recv_cq_)->poll(one), 1U) << "no completion";
     EXPECT_EQ(one[0].wr_id, words.number());
     const std::string status = words.take();
-    ASSERT_TRUE(kStatuses.contains(status)) << status;
-    EXPECT_EQ(static_cast<int>(one[0].status), static_cast<int>(kStatuses.at(status))) << status;
+    ASSERT_TRUE(statuses.contains(status)) << status;
+    EXPECT_EQ(static_cast<int>(one[0].status), static_cast<int>(statuses.at(status))) << status;
     if (const auto size = words.size()) {
       EXPECT_EQ(one[0].byte_len, *size);
     }
   }
 
   void event_comes(WordList& words) {
-    static const std::map<std::string, EventType> kEvents{
+    static const std::map<std::string, EventType> event_types{
         {"QP_ACCESS_ERROR", EventType::kQpAccessError},
         {"QP_REQUEST_ERROR", EventType::kQpRequestError},
         {"QP_FATAL", EventType::kQpFatal}};
@@ -378,7 +378,7 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
       return;
     }
     ASSERT_FALSE(events_.empty()) << "no event";
-    EXPECT_EQ(static_cast<int>(events_.front()), static_cast<int>(kEvents.at(name)));
+    EXPECT_EQ(static_cast<int>(events_.front()), static_cast<int>(event_types.at(name)));
     events_.pop_front();
   }
 

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "ip/frame.h"
+#include "packet/checksum.h"
 #include "wire/ethernet.h"
 #include "wire/protocol.h"
 
@@ -163,7 +163,7 @@ bool Aggregator::is_intact(Packet& frame, const PacketLayout& layout) {
     const auto& ip = layout.ipv6(head);
     sum = wire::pseudo_header(ip.source, ip.destination, wire::kProtocolTcp, length);
   }
-  sum.add(ip::sum_range(frame, layout.l4, length, passes_));
+  sum.add(packet::sum_range(frame, layout.l4, length, passes_));
   if (!sum.valid()) return false;  // TCP drops it, and counts
   frame.meta().offload.checksum = packet::Checksum::kValid;
   return true;

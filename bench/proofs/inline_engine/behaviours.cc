@@ -25,7 +25,7 @@
 namespace proofs::inline_engine {
 namespace {
 
-constexpr int kPatience_ms = 10'000;
+constexpr int kPatienceMs = 10'000;
 
 template <typename T>
 T must(tideline::Result<T> result) {
@@ -45,6 +45,7 @@ bench::Child launch(const Binaries& binaries, const std::string& meeting_point,
     ::setenv("LD_PRELOAD", binaries.preload.c_str(), 1);
     ::setenv("TIDELINE_PROOF_ENGINE", meeting_point.c_str(), 1);
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     ::execvp(pointers[0], pointers.data());
@@ -74,7 +75,7 @@ class Traffic {
   // Whether all frames were answered, once each and in order, by now or within the patience.
   bool complete() {
     const std::uint64_t until =
-        tideline::tsc_now() + tideline::tsc_ticks(std::chrono::milliseconds(kPatience_ms));
+        tideline::tsc_now() + tideline::tsc_ticks(std::chrono::milliseconds(kPatienceMs));
     while (answered_ < sent_ && tideline::tsc_now() < until) {
       member_.wait(10);
       collect();
@@ -128,7 +129,7 @@ void check_behaviour(const Behaviour& behaviour, const bench::Options& options,
                      const Binaries& binaries, MeetingPoint& point, bench::Report& report) {
   const ScoreFile file;
   bench::Child child = launch(binaries, point.path(), {binaries.victim, behaviour.name, file.path});
-  tideline::Result<Member> member = point.accept(kPatience_ms);
+  tideline::Result<Member> member = point.accept(kPatienceMs);
   if (!member) {
     report.check(behaviour.what, false, member.error().message());
     return;
@@ -185,7 +186,7 @@ void check_ends(const bench::Options& options, const Binaries& binaries, bench::
       const ScoreFile file;
       bench::Child child =
           launch(binaries, point.path(), {binaries.victim, fmt::format("end:{}", way), file.path});
-      Member member = must(point.accept(kPatience_ms));
+      Member member = must(point.accept(kPatienceMs));
       std::uint64_t id = 0;
       while (!member.hung_up(0)) {
         member.send(id++);
@@ -202,12 +203,12 @@ void check_ends(const bench::Options& options, const Binaries& binaries, bench::
   for (int round = 0; round < 2 * rounds; ++round) {
     const ScoreFile file;
     bench::Child child = launch(binaries, point.path(), {binaries.victim, "compute", file.path});
-    Member member = must(point.accept(kPatience_ms));
+    Member member = must(point.accept(kPatienceMs));
     sleep_us(3000);
     const std::uint64_t start = tideline::tsc_now();
     child.signal(SIGKILL);
     const bool socket_first = round % 2 == 0;
-    CHECK(socket_first ? member.hung_up(kPatience_ms) : member.exited(kPatience_ms));
+    CHECK(socket_first ? member.hung_up(kPatienceMs) : member.exited(kPatienceMs));
     (socket_first ? by_socket : by_process).add_ticks(tideline::tsc_now() - start);
     child.wait();
   }
@@ -259,7 +260,7 @@ exec 200>&- 19999>&- 4100>&-
                                         Installed{"bash", {"bash", "-c", shell}}}) {
     MeetingPoint point = must(MeetingPoint::create());
     bench::Child child = launch(binaries, point.path(), arguments);
-    tideline::Result<Member> member = point.accept(kPatience_ms);
+    tideline::Result<Member> member = point.accept(kPatienceMs);
     if (!member) {
       report.check(name, false, member.error().message());
       continue;
@@ -270,7 +271,7 @@ exec 200>&- 19999>&- 4100>&-
     while (!(status = child.poll()) && tideline::tsc_now() < until) traffic.step();
     report.check(
         fmt::format("{} as installed, unmodified", name),
-        status && WIFEXITED(*status) && WEXITSTATUS(*status) == 0 && member->hung_up(kPatience_ms),
+        status && WIFEXITED(*status) && WEXITSTATUS(*status) == 0 && member->hung_up(kPatienceMs),
         fmt::format("wait status {:#x}; {}", status.value_or(-1), traffic.summary()));
   }
 }

@@ -141,6 +141,7 @@ void measure_descriptors(const bench::Options& options, bench::Report& report) {
 double vfork_us(int rounds) {
   return time_of(rounds,
                  [] {
+                   // NOLINTNEXTLINE(bugprone-unsafe-functions): it is what is measured
                    const pid_t pid = ::vfork();
                    if (pid == 0) ::_exit(0);
                    ::waitpid(pid, nullptr, 0);

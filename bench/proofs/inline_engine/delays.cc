@@ -28,7 +28,7 @@
 namespace proofs::inline_engine {
 namespace {
 
-constexpr int kPatience_ms = 10'000;
+constexpr int kPatienceMs = 10'000;
 
 void sleep_us(std::uint64_t microseconds) {
   const timespec time{static_cast<time_t>(microseconds / 1'000'000),
@@ -100,7 +100,7 @@ Delays measure(const Scenario& scenario, int frames, std::uint64_t seed) {
   const std::optional<bench::Child> other =
       scenario.spinner ? std::optional(spinner()) : std::nullopt;
   const bench::Child program = bench::Child::run([&] { return live(scenario, point->path()); });
-  tideline::Result<Member> member = point->accept(kPatience_ms);
+  tideline::Result<Member> member = point->accept(kPatienceMs);
   CHECK(member, "{}", member.error().message());
   tideline::Rng rng(seed);
   bench::pin_to_core(1);

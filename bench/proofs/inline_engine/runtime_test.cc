@@ -20,7 +20,7 @@
 namespace proofs::inline_engine {
 namespace {
 
-constexpr int kPatience_ms = 10'000;
+constexpr int kPatienceMs = 10'000;
 
 TEST(PlanNumbers, SitAboveTheSoftLimitWhereThereIsRoom) {
   const NumberPlan plan = plan_numbers({.rlim_cur = 1024, .rlim_max = 524'288});
@@ -54,7 +54,7 @@ class Attached : public testing::Test {
       const std::jthread program([&] {
         started = Runtime::start({.meeting_point = point_->path(), .timer_period = timer_period_});
       });
-      auto member = point_->accept(kPatience_ms);
+      auto member = point_->accept(kPatienceMs);
       ASSERT_TRUE(member) << member.error().message();
       member_.emplace(std::move(*member));
     }
@@ -65,10 +65,10 @@ class Attached : public testing::Test {
   // Waits, asleep, for the answer to the frame that was sent last.
   Frame answer() {
     const std::uint64_t until =
-        tideline::tsc_now() + tideline::tsc_ticks(std::chrono::milliseconds(kPatience_ms));
+        tideline::tsc_now() + tideline::tsc_ticks(std::chrono::milliseconds(kPatienceMs));
     while (tideline::tsc_now() < until) {
       if (const auto frame = member_->receive()) return *frame;
-      member_->wait(kPatience_ms);  // an old ring may end it early
+      member_->wait(kPatienceMs);  // an old ring may end it early
     }
     ADD_FAILURE() << "no answer";
     return {};
@@ -121,9 +121,9 @@ TEST_F(Attached, MessagesOfManyThreadsArriveOnce) {
   std::uint64_t count = 0;
   std::uint64_t sum = 0;
   {
-    std::vector<std::jthread> threads;
-    for (int t = 0; t < 3; ++t) {
-      threads.emplace_back([this] {
+    std::vector<std::jthread> threads(3);
+    for (std::jthread& thread : threads) {
+      thread = std::jthread([this] {
         for (std::uint64_t i = 1; i <= kEach; ++i) {
           while (runtime_->submit({i}) == Entry::kFull) std::this_thread::yield();
         }
@@ -259,7 +259,7 @@ TEST_F(Attached, AnEngineThatLostItsPeerSaysSo) {
 TEST_F(Attached, ThePeerNoticesThatTheEngineStopped) {
   EXPECT_FALSE(member_->hung_up(0));
   runtime_.reset();
-  EXPECT_TRUE(member_->hung_up(kPatience_ms));
+  EXPECT_TRUE(member_->hung_up(kPatienceMs));
 }
 
 class AttachedWithTimer : public Attached {

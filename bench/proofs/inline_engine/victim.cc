@@ -91,7 +91,7 @@ bool forks() {
   return use_socket();
 }
 
-const char* const kTrue[] = {"/bin/true", nullptr};
+constexpr const char* kTrue[] = {"/bin/true", nullptr};
 
 bool spawn() {
   pid_t pid = -1;
@@ -101,7 +101,7 @@ bool spawn() {
 }
 
 bool vfork_and_exec() {
-  const pid_t pid = ::vfork();
+  const pid_t pid = ::vfork();  // NOLINT(bugprone-unsafe-functions): programs call it
   if (pid == 0) {
     ::execve(kTrue[0], const_cast<char**>(kTrue), environ);
     ::_exit(1);
@@ -118,8 +118,8 @@ bool spawns() {
 
 // Threads are inside the engine, holding its lock, at every moment of a fork.
 bool forks_while_threads_poll() {
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < 2; ++i) threads.emplace_back([] { spin_in_epoll(900); });
+  std::vector<std::jthread> threads(2);
+  for (std::jthread& thread : threads) thread = std::jthread([] { spin_in_epoll(900); });
   for (const std::int64_t until = now_ms() + 800; now_ms() < until;) {
     const pid_t pid = ::fork();
     if (pid == 0) ::_exit(::socket(AF_INET, SOCK_STREAM, 0) < 0 ? 0 : 1);
