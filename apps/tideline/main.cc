@@ -6,8 +6,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <string>
-#include <vector>
 
 #include "commands.h"
 #include "session.h"
@@ -78,16 +76,6 @@ CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
   return command;
 }
 
-// What stands behind the options of `run`.
-std::vector<std::string> program_of(const CLI::App& command) {
-  std::vector<std::string> words = command.remaining();
-  if (!words.empty() && words.front() == "--") words.erase(words.begin());
-  if (!words.empty()) return words;
-  throw Failure({.kind = ErrorKind::kUsage,
-                 .what = "there is no program to run",
-                 .remedy = "name it: tideline run -- ibv_devinfo"});
-}
-
 int run(int argc, char** argv) {
   CLI::App app("A network host in user space.");
   app.footer(kExamples);
@@ -135,7 +123,8 @@ int run(int argc, char** argv) {
       "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
   run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
   add_host_options(*run_command, arguments.wire);
-  run_command->prefix_command();
+  run_command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
+      ->required();
 
   for (CLI::App* command : {ping_command, echo_command, capture_command, relay_command,
                             ports_command, blast_command, run_command}) {
@@ -151,10 +140,7 @@ int run(int argc, char** argv) {
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
   if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
-  if (run_command->parsed()) {
-    arguments.run.program = program_of(*run_command);
-    return run_program(arguments.wire, arguments.run);
-  }
+  if (run_command->parsed()) return run_program(arguments.wire, arguments.run);
   return ports(arguments.wire.json);
 }
 

@@ -54,7 +54,7 @@ for gid in 1 2; do
   pair ibv_srq_pingpong -g $gid -n $few -c
   pair ib_write_bw -x $gid -n $few -s 65536
   pair ib_read_bw -x $gid -n $few -s 65536
-  pair ib_send_bw -x $gid -n $few -s 4096 -c UD
+  pair ib_send_bw -x $gid -n $few -s 1024 -c UD
   pair ib_atomic_bw -x $gid -n $few
 done
 pair ib_write_lat -x 1 -n $few -s 8
