@@ -250,12 +250,13 @@ int ibv_dereg_mr(ibv_mr* handle) noexcept {
 
 ibv_ah* ibv_create_ah(ibv_pd* pd, ibv_ah_attr* attr) noexcept {
   auto ah = std::make_unique<Ah>();
-  const int error = control([&](Instant /*now*/) -> Status {
+  const int error = control([&](Instant now) -> Status {
     auto vector = to_address_vector(*attr);
     if (!vector) return tideline::fail(std::move(vector.error()));
     auto created = context_of(pd->context).context->create_ah(*of(pd).pd, *vector);
     if (!created) return tideline::fail(std::move(created.error()));
     ah->ah = *created;
+    the_engine().device().prepare((*created)->route, now);
     return {};
   });
   if (error != 0) return refused<ibv_ah>(error);
