@@ -11,6 +11,8 @@ int echo(const WireOptions& wire);
 int capture(const WireOptions& wire, const CaptureOptions& options);
 int relay(const WireOptions& wire, const RelayOptions& options);
 int ports(bool json);
+// Does not return if the program could be started.
+int run_program(const WireOptions& wire, const RunOptions& options);
 int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 
 }  // namespace tideline::app

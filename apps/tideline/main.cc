@@ -18,6 +18,8 @@ constexpr const char* kExamples = R"(Examples:
       then, elsewhere: tideline ping 198.18.0.1 -c 3
   tideline capture -w frames.pcap
       all frames of the segment shm:default, whoever they are for
+  tideline run -- ibv_rc_pingpong -g 1
+      then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
 As root:
   tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
       then, elsewhere: ping 192.0.2.2
@@ -48,6 +50,7 @@ struct Arguments {
   CaptureOptions capture;
   UdpBlastOptions blast;
   RelayOptions relay;
+  RunOptions run;
 };
 
 CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
@@ -116,8 +119,15 @@ int run(int argc, char** argv) {
 
   CLI::App* blast_command = add_udp_blast(app, arguments);
 
-  for (CLI::App* command :
-       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command}) {
+  CLI::App* run_command = app.add_subcommand(
+      "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
+  run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
+  add_host_options(*run_command, arguments.wire);
+  run_command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
+      ->required();
+
+  for (CLI::App* command : {ping_command, echo_command, capture_command, relay_command,
+                            ports_command, blast_command, run_command}) {
     command->footer(kExamples);
   }
   try {
@@ -130,6 +140,7 @@ int run(int argc, char** argv) {
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
   if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
+  if (run_command->parsed()) return run_program(arguments.wire, arguments.run);
   return ports(arguments.wire.json);
 }
 

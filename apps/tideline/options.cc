@@ -32,12 +32,17 @@ void add_wire_options(CLI::App& command, WireOptions& options) {
 
 void add_host_options(CLI::App& command, WireOptions& options) {
   add_wire_options(command, options);
-  command.add_option("--ip", options.ip4,
-                     "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)");
-  command.add_option("--ip6", options.ip6,
-                     "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)");
-  command.add_option("--gateway", options.gateways,
-                     "next hop to other networks; once for each IP version");
+  // One value each, so that what follows is not taken for another.
+  command
+      .add_option("--ip", options.ip4, "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--ip6", options.ip6, "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--gateway", options.gateways,
+                  "next hop to other networks; once for each IP version")
+      ->allow_extra_args(false);
   add_impair_options(command, options);
 }
 

@@ -52,6 +52,11 @@ struct UdpBlastOptions {
   std::uint64_t count = 0;  // datagrams, or reports of a sink; 0 is without limit
 };
 
+struct RunOptions {
+  std::vector<std::string> program;  // and its arguments
+  bool stats = false;
+};
+
 struct RelayOptions {
   std::vector<std::string> wires;  // two
 };

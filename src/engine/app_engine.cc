@@ -97,6 +97,14 @@ void AppEngine::execute(const AppWork& work) {
   });
 }
 
+bool AppEngine::come_back() {
+  if (!control_->armed) return false;
+  worker_->port().disarm(0);
+  control_->armed = false;
+  control_->helper_sleeps_until.store(0, std::memory_order_relaxed);
+  return true;
+}
+
 bool AppEngine::helper_oversleeps() const {
   return nanoseconds(worker_->next_deadline()) <
          control_->helper_sleeps_until.load(std::memory_order_relaxed);
@@ -120,7 +128,8 @@ ring::Entry AppEngine::submit(const AppWork& work) {
 
 void AppEngine::hand_to_helper() {
   control_->last_poll.store(0, std::memory_order_relaxed);
-  kick_.ring();
+  const bool serves = control_->helper_sleeps_until.load(std::memory_order_relaxed) != 0;
+  if (!serves) kick_.ring();
 }
 
 }  // namespace tideline::engine

@@ -77,6 +77,7 @@ class AppEngine {
     // When the helper looks again by itself; 0 while it does not sleep on the wire. Written under
     // the gate.
     alignas(kCacheLine) std::atomic<std::int64_t> helper_sleeps_until{0};
+    bool armed = false;  // the port, for the helper's sleep; under the gate
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> take_overs{0};
   };
@@ -93,7 +94,10 @@ class AppEngine {
     bool kick = false;  // wake the helper afterwards
 
     void run() {
-      engine.own(body);
+      engine.own([this] {
+        kick |= engine.come_back();
+        body();
+      });
       kick |= engine.helper_oversleeps();
     }
     static bool ready() { return true; }
@@ -119,6 +123,9 @@ class AppEngine {
     worker_->pool().disown();
   }
   void execute(const AppWork& work);
+  // For the holder of the gate, a call of the program: takes the port's bells from the helper, for
+  // this call may consume the one that was to wake it. Whether the helper must be told.
+  bool come_back();
   // For the holder of the gate: the helper must not sleep past what this call has scheduled.
   bool helper_oversleeps() const;
 

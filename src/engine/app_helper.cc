@@ -52,9 +52,9 @@ ring::Entry AppHelper::serve(bool& worked) {
       AppEngine& engine = helper.engine_;
       engine.own([&] {
         // Anew each time: a notifier rings once per arming.
-        if (helper.armed_) engine.worker_->port().disarm(0);
+        if (helper.control_.armed) engine.worker_->port().disarm(0);
         engine.worker_->port().arm(0);
-        helper.armed_ = true;
+        helper.control_.armed = true;
         worked |= engine.worker_->turn(monotonic_now());
       });
       note_deadline();
@@ -82,15 +82,13 @@ void AppHelper::disarm() {
   struct Disarm {
     AppHelper& helper;
     void run() {
-      helper.engine_.own([&] { helper.engine_.worker_->port().disarm(0); });
-      helper.armed_ = false;
-      helper.control_.helper_sleeps_until.store(0, std::memory_order_relaxed);
+      helper.engine_.own([&] { helper.engine_.come_back(); });
     }
     static bool ready() { return true; }
     void execute(const AppWork& work) { helper.engine_.execute(work); }
   };
   Disarm disarm{*this};
-  while (armed_ && control_.gate.enter(disarm) == ring::Entry::kBusy) ::sched_yield();
+  while (control_.gate.enter(disarm) == ring::Entry::kBusy) ::sched_yield();
 }
 
 bool AppHelper::serve_until_polled() {

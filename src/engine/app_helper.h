@@ -5,8 +5,9 @@
 //   serve   arms the port, runs the engine, sleeps without ticks until a frame, the engine's
 //           deadline or a kick. Once it wakes and sees that the program has polled meanwhile, it
 //           ticks again.
-// So a program that comes back pays nothing: the port stays armed until the next frame rings, and
-// the helper clears up then. Blocks all signals.
+// A call of the program disarms the port and wakes the helper, for it may take the bell with the
+// frames (a port's bells are read by its rx_burst). docs/adr/0003 does without that kick, where the
+// bell is the helper's own. Blocks all signals.
 #pragma once
 
 #include "base/time.h"
@@ -36,7 +37,6 @@ class AppHelper {
 
   AppEngine& engine_;
   AppEngine::Control& control_;
-  bool armed_ = false;
 };
 
 }  // namespace tideline::engine

@@ -165,6 +165,14 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
   return {};
 }
 
+void Ipv4::prepare(Ipv4Address destination, Instant now) {
+  if (context_.addresses.is_broadcast(destination) || destination.is_multicast()) return;
+  if (context_.addresses.is_ours(destination)) return;
+  if (const auto next_hop = context_.routes4.next_hop(destination)) {
+    arp_.neighbours().resolve(*next_hop, now);
+  }
+}
+
 Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {
   const std::size_t size = sizeof(Ipv4Header) + packet.size();
   if (!departure.source.is_mapped() ||

@@ -190,6 +190,13 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   return {};
 }
 
+void Ipv6::prepare(const Ipv6Address& destination, Instant now) {
+  if (destination.is_multicast() || context_.addresses.is_ours(destination)) return;
+  if (const auto next_hop = ndp_.next_hop(destination, now)) {
+    ndp_.neighbours().resolve(*next_hop, now);
+  }
+}
+
 Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {
   if (!context_.addresses.is_ours(departure.source)) {
     return context_.drops.refuse(Discard::kSourceNotOurs);

@@ -56,6 +56,14 @@ void NeighbourTable<Address>::send(PacketPtr packet, const Address& next_hop, In
 }
 
 template <typename Address>
+void NeighbourTable<Address>::resolve(const Address& next_hop, Instant now) {
+  if (entries_.touch(next_hop) != nullptr) return;
+  Entry* entry = create(next_hop, true);
+  set_state(*entry, kIncomplete, now);
+  probe(next_hop, *entry, now);
+}
+
+template <typename Address>
 void NeighbourTable<Address>::heard_request(const Address& address, const MacAddress& mac,
                                             Instant now) {
   Entry* entry = entries_.find(address);

@@ -117,6 +117,17 @@ TEST_F(Neighbours, SndPacket_None_AsksAndWaits) {
   EXPECT_EQ(table.mac(kA), std::nullopt);
 }
 
+TEST_F(Neighbours, Resolve_None_AsksOnceBeforeThereIsAPacket) {
+  table.resolve(kA, now);
+  table.resolve(kA, now);
+  EXPECT_EQ(state(), kIncomplete);
+  EXPECT_EQ(solicitations.size(), 1U);
+  claim({.mac = kMac, .solicited = true});
+  EXPECT_TRUE(carried.empty());
+  send(kA);
+  EXPECT_EQ(carried.size(), 1U);
+}
+
 TEST_F(Neighbours, SndPacket_Incomplete_KeepsTheLatest) {
   for (std::size_t size = 1; size <= 6; ++size) send(kA, size);
   EXPECT_EQ(solicitations.size(), 1U);

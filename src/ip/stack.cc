@@ -191,6 +191,14 @@ Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {
   return ipv6_.send(std::move(packet), departure, now);
 }
 
+void Stack::prepare(const Ipv6Address& destination, Instant now) {
+  if (destination.is_mapped()) {
+    ipv4_.prepare(destination.mapped_ipv4(), now);
+  } else {
+    ipv6_.prepare(destination, now);
+  }
+}
+
 std::optional<Ipv6Address> Stack::source_for(const Ipv6Address& destination) const {
   if (!destination.is_mapped()) return context_.addresses.source_for(destination);
   const auto source = context_.addresses.source_for(destination.mapped_ipv4());

@@ -202,6 +202,9 @@ void Context::enter(QueuePair& qp, QpState state, Instant now) {
     case QpState::kRtr:
       qp.mtu = bytes_of(qp.init.type == QpType::kUd ? core().active_mtu() : qp.attributes.path_mtu);
       qp.responder.expected_psn = Psn(qp.attributes.receive_psn);
+      if (qp.init.type != QpType::kUd && !qp.route.loopback) {
+        core().sender.prepare(qp.route.destination, now);
+      }
       return;
     case QpState::kRts:
       if (from == QpState::kRtr) put_up_requester(qp);

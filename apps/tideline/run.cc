@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
+// system's. The engine starts in it at the first use of a device (placement `app`); what the user
+// says of the wire goes along in the environment.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "session.h"
+
+namespace tideline::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPreload = "libtideline-verbs.so";
+constexpr const char* kDropIn = "tideline-dropin";
+
+// Beside the folder of this program: build/release/bin and build/release/lib, or bin and lib where
+// it is installed.
+fs::path library_folder() {
+  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
+  if (fs::exists(folder / kPreload)) return folder;
+  throw Failure({.kind = ErrorKind::kEnvironment,
+                 .what = fmt::format("there is no {} in {}", kPreload, folder.string()),
+                 .remedy = "build it: cmake --build --preset release"});
+}
+
+void set(const char* variable, const std::string& value) {
+  if (!value.empty()) ::setenv(variable, value.c_str(), 1);
+}
+
+// In front of what the variable says already.
+void prepend(const char* variable, const std::string& value) {
+  const char* before = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): one thread
+  set(variable, before == nullptr || *before == '\0' ? value : value + ":" + before);
+}
+
+}  // namespace
+
+int run_program(const WireOptions& wire, const RunOptions& options) {
+  const fs::path libraries = library_folder();
+  set("TIDELINE_WIRE", wire.wire);
+  set("TIDELINE_IP", fmt::format("{}", fmt::join(wire.ip4, ",")));
+  set("TIDELINE_IP6", fmt::format("{}", fmt::join(wire.ip6, ",")));
+  set("TIDELINE_GATEWAY", fmt::format("{}", fmt::join(wire.gateways, ",")));
+  set("TIDELINE_MTU", wire.mtu == 0 ? "" : std::to_string(wire.mtu));
+  set("TIDELINE_IMPAIR", wire.impair);
+  set("TIDELINE_SEED", wire.seed ? std::to_string(*wire.seed) : "");
+  // The program may change its folder before it opens a device.
+  set("TIDELINE_CAPTURE", wire.capture.empty() ? "" : fs::absolute(wire.capture).string());
+  set("TIDELINE_STATS", options.stats ? "1" : "");
+  set("TIDELINE_TELL", "1");
+  prepend("LD_PRELOAD", (libraries / kPreload).string());
+  prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
+
+  std::vector<char*> words;
+  for (const std::string& word : options.program) words.push_back(const_cast<char*>(word.c_str()));
+  words.push_back(nullptr);
+  ::execvp(words[0], words.data());
+  throw Failure({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("cannot run {}: {}", words[0],
+                                     std::strerror(errno))});  // NOLINT(concurrency-mt-unsafe)
+}
+
+}  // namespace tideline::app

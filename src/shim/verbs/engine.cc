@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one file of this shim that knows how an engine is made: the wire, a worker with a host on it,
+// the RDMA device beside the host, all in the program's own process (placement `app`).
+#include "shim/verbs/engine.h"
+
+#include <pthread.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/fault_handler.h"
+#include "engine/app_engine.h"
+#include "engine/attachment.h"
+#include "wire/roce.h"
+
+namespace tideline::shim::verbs {
+namespace {
+
+// Keys that nobody can guess: from the kernel, a batch at a time.
+class RandomKeys final : public rdma::KeySource {
+ public:
+  std::uint32_t next_key() override {
+    if (used_ == keys_.size()) {
+      std::size_t filled = 0;
+      while (filled < sizeof(keys_)) {
+        const ssize_t got = ::getrandom(reinterpret_cast<std::byte*>(keys_.data()) + filled,
+                                        sizeof(keys_) - filled, 0);
+        if (got > 0) filled += static_cast<std::size_t>(got);
+      }
+      used_ = 0;
+    }
+    return keys_[used_++];
+  }
+
+ private:
+  std::array<std::uint32_t, 64> keys_{};
+  std::size_t used_ = 64;
+};
+
+// The device as the worker's loop sees it.
+class DeviceService final : public engine::Service {
+ public:
+  explicit DeviceService(rdma::Device& device) : device_(device) {}
+
+  Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
+  bool run(Instant now) override {
+    if (!device_.has_work() && device_.next_deadline() > now) return false;
+    has_work_ = device_.run(now);
+    return true;
+  }
+
+ private:
+  rdma::Device& device_;
+  bool has_work_ = false;  // left over when the wire was full
+};
+
+std::vector<std::string> words_of(const char* variable) {
+  std::vector<std::string> words;
+  const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): at start only
+  for (std::string_view rest = value == nullptr ? "" : value; !rest.empty();) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    if (comma > 0) words.emplace_back(rest.substr(0, comma));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return words;
+}
+
+std::string text_of(const char* variable, const char* otherwise = "") {
+  const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): at start only
+  return value == nullptr ? otherwise : value;
+}
+
+engine::AttachmentOptions options_from_environment() {
+  engine::AttachmentOptions options{.wire = text_of("TIDELINE_WIRE", engine::kDefaultWire),
+                                    .ip4 = words_of("TIDELINE_IP"),
+                                    .ip6 = words_of("TIDELINE_IP6"),
+                                    .gateways = words_of("TIDELINE_GATEWAY"),
+                                    .impair = text_of("TIDELINE_IMPAIR"),
+                                    .capture = text_of("TIDELINE_CAPTURE")};
+  if (const std::string mtu = text_of("TIDELINE_MTU"); !mtu.empty()) {
+    options.mtu = std::strtoul(mtu.c_str(), nullptr, 10);
+  }
+  if (const std::string seed = text_of("TIDELINE_SEED"); !seed.empty()) {
+    options.seed = std::strtoull(seed.c_str(), nullptr, 10);
+  }
+  // Processes of one program must not write into one file.
+  if (const std::size_t mark = options.capture.find("%p"); mark != std::string::npos) {
+    options.capture.replace(mark, 2, std::to_string(::getpid()));
+  }
+  return options;
+}
+
+// RFC 4291 appendix A, and what Linux makes of a MAC.
+std::uint64_t eui64_of(const wire::MacAddress& mac) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 6; ++i) {
+    value = value << 8 | static_cast<std::uint8_t>(mac.bytes()[i]);
+    if (i == 2) value = value << 16 | 0xfffe;
+  }
+  return value ^ (std::uint64_t{2} << 56);
+}
+
+void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac, const engine::HostOptions& host) {
+  gids.add({.gid = rdma::Gid(0xfe80000000000000, eui64_of(mac))});
+  for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
+  for (const auto& prefix : host.ipv6) gids.add({.gid = prefix.address});
+}
+
+class AppEngineOfProcess final : public Engine {
+ public:
+  static Result<std::unique_ptr<AppEngineOfProcess>> start();
+
+  rdma::Device& device() override { return *device_; }
+  void poll() override { engine_->poll(); }
+  void about_to_sleep() override { engine_->hand_to_helper(); }
+  void report();
+
+ private:
+  explicit AppEngineOfProcess(const engine::AttachmentOptions& options) : wires_(options) {}
+
+  bool run_locked(void (*body)(const void*, Instant), const void* context) override {
+    return engine_->exclusively(
+        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); });
+  }
+  Status attach(const engine::AttachmentOptions& options);
+  Status wait_until_ready();
+
+  engine::WireOpener wires_;
+  RandomKeys keys_;
+  Rng rng_{0};
+  std::optional<rdma::Device> device_;
+  std::optional<DeviceService> service_;
+  std::unique_ptr<engine::AppEngine> engine_;
+};
+
+Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
+  auto pool = packet::Pool::create({.segments = 16384, .loans = 8192});
+  if (!pool) return fail(std::move(pool.error()));
+  engine::Leases leases;
+  auto port = wires_.open(options.wire, **pool, false, leases);
+  if (!port) return fail(std::move(port.error()));
+  const std::size_t mtu = options.mtu == 0 ? (*port)->info().mtu : options.mtu;
+  auto host = engine::host_options(options, leases, mtu);
+  if (!host) return fail(std::move(host.error()));
+  auto created = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
+  if (!created) return fail(std::move(created.error()));
+  engine::Worker& worker = **created;
+  if (Status s = worker.add_host(*host); !s) return s;
+
+  rng_ = Rng(engine::random_seed());
+  const wire::MacAddress mac = worker.function().mac();
+  ip::Stack& stack = worker.host()->stack();
+  device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
+                  worker.pool(), rng_, keys_);
+  fill_gids(device_->gids(), mac, *host);
+  stack.udp().set_tunnel(wire::kRocePort, &*device_);
+  worker.set_service(&service_.emplace(*device_));
+  auto engine = engine::AppEngine::start(std::move(*created));
+  if (!engine) return fail(std::move(engine.error()));
+  engine_ = std::move(*engine);
+  if (!text_of("TIDELINE_TELL").empty() && !leases.empty()) {
+    std::fprintf(stderr, "tideline: %s leased on %s\n", leases.text().c_str(),
+                 options.wire.c_str());
+  }
+  return wait_until_ready();
+}
+
+// Addresses are tested for duplicates, which takes a second or two where the wire does not lease
+// them.
+Status AppEngineOfProcess::wait_until_ready() {
+  constexpr Duration kPatience = std::chrono::seconds(10);
+  const Instant end = monotonic_now() + kPatience;
+  bool ready = false;
+  std::optional<Error> conflict;
+  while (!ready && !conflict && monotonic_now() < end) {
+    engine_->exclusively([&](engine::Worker& worker, Instant /*now*/) {
+      ready = worker.host()->is_ready();
+      conflict = worker.host()->conflict();
+    });
+    if (!ready) ::usleep(1000);
+  }
+  if (conflict) return fail(std::move(*conflict));
+  if (ready) return {};
+  return fail({.kind = ErrorKind::kEnvironment, .what = "the host's addresses do not get ready"});
+}
+
+Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
+  if (Status s = install_fault_handlers(); !s) return fail(std::move(s.error()));
+  const engine::AttachmentOptions options = options_from_environment();
+  std::unique_ptr<AppEngineOfProcess> engine(new AppEngineOfProcess(options));
+  if (Status s = engine->attach(options); !s) return fail(std::move(s.error()));
+  return engine;
+}
+
+void AppEngineOfProcess::report() {
+  std::string text;
+  engine_->exclusively([&](engine::Worker& worker, Instant /*now*/) {
+    const port::QueueStats wire = worker.port().stats(0);
+    text += fmt::format(" wire_rx={} wire_tx={}", wire.rx_frames, wire.tx_frames);
+    for (std::size_t i = 0; i < port::kDropCount; ++i) {
+      const auto reason = static_cast<port::Drop>(i);
+      if (wire.dropped(reason) == 0) continue;
+      text += fmt::format(" {}={}", port::name_of(reason), wire.dropped(reason));
+    }
+    const rdma::Counters& counters = device_->counters();
+    for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
+      const auto counter = static_cast<rdma::Counter>(i);
+      if (counters.of(counter) == 0) continue;
+      text += fmt::format(" {}={}", rdma::name_of(counter), counters.of(counter));
+    }
+  });
+  std::fprintf(stderr, "tideline: pid %d:%s\n", ::getpid(), text.c_str());
+  if (Status s = wires_.flush(); !s) {
+    std::fprintf(stderr, "tideline: %s\n", s.error().message().c_str());
+  }
+}
+
+// Never freed: threads may use it until the process is gone.
+std::atomic<AppEngineOfProcess*> the_instance{nullptr};
+pthread_mutex_t start_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void report_at_exit() {
+  if (AppEngineOfProcess* engine = the_instance.load()) engine->report();
+}
+
+}  // namespace
+
+Result<Engine*> Engine::get() {
+  if (Engine* engine = the_instance.load(std::memory_order_acquire)) return engine;
+  ::pthread_mutex_lock(&start_mutex);
+  Result<Engine*> result = the_instance.load(std::memory_order_relaxed);
+  if (*result == nullptr) {
+    auto started = AppEngineOfProcess::start();
+    if (started) {
+      the_instance.store(started->get(), std::memory_order_release);
+      result = started->release();
+      const bool reports = std::getenv("TIDELINE_STATS") != nullptr ||  // NOLINT
+                           std::getenv("TIDELINE_CAPTURE") != nullptr;  // NOLINT
+      if (reports) std::atexit(report_at_exit);
+    } else {
+      std::fprintf(stderr, "tideline: %s\n", started.error().message().c_str());
+      result = std::unexpected(std::move(started.error()));
+    }
+  }
+  ::pthread_mutex_unlock(&start_mutex);
+  return result;
+}
+
+Engine& the_engine() { return *the_instance.load(std::memory_order_relaxed); }
+
+}  // namespace tideline::shim::verbs

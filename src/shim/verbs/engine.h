@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine behind the verbs of this process: started at the first ibv_open_device, on the wire
+// that the environment names. Only engine.cc knows how it is made; everything else of this shim
+// sees the device and the lock.
+//
+//   TIDELINE_WIRE      shm:default if it is not set; as --wire of the command line
+//   TIDELINE_IP, TIDELINE_IP6, TIDELINE_GATEWAY, TIDELINE_MTU, TIDELINE_IMPAIR, TIDELINE_SEED,
+//   TIDELINE_CAPTURE   as the options of the same names
+//   TIDELINE_TELL      set: leased addresses are told on standard error
+//   TIDELINE_STATS     set: what the device has counted goes to standard error at exit
+//
+// Thread: any.
+#pragma once
+
+#include <cstdint>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "rdma/device.h"
+
+namespace tideline::shim::verbs {
+
+class Engine {
+ public:
+  // The engine of this process; starts it at the first call. Fails with the reason, told on
+  // standard error once, if the wire cannot be opened; and in a forked child of a process that has
+  // an engine.
+  static Result<Engine*> get();
+
+  virtual rdma::Device& device() = 0;
+
+  // Runs `body(now)` with the engine's lock held, then sends what it has queued. False if the
+  // engine is closed.
+  template <typename Body>
+  bool locked(const Body& body) {
+    return run_locked(
+        [](const void* context, Instant now) { (*static_cast<const Body*>(context))(now); }, &body);
+  }
+  // Drives the engine once, unless somebody else does.
+  virtual void poll() = 0;
+  // The calling thread is about to block.
+  virtual void about_to_sleep() = 0;
+
+ protected:
+  ~Engine() = default;
+
+ private:
+  virtual bool run_locked(void (*body)(const void*, Instant), const void* context) = 0;
+};
+
+// The engine of a process that has opened the device.
+Engine& the_engine();
+
+}  // namespace tideline::shim::verbs

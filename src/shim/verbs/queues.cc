@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: Apache-2.0
+// Completion queues, shared receive queues and queue pairs.
+#include <pthread.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "shim/verbs/control.h"
+#include "shim/verbs/data.h"
+#include "shim/verbs/events.h"
+#include "shim/verbs/objects.h"
+
+namespace tideline::shim::verbs {
+namespace {
+
+template <typename Base>
+void init_locks(Base& base) {
+  ::pthread_mutex_init(&base.mutex, nullptr);
+  ::pthread_cond_init(&base.cond, nullptr);
+}
+
+template <typename Base>
+void destroy_locks(Base& base) {
+  ::pthread_cond_destroy(&base.cond);
+  ::pthread_mutex_destroy(&base.mutex);
+}
+
+rdma::QpCapacity to_capacity(const ibv_qp_cap& cap) {
+  return {.send_wr = cap.max_send_wr,
+          .recv_wr = cap.max_recv_wr,
+          .send_sge = cap.max_send_sge,
+          .recv_sge = cap.max_recv_sge,
+          .inline_data = cap.max_inline_data};
+}
+
+ibv_qp_cap to_cap(const rdma::QpCapacity& capacity) {
+  return {.max_send_wr = capacity.send_wr,
+          .max_recv_wr = capacity.recv_wr,
+          .max_send_sge = capacity.send_sge,
+          .max_recv_sge = capacity.recv_sge,
+          .max_inline_data = capacity.inline_data};
+}
+
+constexpr std::uint64_t kSendOps = IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_WRITE_WITH_IMM |
+                                   IBV_QP_EX_WITH_SEND | IBV_QP_EX_WITH_SEND_WITH_IMM |
+                                   IBV_QP_EX_WITH_RDMA_READ | IBV_QP_EX_WITH_ATOMIC_CMP_AND_SWP |
+                                   IBV_QP_EX_WITH_ATOMIC_FETCH_AND_ADD | IBV_QP_EX_WITH_LOCAL_INV |
+                                   IBV_QP_EX_WITH_BIND_MW | IBV_QP_EX_WITH_SEND_WITH_INV;
+
+Result<rdma::QpAttributes> to_attributes(const ibv_qp_attr& from, int mask) {
+  rdma::QpAttributes to{.state = static_cast<rdma::QpState>(from.qp_state),
+                        .current_state = static_cast<rdma::QpState>(from.cur_qp_state),
+                        .sqd_notify = from.en_sqd_async_notify != 0,
+                        .access = static_cast<rdma::Access>(from.qp_access_flags),
+                        .pkey_index = from.pkey_index,
+                        .port = from.port_num,
+                        .qkey = from.qkey,
+                        .path_mtu = static_cast<rdma::Mtu>(from.path_mtu),
+                        .timeout = from.timeout,
+                        .retry_count = from.retry_cnt,
+                        .rnr_retry = from.rnr_retry,
+                        .min_rnr_timer = from.min_rnr_timer,
+                        .receive_psn = from.rq_psn,
+                        .send_psn = from.sq_psn,
+                        .max_rd_atomic = from.max_rd_atomic,
+                        .max_dest_rd_atomic = from.max_dest_rd_atomic,
+                        .destination_qpn = from.dest_qp_num};
+  if ((mask & IBV_QP_AV) != 0) {
+    auto vector = to_address_vector(from.ah_attr);
+    if (!vector) return fail(std::move(vector.error()));
+    to.address = *vector;
+  }
+  return to;
+}
+
+void tell(const rdma::QpAttributes& from, ibv_qp_attr& to) {
+  to = {};
+  to.qp_state = static_cast<ibv_qp_state>(from.state);
+  to.cur_qp_state = static_cast<ibv_qp_state>(from.state);
+  to.path_mtu = static_cast<ibv_mtu>(from.path_mtu);
+  to.path_mig_state = IBV_MIG_MIGRATED;
+  to.qkey = from.qkey;
+  to.rq_psn = from.receive_psn;
+  to.sq_psn = from.send_psn;
+  to.dest_qp_num = from.destination_qpn;
+  to.qp_access_flags = static_cast<unsigned>(from.access);
+  to.ah_attr = to_ibv(from.address);
+  to.pkey_index = from.pkey_index;
+  to.sq_draining = from.state == rdma::QpState::kSqd ? 1 : 0;
+  to.max_rd_atomic = from.max_rd_atomic;
+  to.max_dest_rd_atomic = from.max_dest_rd_atomic;
+  to.min_rnr_timer = from.min_rnr_timer;
+  to.port_num = from.port;
+  to.timeout = from.timeout;
+  to.retry_cnt = from.retry_count;
+  to.rnr_retry = from.rnr_retry;
+}
+
+Cq* new_cq(ibv_context* context, std::uint32_t entries, void* user, ibv_comp_channel* channel,
+           std::uint32_t vector) {
+  if (vector != 0 || entries == 0) return refused<Cq>(EINVAL);
+  auto cq = std::make_unique<Cq>();
+  cq->base.context = context;
+  cq->base.channel = channel;
+  cq->base.cq_context = user;
+  init_locks(cq->base);
+  const int error = control([&](Instant /*now*/) -> Status {
+    auto created = context_of(context).context->create_cq(entries, cq.get());
+    if (!created) return fail(std::move(created.error()));
+    cq->cq = *created;
+    return {};
+  });
+  if (error != 0) {
+    destroy_locks(cq->base);
+    return refused<Cq>(error);
+  }
+  cq->base.cqe = static_cast<int>(cq->cq->entries());
+  if (channel != nullptr) ++channel->refcnt;
+  return cq.release();
+}
+
+// The type as verbs name it, if the device has it.
+bool has_type(ibv_qp_type type) {
+  return type == IBV_QPT_RC || type == IBV_QPT_UC || type == IBV_QPT_UD;
+}
+
+Qp* new_qp(ibv_pd* pd, const ibv_qp_init_attr_ex& init) {
+  if (!has_type(init.qp_type)) return refused<Qp>(EOPNOTSUPP);
+  if (init.send_cq == nullptr || init.recv_cq == nullptr) return refused<Qp>(EINVAL);
+  auto qp = std::make_unique<Qp>();
+  init_locks(qp->base.qp_base);
+  const int error = control([&](Instant /*now*/) -> Status {
+    auto created = context_of(pd->context)
+                       .context->create_qp(*of(pd).pd,
+                                           {.type = static_cast<rdma::QpType>(init.qp_type),
+                                            .send_cq = of(init.send_cq).cq,
+                                            .recv_cq = of(init.recv_cq).cq,
+                                            .srq = init.srq == nullptr ? nullptr : of(init.srq).srq,
+                                            .capacity = to_capacity(init.cap),
+                                            .signal_all = init.sq_sig_all != 0,
+                                            .user = qp.get()});
+    if (!created) return fail(std::move(created.error()));
+    qp->qp = *created;
+    return {};
+  });
+  if (error != 0) {
+    destroy_locks(qp->base.qp_base);
+    return refused<Qp>(error);
+  }
+  ibv_qp& base = qp->base.qp_base;
+  base.context = pd->context;
+  base.qp_context = init.qp_context;
+  base.pd = pd;
+  base.send_cq = init.send_cq;
+  base.recv_cq = init.recv_cq;
+  base.srq = init.srq;
+  base.handle = base.qp_num = qp->qp->number;
+  base.state = IBV_QPS_RESET;
+  base.qp_type = init.qp_type;
+  set_batch_calls(qp->base);
+  return qp.release();
+}
+
+}  // namespace
+
+ibv_cq_ex* create_cq_ex(ibv_context* context, ibv_cq_init_attr_ex* init) {
+  constexpr unsigned kFields = static_cast<unsigned>(IBV_WC_STANDARD_FLAGS) |
+                               static_cast<unsigned>(IBV_WC_EX_WITH_COMPLETION_TIMESTAMP);
+  if ((init->wc_flags & ~std::uint64_t{kFields}) != 0) return refused<ibv_cq_ex>(EOPNOTSUPP);
+  const bool has_flags = (init->comp_mask & IBV_CQ_INIT_ATTR_MASK_FLAGS) != 0;
+  if (has_flags && (init->flags & ~std::uint32_t{IBV_CREATE_CQ_ATTR_SINGLE_THREADED}) != 0) {
+    return refused<ibv_cq_ex>(EOPNOTSUPP);
+  }
+  Cq* cq = new_cq(context, init->cqe, init->cq_context, init->channel, init->comp_vector);
+  if (cq == nullptr) return nullptr;
+  cq->single_threaded = has_flags && (init->flags & IBV_CREATE_CQ_ATTR_SINGLE_THREADED) != 0;
+  set_poll_calls(cq->base);
+  return &cq->base;
+}
+
+ibv_qp* create_qp_ex(ibv_context* /*context*/, ibv_qp_init_attr_ex* init) {
+  constexpr std::uint32_t kMask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+  if ((init->comp_mask & ~kMask) != 0 || (init->comp_mask & IBV_QP_INIT_ATTR_PD) == 0) {
+    return refused<ibv_qp>(EOPNOTSUPP);
+  }
+  const bool has_ops = (init->comp_mask & IBV_QP_INIT_ATTR_SEND_OPS_FLAGS) != 0;
+  if (has_ops && (init->send_ops_flags & ~kSendOps) != 0) return refused<ibv_qp>(EOPNOTSUPP);
+  Qp* qp = new_qp(init->pd, *init);
+  if (qp == nullptr) return nullptr;
+  init->cap = to_cap(qp->qp->init.capacity);
+  qp->has_batch = has_ops;
+  return &qp->base.qp_base;
+}
+
+ibv_srq* create_srq_ex(ibv_context* context, ibv_srq_init_attr_ex* init) {
+  constexpr std::uint32_t kMask = IBV_SRQ_INIT_ATTR_TYPE | IBV_SRQ_INIT_ATTR_PD;
+  const bool basic =
+      (init->comp_mask & IBV_SRQ_INIT_ATTR_TYPE) == 0 || init->srq_type == IBV_SRQT_BASIC;
+  if (!basic || (init->comp_mask & ~kMask) != 0 || (init->comp_mask & IBV_SRQ_INIT_ATTR_PD) == 0) {
+    return refused<ibv_srq>(EOPNOTSUPP);
+  }
+  auto srq = std::make_unique<Srq>();
+  init_locks(srq->base);
+  const int error = control([&](Instant /*now*/) -> Status {
+    auto created =
+        context_of(context).context->create_srq(*of(init->pd).pd, {.max_wr = init->attr.max_wr,
+                                                                   .max_sge = init->attr.max_sge,
+                                                                   .limit = init->attr.srq_limit,
+                                                                   .user = srq.get()});
+    if (!created) return fail(std::move(created.error()));
+    srq->srq = *created;
+    return {};
+  });
+  if (error != 0) {
+    destroy_locks(srq->base);
+    return refused<ibv_srq>(error);
+  }
+  srq->base.context = context;
+  srq->base.srq_context = init->srq_context;
+  srq->base.pd = init->pd;
+  srq->base.handle = srq->srq->number;
+  init->attr.max_wr = srq->srq->queue.capacity();
+  init->attr.max_sge = srq->srq->queue.max_sge();
+  return &srq.release()->base;
+}
+
+int get_srq_num(ibv_srq* srq, std::uint32_t* number) {
+  *number = of(srq).srq->number;
+  return 0;
+}
+
+}  // namespace tideline::shim::verbs
+
+using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace): the C face of it
+using tideline::Instant;
+using tideline::Status;
+
+extern "C" {
+
+ibv_cq* ibv_create_cq(ibv_context* context, int entries, void* user, ibv_comp_channel* channel,
+                      int vector) noexcept {
+  if (entries < 0) return refused<ibv_cq>(EINVAL);
+  Cq* cq = new_cq(context, static_cast<std::uint32_t>(entries), user, channel,
+                  static_cast<std::uint32_t>(vector));
+  return cq == nullptr ? nullptr : cq->base_cq();
+}
+
+int ibv_resize_cq(ibv_cq* handle, int entries) noexcept {
+  if (entries <= 0) return EINVAL;
+  Cq& cq = of(handle);
+  const std::scoped_lock lock(cq.lock);
+  const int error = control([&](Instant /*now*/) {
+    return context_of(handle->context)
+        .context->resize_cq(*cq.cq, static_cast<std::uint32_t>(entries));
+  });
+  if (error == 0) handle->cqe = static_cast<int>(cq.cq->entries());
+  return error;
+}
+
+int ibv_destroy_cq(ibv_cq* handle) noexcept {
+  Cq& cq = of(handle);
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_cq(*cq.cq); });
+  if (error != 0) return error;
+  forget_events(cq);
+  if (handle->channel != nullptr) --handle->channel->refcnt;
+  destroy_locks(cq.base);
+  delete &cq;
+  return 0;
+}
+
+ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* init) noexcept {
+  ibv_srq_init_attr_ex whole{};
+  whole.srq_context = init->srq_context;
+  whole.attr = init->attr;
+  whole.comp_mask = IBV_SRQ_INIT_ATTR_PD;
+  whole.pd = pd;
+  ibv_srq* srq = create_srq_ex(pd->context, &whole);
+  if (srq != nullptr) init->attr = whole.attr;
+  return srq;
+}
+
+int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) noexcept {
+  return control([&](Instant /*now*/) {
+    return context_of(handle->context)
+        .context->modify_srq(*of(handle).srq, {.resize = (mask & IBV_SRQ_MAX_WR) != 0,
+                                               .set_limit = (mask & IBV_SRQ_LIMIT) != 0,
+                                               .max_wr = attr->max_wr,
+                                               .limit = attr->srq_limit});
+  });
+}
+
+int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) noexcept {
+  return control([&](Instant /*now*/) -> Status {
+    const tideline::rdma::SharedReceiveQueue& srq = *of(handle).srq;
+    *attr = {
+        .max_wr = srq.queue.capacity(), .max_sge = srq.queue.max_sge(), .srq_limit = srq.limit};
+    return {};
+  });
+}
+
+int ibv_destroy_srq(ibv_srq* handle) noexcept {
+  Srq& srq = of(handle);
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_srq(*srq.srq); });
+  if (error != 0) return error;
+  forget_events(srq);
+  destroy_locks(srq.base);
+  delete &srq;
+  return 0;
+}
+
+ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) noexcept {
+  ibv_qp_init_attr_ex whole{};
+  whole.qp_context = init->qp_context;
+  whole.send_cq = init->send_cq;
+  whole.recv_cq = init->recv_cq;
+  whole.srq = init->srq;
+  whole.cap = init->cap;
+  whole.qp_type = init->qp_type;
+  whole.sq_sig_all = init->sq_sig_all;
+  Qp* qp = new_qp(pd, whole);
+  if (qp == nullptr) return nullptr;
+  init->cap = to_cap(qp->qp->init.capacity);
+  return &qp->base.qp_base;
+}
+
+// Null where the program did not ask for the operations when it made the queue pair.
+ibv_qp_ex* ibv_qp_to_qp_ex(ibv_qp* qp) noexcept {
+  return of(qp).has_batch ? &of(qp).base : nullptr;
+}
+
+int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) noexcept {
+  Qp& qp = of(handle);
+  return control([&](Instant now) -> Status {
+    auto attributes = to_attributes(*attr, mask);
+    if (!attributes) return tideline::fail(std::move(attributes.error()));
+    Status status = context_of(handle->context)
+                        .context->modify_qp(*qp.qp, *attributes, static_cast<unsigned>(mask), now);
+    handle->state = static_cast<ibv_qp_state>(qp.qp->state);
+    return status;
+  });
+}
+
+int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_attr* init) noexcept {
+  Qp& qp = of(handle);
+  return control([&](Instant /*now*/) -> Status {
+    tell(context_of(handle->context).context->query_qp(*qp.qp), *attr);
+    attr->cap = to_cap(qp.qp->init.capacity);
+    handle->state = attr->qp_state;
+    if (init != nullptr) {
+      *init = {.qp_context = handle->qp_context,
+               .send_cq = handle->send_cq,
+               .recv_cq = handle->recv_cq,
+               .srq = handle->srq,
+               .cap = attr->cap,
+               .qp_type = handle->qp_type,
+               .sq_sig_all = qp.qp->init.signal_all ? 1 : 0};
+    }
+    return {};
+  });
+}
+
+int ibv_destroy_qp(ibv_qp* handle) noexcept {
+  Qp& qp = of(handle);
+  const int error = control(
+      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_qp(*qp.qp); });
+  if (error != 0) return error;
+  forget_events(qp);
+  destroy_locks(qp.base.qp_base);
+  delete &qp;
+  return 0;
+}
+
+int ibv_query_qp_data_in_order(ibv_qp* /*qp*/, ibv_wr_opcode /*opcode*/,
+                               std::uint32_t /*flags*/) noexcept {
+  return 1;  // the copy goes upwards, the last byte last
+}
+
+}  // extern "C"

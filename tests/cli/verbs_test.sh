@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# verbs_test.sh TIDELINE WIRE: unmodified programs of libibverbs under `tideline run`, two processes on
+# a wire, over GIDs of IPv4 and IPv6; the wire is shm, or packet or xdp on veth. They compare what
+# they move where they can (pingpong -c, ib_send's own sequence).
+. "$(dirname "$0")/common.sh"
+export XDG_RUNTIME_DIR=$directory  # segments of this test's own
+kind=$2
+command -v ib_write_bw >/dev/null || { echo "skipped: needs perftest"; exit 77; }
+
+left=(--wire shm:verbs)
+right=(--wire shm:verbs)
+if [ "$kind" != shm ]; then
+  ip link add left type veth peer name right
+  for side in left right; do
+    ethtool -K $side tx off >/dev/null
+    ip link set $side mtu 4400 up
+  done
+  left=(--wire "$kind:left" --ip 192.0.2.1/24 --ip6 2001:db8::1/64)
+  right=(--wire "$kind:right" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
+fi
+
+port=20000
+# Server and client of one program, the client on this host's loopback for the exchange of addresses.
+pair() {  # pair PROGRAM ARGUMENTS...
+  port=$((port + 1))
+  "$tideline" run "${left[@]}" -- "$@" -p $port >"$directory/server.log" 2>&1 &
+  local server=$! tries=0
+  children=("$server")
+  until ss -Hltn "sport = :$port" | grep -q .; do
+    kill -0 "$server" 2>/dev/null || fail "the server of '$*' has ended"
+    [ $((tries += 1)) -le 1000 ] || fail "the server of '$*' does not listen"
+    sleep 0.02
+  done
+  timeout 60 "$tideline" run "${right[@]}" -- "$@" -p $port localhost >"$directory/client.log" 2>&1 ||
+    fail "client of '$*'"
+  wait "$server" || fail "server of '$*'"
+  children=()
+}
+
+# The device, under its name and with its addresses.
+"$tideline" run "${left[@]}" -- ibv_devinfo -v >"$directory/devinfo.log" 2>&1 || fail ibv_devinfo
+for words in 'hca_id:.*tideline0' 'PORT_ACTIVE' 'RoCE v2' 'GID\[ *1\]:.*::ffff:'; do
+  grep -q "$words" "$directory/devinfo.log" || fail "ibv_devinfo does not say '$words'"
+done
+grep -q 'GID\[ *2\]:.*2001:db8:' "$directory/devinfo.log" || fail "no GID of IPv6"
+
+few=20
+for gid in 1 2; do
+  pair ibv_rc_pingpong -g $gid -n $few -c
+  pair ibv_rc_pingpong -g $gid -n $few -c -e
+  pair ibv_uc_pingpong -g $gid -n $few -c
+  pair ibv_ud_pingpong -g $gid -n $few -c -s 1024
+  pair ibv_srq_pingpong -g $gid -n $few -c
+  pair ib_write_bw -x $gid -n $few -s 65536
+  pair ib_read_bw -x $gid -n $few -s 65536
+  pair ib_send_bw -x $gid -n $few -s 1024 -c UD
+  pair ib_atomic_bw -x $gid -n $few
+done
+pair ib_write_lat -x 1 -n $few -s 8
+pair ib_send_lat -x 1 -n $few -s 16 -I 16
+pair ib_read_lat -x 1 -n $few
+pair ib_write_bw -x 1 -n $few -s 4096 -c UC -q 4
+pair ib_send_bw -x 1 -n $few -s 8192 -b -e
+pair ib_write_bw -x 1 -n $few --use_old_post_send
+
+# What a program looks up by name and version is ours too.
+LD_LIBRARY_PATH=$(dirname "$tideline")/../lib/tideline-dropin ibv_devices >"$directory/dropin.log" 2>&1
+grep -q tideline0 "$directory/dropin.log" || fail "libibverbs.so.1 of ours has no device"
+echo "all programs have run over $kind"
