@@ -113,9 +113,10 @@ SimHost::SimHost(SimNet& net, unsigned number, const Config& config, std::uint64
       net_(net),
       number_(number) {
   const auto last = static_cast<std::uint8_t>(number + 1);
-  EXPECT_TRUE(stack.add_address(wire::Ipv4Prefix{wire::Ipv4Address(192, 0, 2, last), 24}, net.now));
+  EXPECT_TRUE(stack.add_address(wire::Ipv4Prefix{wire::Ipv4Address(192, 0, 2, last), 24}, net.now,
+                                ip::Uniqueness::kCertain));
   EXPECT_TRUE(stack.add_address(wire::Ipv6Prefix{wire::Ipv6Address(0x20010db800000000, last), 64},
-                                net.now));
+                                net.now, ip::Uniqueness::kCertain));
   stack.set_handler(wire::kProtocolTcp, &tcp);
 }
 

@@ -14,6 +14,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,10 +36,14 @@ using bench::Child;
 using packet::PassCounter;
 
 constexpr Duration kPatience = std::chrono::seconds(20);
-constexpr std::size_t kHeader = kEthernetHeader + 8;  // Ethernet, and a number
+constexpr std::size_t kNumber = kEthernetHeader;
+constexpr std::size_t kSecret = kNumber + 8;
+constexpr std::size_t kHeader = kSecret + 8;
 
 // What the bystanders and the tormented tell the test.
 struct Board {
+  // In the frames of bystanders only: others can forge the source of theirs, as on any Ethernet.
+  std::uint64_t secret;
   std::atomic<bool> stop;
   std::array<std::atomic<std::uint64_t>, 2> received;  // by either bystander, all right
   std::atomic<std::uint64_t> wrong;
@@ -75,11 +81,15 @@ class Station {
     PassCounter passes;
     std::vector<std::byte> bytes(frame.size());
     packet::copy_out(frame, 0, bytes, passes);
-    if (bytes.size() < kHeader || number_of(bytes) != number) return false;
+    if (bytes.size() < kHeader || word_at(bytes, kNumber) != number) return false;
     for (std::size_t i = kHeader; i < bytes.size(); ++i) {
       if (bytes[i] != static_cast<std::byte>(number + i)) return false;
     }
     return true;
+  }
+  static bool has_secret(const Packet& frame, std::uint64_t secret) {
+    const auto bytes = frame.first().bytes();
+    return bytes.size() >= kHeader && word_at(bytes, kSecret) == secret;
   }
   static unsigned source_of(const Packet& frame) {
     return std::to_integer<unsigned>(frame.first().bytes()[11]);
@@ -87,12 +97,13 @@ class Station {
 
   std::unique_ptr<Pool> pool;
   std::unique_ptr<ShmPort> port;
+  std::uint64_t secret = 0;
 
  private:
-  static std::uint64_t number_of(const std::vector<std::byte>& bytes) {
-    std::uint64_t number = 0;
-    std::memcpy(&number, bytes.data() + kEthernetHeader, sizeof(number));
-    return number;
+  static std::uint64_t word_at(std::span<const std::byte> bytes, std::size_t offset) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + offset, sizeof(word));
+    return word;
   }
 
   PacketPtr make(unsigned to, std::uint64_t number, std::size_t size) {
@@ -101,7 +112,8 @@ class Station {
     const std::array<wire::MacAddress, 2> addresses = {macs.of_slot(to),
                                                        macs.of_slot(port->slot())};
     std::memcpy(bytes.data(), addresses.data(), sizeof(addresses));
-    std::memcpy(bytes.data() + kEthernetHeader, &number, sizeof(number));
+    std::memcpy(bytes.data() + kNumber, &number, sizeof(number));
+    std::memcpy(bytes.data() + kSecret, &secret, sizeof(secret));
     for (std::size_t i = kHeader; i < size; ++i) bytes[i] = static_cast<std::byte>(number + i);
     PassCounter passes;
     PacketPtr frame = packet::copy_of(bytes, *pool, passes);
@@ -124,6 +136,7 @@ std::size_t size_of(std::uint64_t number) {
 int stand_by(const std::string& directory, unsigned self, Board& board) {
   const auto station = Station::open(directory);
   if (station == nullptr || station->port->slot() != self) return 1;
+  station->secret = board.secret;
   const unsigned other = 1 - self;
   std::uint64_t sent = 0;
   std::uint64_t expected = 0;
@@ -146,6 +159,7 @@ int stand_by(const std::string& directory, unsigned self, Board& board) {
     for (const PacketPtr& frame : burst) {
       const unsigned source = Station::source_of(*frame);
       if (source == other) {
+        if (!Station::has_secret(*frame, board.secret)) continue;
         if (!Station::is_right(*frame, expected)) ++board.wrong;
         ++expected;
         ++board.received.at(self);
@@ -221,6 +235,8 @@ class Bystanders : public ::testing::Test {
   Bystanders()
       : memory_(*Mapping::anonymous_shared(align_up(sizeof(Board), kPageSize))),
         board_(*new(memory_.data()) Board{}) {
+    std::random_device random;
+    board_.secret = std::uint64_t{random()} << 32 | random();
     for (unsigned slot = 0; slot < 2; ++slot) {
       processes_.push_back(
           Child::run([this, slot] { return stand_by(directory_.path(), slot, board_); }));
