@@ -49,10 +49,15 @@ endfunction()
 # A test's own code is not optimised: compiling it would take longer than it then saves. The rooms that it tests are.
 set(TIDELINE_TEST_FLAGS -O0)
 
+# tideline_parses_options(SOURCES...): they define options with CLI11 and nothing else; it takes long to optimise.
+function(tideline_parses_options)
+  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O0 SKIP_PRECOMPILE_HEADERS ON)
+endfunction()
+
 if(TIDELINE_PRECOMPILE)
   tideline_precompiled(room OPTIONS ${TIDELINE_ROOM_FLAGS})
   tideline_precompiled(test OPTIONS ${TIDELINE_TEST_FLAGS} DEPENDS GTest::gtest_main)
-  tideline_precompiled(app DEPENDS CLI11::CLI11 nlohmann_json::nlohmann_json)
+  tideline_precompiled(app DEPENDS nlohmann_json::nlohmann_json)
 endif()
 
 # tideline_room(NAME SOURCES ... HEADERS ... DEPENDS ...)

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Precompiled for the command line: as room.h.
+// Precompiled for the command line: as room.h. Not CLI11, whose global objects cost every source seconds.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "room.h"

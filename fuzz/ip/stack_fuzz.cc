@@ -254,7 +254,7 @@ class World final : public Output, public Events, public EchoHandler, public Udp
 
   void transmit(packet::PacketPtr frame, Instant /*now*/) override {
     packet::PassCounter passes;
-    complete_checksum(*frame, passes);
+    CHECK(complete_checksum(*frame, passes), "a frame of ours points beyond itself");
     CHECK(!silent_, "a datagram to a group was answered");
     CHECK(frame->size() <= kMtu + sizeof(wire::EthernetHeader), "{} bytes", frame->size());
     ByteVector bytes(frame->size());
