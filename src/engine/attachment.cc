@@ -188,8 +188,10 @@ Status WireOpener::flush() { return capture_ == nullptr ? Status() : capture_->f
 
 Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
                                  std::size_t mtu) {
+  // A replay has nobody who could object to an address, and its first frame comes at once.
+  const bool is_replay = options.wire.starts_with("pcap:");
   HostOptions host{.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(mtu, 65535)),
-                   .leased_addresses = !leases.empty()};
+                   .leased_addresses = !leases.empty() || is_replay};
   auto ip4 = parse_prefixes<wire::Ipv4Address>(options.ip4);
   if (!ip4) return fail(std::move(ip4.error()));
   auto ip6 = parse_prefixes<wire::Ipv6Address>(options.ip6);

@@ -25,7 +25,7 @@ struct HostOptions {
   std::vector<wire::Ipv6Prefix> ipv6{};
   std::optional<wire::Ipv4Address> gateway4{};
   std::optional<wire::Ipv6Address> gateway6{};
-  // Whether the wire gives addresses out, so that nobody else can have them.
+  // Whether nobody else on the wire can have the addresses: it has given them out.
   bool leased_addresses = false;
   // Whether IPv6 forms a link-local address and does as routers advertise.
   bool configure_ipv6 = true;

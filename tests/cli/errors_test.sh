@@ -56,9 +56,8 @@ children=()
 # What was captured, replayed to a host that answers into a file, and captured again.
 expect 0 '2 frames' capture -w "$directory/again.pcap" --count 2 \
   --wire "pcap:$directory/frames.pcap,fast"
-# At its own pace: a host answers when it has found its address free, after the first of three requests.
-expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/answers.pcap" \
-  --ip 192.0.2.77/24 --duration 1
+expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/answers.pcap,fast" \
+  --ip 192.0.2.77/24 --duration 0.2
 [ "$(tshark -n -r "$directory/answers.pcap" -Y 'arp.opcode == 2' 2>/dev/null | wc -l)" -ge 1 ] ||
   fail "no answer to what was replayed"
 expect 2 'two files' echo --wire pcap:a,b,c --ip 192.0.2.2/24
