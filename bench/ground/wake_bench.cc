@@ -57,7 +57,7 @@ class Eventfd {
   UniqueFd fd_{::eventfd(0, EFD_CLOEXEC)};
 };
 
-// The futex of the C++ library.
+// The C++ library's: it looks for a while, then sleeps on a futex.
 class AtomicWait {
  public:
   void wake() {
