@@ -95,8 +95,8 @@ class Sender {
  public:
   virtual Sent send(packet::PacketPtr packet, const Departure& departure, Instant now) = 0;
   // There will be a burst to that destination: it does not wait for the next hop's address then,
-  // where only a few packets can wait.
-  virtual void prepare(const wire::Ipv6Address& /*destination*/, Instant /*now*/) {}
+  // where only a few packets can wait. Whether the burst would leave at once; ask again if not.
+  virtual bool prepare(const wire::Ipv6Address& /*destination*/, Instant /*now*/) { return true; }
 
  protected:
   ~Sender() = default;

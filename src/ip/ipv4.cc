@@ -165,12 +165,11 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
   return {};
 }
 
-void Ipv4::prepare(Ipv4Address destination, Instant now) {
-  if (context_.addresses.is_broadcast(destination) || destination.is_multicast()) return;
-  if (context_.addresses.is_ours(destination)) return;
-  if (const auto next_hop = context_.routes4.next_hop(destination)) {
-    arp_.neighbours().resolve(*next_hop, now);
-  }
+bool Ipv4::prepare(Ipv4Address destination, Instant now) {
+  if (context_.addresses.is_broadcast(destination) || destination.is_multicast()) return true;
+  if (context_.addresses.is_ours(destination)) return true;
+  const auto next_hop = context_.routes4.next_hop(destination);
+  return next_hop && arp_.neighbours().resolve(*next_hop, now);
 }
 
 Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {

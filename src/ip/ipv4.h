@@ -24,7 +24,7 @@ class Ipv4 final : private Carrier {
   // A frame of ours to ourselves, which is what send() made of it: whole.
   void receive_own(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now);
-  void prepare(wire::Ipv4Address destination, Instant now);
+  bool prepare(wire::Ipv4Address destination, Instant now);
 
   Arp& arp() { return arp_; }
   const Arp& arp() const { return arp_; }

@@ -190,11 +190,10 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   return {};
 }
 
-void Ipv6::prepare(const Ipv6Address& destination, Instant now) {
-  if (destination.is_multicast() || context_.addresses.is_ours(destination)) return;
-  if (const auto next_hop = ndp_.next_hop(destination, now)) {
-    ndp_.neighbours().resolve(*next_hop, now);
-  }
+bool Ipv6::prepare(const Ipv6Address& destination, Instant now) {
+  if (destination.is_multicast() || context_.addresses.is_ours(destination)) return true;
+  const auto next_hop = ndp_.next_hop(destination, now);
+  return next_hop && ndp_.neighbours().resolve(*next_hop, now);
 }
 
 Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& departure, Instant now) {

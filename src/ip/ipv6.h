@@ -25,7 +25,7 @@ class Ipv6 final : private Carrier {
   // A frame of ours to ourselves, which is what send() made of it: whole.
   void receive_own(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now);
-  void prepare(const wire::Ipv6Address& destination, Instant now);
+  bool prepare(const wire::Ipv6Address& destination, Instant now);
 
   Ndp& ndp() { return ndp_; }
   const Ndp& ndp() const { return ndp_; }

@@ -56,11 +56,13 @@ void NeighbourTable<Address>::send(PacketPtr packet, const Address& next_hop, In
 }
 
 template <typename Address>
-void NeighbourTable<Address>::resolve(const Address& next_hop, Instant now) {
-  if (entries_.touch(next_hop) != nullptr) return;
-  Entry* entry = create(next_hop, true);
+bool NeighbourTable<Address>::resolve(const Address& next_hop, Instant now) {
+  Entry* entry = entries_.touch(next_hop);
+  if (entry != nullptr) return entry->state != kIncomplete && entry->state != kFailed;
+  entry = create(next_hop, true);
   set_state(*entry, kIncomplete, now);
   probe(next_hop, *entry, now);
+  return false;
 }
 
 template <typename Address>

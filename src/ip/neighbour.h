@@ -91,8 +91,9 @@ class NeighbourTable {
   // Hands an IP packet to the carrier, now or when the next hop has answered.
   void send(packet::PacketPtr packet, const Address& next_hop, Instant now);
 
-  // Asks for the next hop, if nothing is known of it, before there is anything to send.
-  void resolve(const Address& next_hop, Instant now);
+  // Asks for the next hop, if nothing is known of it, before there is anything to send. Whether its
+  // address is known.
+  bool resolve(const Address& next_hop, Instant now);
 
   // A neighbour asked for us and said who it is: RFC 4861 §7.2.3, RFC 826.
   void heard_request(const Address& address, const wire::MacAddress& mac, Instant now);

@@ -118,11 +118,12 @@ TEST_F(Neighbours, SndPacket_None_AsksAndWaits) {
 }
 
 TEST_F(Neighbours, Resolve_None_AsksOnceBeforeThereIsAPacket) {
-  table.resolve(kA, now);
-  table.resolve(kA, now);
+  EXPECT_FALSE(table.resolve(kA, now));
+  EXPECT_FALSE(table.resolve(kA, now));
   EXPECT_EQ(state(), kIncomplete);
   EXPECT_EQ(solicitations.size(), 1U);
   claim({.mac = kMac, .solicited = true});
+  EXPECT_TRUE(table.resolve(kA, now));
   EXPECT_TRUE(carried.empty());
   send(kA);
   EXPECT_EQ(carried.size(), 1U);

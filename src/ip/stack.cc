@@ -191,12 +191,9 @@ Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {
   return ipv6_.send(std::move(packet), departure, now);
 }
 
-void Stack::prepare(const Ipv6Address& destination, Instant now) {
-  if (destination.is_mapped()) {
-    ipv4_.prepare(destination.mapped_ipv4(), now);
-  } else {
-    ipv6_.prepare(destination, now);
-  }
+bool Stack::prepare(const Ipv6Address& destination, Instant now) {
+  return destination.is_mapped() ? ipv4_.prepare(destination.mapped_ipv4(), now)
+                                 : ipv6_.prepare(destination, now);
 }
 
 std::optional<Ipv6Address> Stack::source_for(const Ipv6Address& destination) const {

@@ -71,7 +71,7 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
 
   // For the protocols above. IPv4 addresses are mapped.
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now) override;
-  void prepare(const wire::Ipv6Address& destination, Instant now) override;
+  bool prepare(const wire::Ipv6Address& destination, Instant now) override;
   std::optional<wire::Ipv6Address> source_for(const wire::Ipv6Address& destination) const;
   PathMtu path_mtu(const wire::Ipv6Address& destination, Instant now) const;
   // Forward progress with a peer: its first hop is alive (RFC 4861 §7.3.1).

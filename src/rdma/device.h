@@ -62,9 +62,10 @@ class Device final : public ip::ProtocolHandler {
   bool has_work() const { return core_.has_scheduled() || !core_.loopback.empty(); }
   Instant next_deadline() const { return core_.next_timer(); }
 
-  // There will be datagrams along that route: what is below learns the way before they come.
-  void prepare(const Route& route, Instant now) {
-    if (!route.loopback) core_.sender.prepare(route.destination, now);
+  // There will be packets along that route: what is below learns the way before they come. Whether
+  // it knows it.
+  bool prepare(const Route& route, Instant now) {
+    return route.loopback || core_.sender.prepare(route.destination, now);
   }
 
   const Counters& counters() const { return core_.counters; }

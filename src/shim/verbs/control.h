@@ -45,6 +45,10 @@ int control(const Body& body) {
   return error;
 }
 
+// Waits until packets along that route would leave at once, at most for a second, as the kernel
+// resolves addresses in these verbs: nothing that is posted next is lost for want of a neighbour.
+void wait_for_way(const rdma::Route& route);
+
 // What a verb that makes an object returns when it cannot.
 template <typename T>
 T* refused(int error) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Protection domains, memory regions and windows, address handles.
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -104,6 +106,20 @@ ibv_ah_attr to_ibv(const rdma::AddressVector& vector) {
   return attr;
 }
 
+void wait_for_way(const rdma::Route& route) {
+  constexpr int kPatienceUs = 1'000'000;
+  constexpr int kPauseUs = 100;
+  bool known = false;
+  for (int waited = 0; !known && waited < kPatienceUs; waited += kPauseUs) {
+    if (waited > 0) ::usleep(kPauseUs);
+    // Each look is a turn of the engine, too: the answer is taken here.
+    if (!the_engine().locked(
+            [&](Instant now) { known = the_engine().device().prepare(route, now); })) {
+      return;
+    }
+  }
+}
+
 ibv_mw* alloc_mw(ibv_pd* pd, ibv_mw_type type) {
   auto mw = std::make_unique<Mw>();
   const int error = control([&](Instant /*now*/) -> Status {
@@ -177,7 +193,7 @@ using tideline::Status;
 
 extern "C" {
 
-ibv_pd* ibv_alloc_pd(ibv_context* context) noexcept {
+ibv_pd* ibv_alloc_pd(ibv_context* context) {
   auto pd = std::make_unique<Pd>();
   const int error = control([&](Instant /*now*/) -> Status {
     auto allocated = context_of(context).context->alloc_pd();
@@ -190,7 +206,7 @@ ibv_pd* ibv_alloc_pd(ibv_context* context) noexcept {
   return &pd.release()->base;
 }
 
-int ibv_dealloc_pd(ibv_pd* handle) noexcept {
+int ibv_dealloc_pd(ibv_pd* handle) {
   Pd& pd = of(handle);
   const int error = pd.parent != nullptr ? 0 : control([&](Instant /*now*/) {
     return context_of(handle->context).context->dealloc_pd(*pd.pd);
@@ -199,22 +215,22 @@ int ibv_dealloc_pd(ibv_pd* handle) noexcept {
   return error;
 }
 
-ibv_mr* ibv_reg_mr(ibv_pd* pd, void* address, std::size_t length, int access) noexcept {
+ibv_mr* ibv_reg_mr(ibv_pd* pd, void* address, std::size_t length, int access) {
   return register_region(pd, address, length, reinterpret_cast<std::uintptr_t>(address), access);
 }
 
 ibv_mr* ibv_reg_mr_iova(ibv_pd* pd, void* address, std::size_t length, std::uint64_t iova,
-                        int access) noexcept {
+                        int access) {
   return register_region(pd, address, length, iova, access);
 }
 
 ibv_mr* ibv_reg_mr_iova2(ibv_pd* pd, void* address, std::size_t length, std::uint64_t iova,
-                         unsigned access) noexcept {
+                         unsigned access) {
   return register_region(pd, address, length, iova, static_cast<int>(access));
 }
 
 int ibv_rereg_mr(ibv_mr* handle, int flags, ibv_pd* pd, void* address, std::size_t length,
-                 int access) noexcept {
+                 int access) {
   if ((flags & ~IBV_REREG_MR_FLAGS_SUPPORTED) != 0) return IBV_REREG_MR_ERR_INPUT;
   Mr& mr = of(handle);
   const int error = control([&](Instant /*now*/) {
@@ -239,7 +255,7 @@ int ibv_rereg_mr(ibv_mr* handle, int flags, ibv_pd* pd, void* address, std::size
   return 0;
 }
 
-int ibv_dereg_mr(ibv_mr* handle) noexcept {
+int ibv_dereg_mr(ibv_mr* handle) {
   Mr& mr = of(handle);
   const int error = control([&](Instant /*now*/) {
     return context_of(handle->context).context->deregister_region(*mr.region);
@@ -248,23 +264,23 @@ int ibv_dereg_mr(ibv_mr* handle) noexcept {
   return error;
 }
 
-ibv_ah* ibv_create_ah(ibv_pd* pd, ibv_ah_attr* attr) noexcept {
+ibv_ah* ibv_create_ah(ibv_pd* pd, ibv_ah_attr* attr) {
   auto ah = std::make_unique<Ah>();
-  const int error = control([&](Instant now) -> Status {
+  const int error = control([&](Instant /*now*/) -> Status {
     auto vector = to_address_vector(*attr);
     if (!vector) return tideline::fail(std::move(vector.error()));
     auto created = context_of(pd->context).context->create_ah(*of(pd).pd, *vector);
     if (!created) return tideline::fail(std::move(created.error()));
     ah->ah = *created;
-    the_engine().device().prepare((*created)->route, now);
     return {};
   });
   if (error != 0) return refused<ibv_ah>(error);
+  wait_for_way(ah->ah->route);
   ah->base = {.context = pd->context, .pd = pd, .handle = 0};
   return &ah.release()->base;
 }
 
-int ibv_destroy_ah(ibv_ah* handle) noexcept {
+int ibv_destroy_ah(ibv_ah* handle) {
   Ah& ah = of(handle);
   const int error = control(
       [&](Instant /*now*/) { return context_of(handle->context).context->destroy_ah(*ah.ah); });
@@ -275,7 +291,7 @@ int ibv_destroy_ah(ibv_ah* handle) noexcept {
 // From the header that a UD receive has in front: the addresses turned around. Annex A17.4.5: the
 // header of IPv4 lies in the last 20 bytes.
 int ibv_init_ah_from_wc(ibv_context* context, std::uint8_t port, ibv_wc* wc, ibv_grh* grh,
-                        ibv_ah_attr* attr) noexcept {
+                        ibv_ah_attr* attr) {
   *attr = {};
   if ((wc->wc_flags & IBV_WC_GRH) == 0) {
     errno = EINVAL;
@@ -312,7 +328,7 @@ int ibv_init_ah_from_wc(ibv_context* context, std::uint8_t port, ibv_wc* wc, ibv
   return -1;
 }
 
-ibv_ah* ibv_create_ah_from_wc(ibv_pd* pd, ibv_wc* wc, ibv_grh* grh, std::uint8_t port) noexcept {
+ibv_ah* ibv_create_ah_from_wc(ibv_pd* pd, ibv_wc* wc, ibv_grh* grh, std::uint8_t port) {
   ibv_ah_attr attr;
   if (ibv_init_ah_from_wc(pd->context, port, wc, grh, &attr) != 0) return nullptr;
   return ibv_create_ah(pd, &attr);
