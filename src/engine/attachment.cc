@@ -188,6 +188,12 @@ Status WireOpener::flush() { return capture_ == nullptr ? Status() : capture_->f
 
 Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
                                  std::size_t mtu) {
+  constexpr std::size_t kLeastMtu = 1280;  // RFC 8200 §5
+  if (mtu < kLeastMtu) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("packets of {} bytes are too short for a host", mtu),
+                 .remedy = fmt::format("use an MTU of {} or more", kLeastMtu)});
+  }
   // A replay has nobody who could object to an address, and its first frame comes at once.
   const bool is_replay = options.wire.starts_with("pcap:");
   HostOptions host{.mtu = static_cast<std::uint16_t>(std::min<std::size_t>(mtu, 65535)),
