@@ -179,7 +179,7 @@ using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace):
 
 extern "C" {
 
-ibv_device** ibv_get_device_list(int* count) noexcept {
+ibv_device** ibv_get_device_list(int* count) {
   // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): freed by ibv_free_device_list or the program
   auto** list = static_cast<ibv_device**>(std::calloc(2, sizeof(ibv_device*)));
   if (list == nullptr) {
@@ -191,20 +191,20 @@ ibv_device** ibv_get_device_list(int* count) noexcept {
   return list;
 }
 
-void ibv_free_device_list(ibv_device** list) noexcept {
+void ibv_free_device_list(ibv_device** list) {
   std::free(list);  // NOLINT(cppcoreguidelines-no-malloc)
 }
 
-const char* ibv_get_device_name(ibv_device* device) noexcept { return device->name; }
+const char* ibv_get_device_name(ibv_device* device) { return device->name; }
 
-int ibv_get_device_index(ibv_device* /*device*/) noexcept { return 0; }
+int ibv_get_device_index(ibv_device* /*device*/) { return 0; }
 
-__be64 ibv_get_device_guid(ibv_device* /*device*/) noexcept {
+__be64 ibv_get_device_guid(ibv_device* /*device*/) {
   const auto engine = Engine::get();
   return engine ? __builtin_bswap64((*engine)->device().node_guid()) : 0;
 }
 
-ibv_context* ibv_open_device(ibv_device* device) noexcept {
+ibv_context* ibv_open_device(ibv_device* device) {
   auto engine = Engine::get();
   if (!engine) {
     errno = engine.error().errno_value != 0 ? engine.error().errno_value : ENODEV;
@@ -232,7 +232,7 @@ ibv_context* ibv_open_device(ibv_device* device) noexcept {
   return context.release()->handle();
 }
 
-int ibv_close_device(ibv_context* handle) noexcept {
+int ibv_close_device(ibv_context* handle) {
   const std::unique_ptr<Context> context(&context_of(handle));
   the_engine().locked(
       [&](tideline::Instant /*now*/) { the_engine().device().close(*context->context); });
@@ -240,18 +240,18 @@ int ibv_close_device(ibv_context* handle) noexcept {
   return 0;
 }
 
-int ibv_query_device(ibv_context* /*context*/, ibv_device_attr* attr) noexcept {
+int ibv_query_device(ibv_context* /*context*/, ibv_device_attr* attr) {
   fill(*attr);
   return 0;
 }
 
 // The structure of the first verbs.h, which ends before port_cap_flags2.
-int ibv_query_port(ibv_context* context, std::uint8_t port, _compat_ibv_port_attr* attr) noexcept {
+int ibv_query_port(ibv_context* context, std::uint8_t port, _compat_ibv_port_attr* attr) {
   return query_port(context, port, reinterpret_cast<ibv_port_attr*>(attr),
                     offsetof(ibv_port_attr, port_cap_flags2));
 }
 
-int ibv_query_gid(ibv_context* /*context*/, std::uint8_t port, int index, ibv_gid* gid) noexcept {
+int ibv_query_gid(ibv_context* /*context*/, std::uint8_t port, int index, ibv_gid* gid) {
   ibv_gid_entry entry;
   if (port != kPort || index < 0 ||
       static_cast<std::size_t>(index) >= tideline::rdma::GidTable::size()) {
@@ -264,7 +264,7 @@ int ibv_query_gid(ibv_context* /*context*/, std::uint8_t port, int index, ibv_gi
 }
 
 int _ibv_query_gid_ex(ibv_context* /*context*/, std::uint32_t port, std::uint32_t index,
-                      ibv_gid_entry* entry, std::uint32_t flags, std::size_t size) noexcept {
+                      ibv_gid_entry* entry, std::uint32_t flags, std::size_t size) {
   if (port != kPort || flags != 0 || index >= tideline::rdma::GidTable::size()) return EINVAL;
   ibv_gid_entry found;
   if (!fill(index, found)) return ENODATA;
@@ -273,7 +273,7 @@ int _ibv_query_gid_ex(ibv_context* /*context*/, std::uint32_t port, std::uint32_
 }
 
 ssize_t _ibv_query_gid_table(ibv_context* /*context*/, ibv_gid_entry* entries, std::size_t room,
-                             std::uint32_t flags, std::size_t size) noexcept {
+                             std::uint32_t flags, std::size_t size) {
   if (flags != 0) return -EINVAL;
   std::size_t count = 0;
   for (std::size_t i = 0; i < tideline::rdma::GidTable::size() && count < room; ++i) {
@@ -288,7 +288,7 @@ ssize_t _ibv_query_gid_table(ibv_context* /*context*/, ibv_gid_entry* entries, s
 
 // Private to libibverbs, and used by ibv_devinfo. Its types: 0 is IB or RoCE v1, 1 is RoCE v2.
 int ibv_query_gid_type(ibv_context* /*context*/, std::uint8_t port, unsigned index,
-                       unsigned* type) noexcept {
+                       unsigned* type) {
   ibv_gid_entry entry;
   if (port != kPort || index >= tideline::rdma::GidTable::size()) {
     errno = EINVAL;
@@ -298,7 +298,7 @@ int ibv_query_gid_type(ibv_context* /*context*/, std::uint8_t port, unsigned ind
   return 0;
 }
 
-int ibv_query_pkey(ibv_context* /*context*/, std::uint8_t port, int index, __be16* pkey) noexcept {
+int ibv_query_pkey(ibv_context* /*context*/, std::uint8_t port, int index, __be16* pkey) {
   if (port != kPort || index != 0) {
     errno = EINVAL;
     return -1;
@@ -307,21 +307,21 @@ int ibv_query_pkey(ibv_context* /*context*/, std::uint8_t port, int index, __be1
   return 0;
 }
 
-int ibv_get_pkey_index(ibv_context* /*context*/, std::uint8_t port, __be16 pkey) noexcept {
+int ibv_get_pkey_index(ibv_context* /*context*/, std::uint8_t port, __be16 pkey) {
   if (port == kPort && pkey == kPkey) return 0;
   errno = EINVAL;
   return -1;
 }
 
-const char* ibv_get_sysfs_path() noexcept { return "/sys"; }
+const char* ibv_get_sysfs_path() { return "/sys"; }
 
-int ibv_fork_init() noexcept { return 0; }
+int ibv_fork_init() { return 0; }
 
 // The engine never writes to pages that a child shares by copy on write in a way that matters: it
 // copies through the parent's own mappings.
-ibv_fork_status ibv_is_fork_initialized() noexcept { return IBV_FORK_UNNEEDED; }
+ibv_fork_status ibv_is_fork_initialized() { return IBV_FORK_UNNEEDED; }
 
-int ibv_dontfork_range(void* /*base*/, std::size_t /*size*/) noexcept { return 0; }
-int ibv_dofork_range(void* /*base*/, std::size_t /*size*/) noexcept { return 0; }
+int ibv_dontfork_range(void* /*base*/, std::size_t /*size*/) { return 0; }
+int ibv_dofork_range(void* /*base*/, std::size_t /*size*/) { return 0; }
 
 }  // extern "C"

@@ -105,20 +105,20 @@ using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace):
 
 extern "C" {
 
-ibv_comp_channel* ibv_create_comp_channel(ibv_context* context) noexcept {
+ibv_comp_channel* ibv_create_comp_channel(ibv_context* context) {
   auto channel = std::make_unique<Channel>();
   if (!channel->events.open()) return nullptr;
   channel->base = {.context = context, .fd = channel->events.fd(), .refcnt = 0};
   return &channel.release()->base;
 }
 
-int ibv_destroy_comp_channel(ibv_comp_channel* channel) noexcept {
+int ibv_destroy_comp_channel(ibv_comp_channel* channel) {
   if (channel->refcnt != 0) return EBUSY;
   delete &of(channel);
   return 0;
 }
 
-int ibv_get_cq_event(ibv_comp_channel* channel, ibv_cq** cq, void** user) noexcept {
+int ibv_get_cq_event(ibv_comp_channel* channel, ibv_cq** cq, void** user) {
   the_engine().about_to_sleep();
   if (!of(channel).events.pop(*cq)) return -1;
   add(**cq, of(*cq).completion_events, 1);
@@ -126,17 +126,15 @@ int ibv_get_cq_event(ibv_comp_channel* channel, ibv_cq** cq, void** user) noexce
   return 0;
 }
 
-void ibv_ack_cq_events(ibv_cq* cq, unsigned count) noexcept {
-  add(*cq, cq->comp_events_completed, count);
-}
+void ibv_ack_cq_events(ibv_cq* cq, unsigned count) { add(*cq, cq->comp_events_completed, count); }
 
-int ibv_get_async_event(ibv_context* context, ibv_async_event* event) noexcept {
+int ibv_get_async_event(ibv_context* context, ibv_async_event* event) {
   the_engine().about_to_sleep();
   if (!context_of(context).async_events.pop(*event)) return -1;
   count(*event, Side::kGiven);
   return 0;
 }
 
-void ibv_ack_async_event(ibv_async_event* event) noexcept { count(*event, Side::kAcknowledged); }
+void ibv_ack_async_event(ibv_async_event* event) { count(*event, Side::kAcknowledged); }
 
 }  // extern "C"

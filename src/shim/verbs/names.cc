@@ -39,7 +39,7 @@ constexpr std::array kRates = {
 
 extern "C" {
 
-const char* ibv_node_type_str(ibv_node_type type) noexcept {
+const char* ibv_node_type_str(ibv_node_type type) {
   static constexpr std::array kNames = {"unknown",           "InfiniBand channel adapter",
                                         "InfiniBand switch", "InfiniBand router",
                                         "iWARP NIC",         "usNIC",
@@ -47,13 +47,13 @@ const char* ibv_node_type_str(ibv_node_type type) noexcept {
   return name_of(kNames, type);
 }
 
-const char* ibv_port_state_str(ibv_port_state state) noexcept {
+const char* ibv_port_state_str(ibv_port_state state) {
   static constexpr std::array kNames = {"no state change (NOP)", "DOWN", "INIT", "ARMED", "ACTIVE",
                                         "ACTIVE_DEFER"};
   return name_of(kNames, state);
 }
 
-const char* ibv_event_type_str(ibv_event_type event) noexcept {
+const char* ibv_event_type_str(ibv_event_type event) {
   static constexpr std::array kNames = {"CQ error",
                                         "local work queue catastrophic error",
                                         "invalid request local work queue error",
@@ -77,7 +77,7 @@ const char* ibv_event_type_str(ibv_event_type event) noexcept {
   return name_of(kNames, event);
 }
 
-const char* ibv_wc_status_str(ibv_wc_status status) noexcept {
+const char* ibv_wc_status_str(ibv_wc_status status) {
   static constexpr std::array kNames = {"success",
                                         "local length error",
                                         "local QP operation error",
@@ -105,22 +105,22 @@ const char* ibv_wc_status_str(ibv_wc_status status) noexcept {
   return name_of(kNames, status);
 }
 
-int ibv_rate_to_mult(ibv_rate rate) noexcept {
+int ibv_rate_to_mult(ibv_rate rate) {
   const auto* found = std::ranges::find(kRates, rate, &Rate::rate);
   return found == kRates.end() ? -1 : found->multiple;
 }
 
-ibv_rate mult_to_ibv_rate(int multiple) noexcept {
+ibv_rate mult_to_ibv_rate(int multiple) {
   const auto* found = std::ranges::find(kRates, multiple, &Rate::multiple);
   return found == kRates.end() ? IBV_RATE_MAX : found->rate;
 }
 
-int ibv_rate_to_mbps(ibv_rate rate) noexcept {
+int ibv_rate_to_mbps(ibv_rate rate) {
   const auto* found = std::ranges::find(kRates, rate, &Rate::rate);
   return found == kRates.end() ? -1 : found->mbps;
 }
 
-ibv_rate mbps_to_ibv_rate(int mbps) noexcept {
+ibv_rate mbps_to_ibv_rate(int mbps) {
   const auto* found = std::ranges::find(kRates, mbps, &Rate::mbps);
   return found == kRates.end() ? IBV_RATE_MAX : found->rate;
 }

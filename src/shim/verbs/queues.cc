@@ -238,14 +238,14 @@ using tideline::Status;
 extern "C" {
 
 ibv_cq* ibv_create_cq(ibv_context* context, int entries, void* user, ibv_comp_channel* channel,
-                      int vector) noexcept {
+                      int vector) {
   if (entries < 0) return refused<ibv_cq>(EINVAL);
   Cq* cq = new_cq(context, static_cast<std::uint32_t>(entries), user, channel,
                   static_cast<std::uint32_t>(vector));
   return cq == nullptr ? nullptr : cq->base_cq();
 }
 
-int ibv_resize_cq(ibv_cq* handle, int entries) noexcept {
+int ibv_resize_cq(ibv_cq* handle, int entries) {
   if (entries <= 0) return EINVAL;
   Cq& cq = of(handle);
   const std::scoped_lock lock(cq.lock);
@@ -257,7 +257,7 @@ int ibv_resize_cq(ibv_cq* handle, int entries) noexcept {
   return error;
 }
 
-int ibv_destroy_cq(ibv_cq* handle) noexcept {
+int ibv_destroy_cq(ibv_cq* handle) {
   Cq& cq = of(handle);
   const int error = control(
       [&](Instant /*now*/) { return context_of(handle->context).context->destroy_cq(*cq.cq); });
@@ -269,7 +269,7 @@ int ibv_destroy_cq(ibv_cq* handle) noexcept {
   return 0;
 }
 
-ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* init) noexcept {
+ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* init) {
   ibv_srq_init_attr_ex whole{};
   whole.srq_context = init->srq_context;
   whole.attr = init->attr;
@@ -280,7 +280,7 @@ ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* init) noexcept {
   return srq;
 }
 
-int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) noexcept {
+int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) {
   return control([&](Instant /*now*/) {
     return context_of(handle->context)
         .context->modify_srq(*of(handle).srq, {.resize = (mask & IBV_SRQ_MAX_WR) != 0,
@@ -290,7 +290,7 @@ int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) noexcept {
   });
 }
 
-int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) noexcept {
+int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) {
   return control([&](Instant /*now*/) -> Status {
     const tideline::rdma::SharedReceiveQueue& srq = *of(handle).srq;
     *attr = {
@@ -299,7 +299,7 @@ int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) noexcept {
   });
 }
 
-int ibv_destroy_srq(ibv_srq* handle) noexcept {
+int ibv_destroy_srq(ibv_srq* handle) {
   Srq& srq = of(handle);
   const int error = control(
       [&](Instant /*now*/) { return context_of(handle->context).context->destroy_srq(*srq.srq); });
@@ -310,7 +310,7 @@ int ibv_destroy_srq(ibv_srq* handle) noexcept {
   return 0;
 }
 
-ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) noexcept {
+ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) {
   ibv_qp_init_attr_ex whole{};
   whole.qp_context = init->qp_context;
   whole.send_cq = init->send_cq;
@@ -326,13 +326,11 @@ ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) noexcept {
 }
 
 // Null where the program did not ask for the operations when it made the queue pair.
-ibv_qp_ex* ibv_qp_to_qp_ex(ibv_qp* qp) noexcept {
-  return of(qp).has_batch ? &of(qp).base : nullptr;
-}
+ibv_qp_ex* ibv_qp_to_qp_ex(ibv_qp* qp) { return of(qp).has_batch ? &of(qp).base : nullptr; }
 
-int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) noexcept {
+int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) {
   Qp& qp = of(handle);
-  return control([&](Instant now) -> Status {
+  const int error = control([&](Instant now) -> Status {
     auto attributes = to_attributes(*attr, mask);
     if (!attributes) return tideline::fail(std::move(attributes.error()));
     Status status = context_of(handle->context)
@@ -340,9 +338,12 @@ int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) noexcept {
     handle->state = static_cast<ibv_qp_state>(qp.qp->state);
     return status;
   });
+  const bool has_way = (mask & IBV_QP_AV) != 0 && handle->qp_type != IBV_QPT_UD;
+  if (error == 0 && has_way) wait_for_way(qp.qp->route);
+  return error;
 }
 
-int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_attr* init) noexcept {
+int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_attr* init) {
   Qp& qp = of(handle);
   return control([&](Instant /*now*/) -> Status {
     tell(context_of(handle->context).context->query_qp(*qp.qp), *attr);
@@ -361,7 +362,7 @@ int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_at
   });
 }
 
-int ibv_destroy_qp(ibv_qp* handle) noexcept {
+int ibv_destroy_qp(ibv_qp* handle) {
   Qp& qp = of(handle);
   const int error = control(
       [&](Instant /*now*/) { return context_of(handle->context).context->destroy_qp(*qp.qp); });
@@ -372,8 +373,7 @@ int ibv_destroy_qp(ibv_qp* handle) noexcept {
   return 0;
 }
 
-int ibv_query_qp_data_in_order(ibv_qp* /*qp*/, ibv_wr_opcode /*opcode*/,
-                               std::uint32_t /*flags*/) noexcept {
+int ibv_query_qp_data_in_order(ibv_qp* /*qp*/, ibv_wr_opcode /*opcode*/, std::uint32_t /*flags*/) {
   return 1;  // the copy goes upwards, the last byte last
 }
 
