@@ -149,6 +149,7 @@ class Member {
   void install(Arrival arrival, UniqueFd socket);
   void take_welcome(unsigned destination);
   void check_peers(Instant now);
+  void expect_questions(Instant now);
   void watch(int socket, std::uint64_t token);
   void unwatch(int socket);
 
@@ -172,6 +173,8 @@ class Member {
   std::uint64_t linked_ = 0;  // bit per source: from_ is there
   std::uint64_t active_ = 0;  // bit per source: its ring is polled
   std::uint64_t promiscuous_ = 0;
+  std::uint64_t presumed_ = 0;  // of these: by their leases, they have not asked yet
+  Instant presumption_ends_{};
   unsigned cursor_ = 0;  // the source whose turn it is
   unsigned turn_ = 0;    // frames left of that turn
   std::size_t front_length_ = 0;

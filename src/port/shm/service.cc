@@ -21,6 +21,8 @@ namespace {
 // because a forked child holds their sockets.
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
 constexpr Duration kHelloTimeout = std::chrono::seconds(1);
+// A promiscuous member that has not asked a newcomer by then hangs, or was killed.
+constexpr Duration kQuestionTimeout = std::chrono::seconds(1);
 // Mapping a newcomer costs up to a millisecond: the rest waits for the next interval.
 constexpr int kAcceptsPerService = 4;
 
@@ -169,6 +171,7 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
   from_[source] =
       std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag);
+  presumed_ &= ~bit(source);
   if (from_[source]->is_promiscuous()) promiscuous_ |= bit(source);
   linked_ |= bit(source);
   active_ |= bit(source);
@@ -184,6 +187,18 @@ void Member::close_receive_link(unsigned source) {
   active_ &= ~bit(source);
   promiscuous_ &= ~bit(source);
   counters_.count(Event::kLinkDown);
+}
+
+// A promiscuous member looks for newcomers at its leisure, and would miss what this one sends
+// first: its lease already says what it will ask for.
+void Member::expect_questions(Instant now) {
+  for (std::uint64_t left = others(now); left != 0; left &= left - 1) {
+    const auto slot = static_cast<unsigned>(std::countr_zero(left));
+    const std::optional<LeaseRecord> owner = meeting_point_.owner(slot);
+    if (owner && owner->promiscuous != 0 && !owner_is_gone(*owner)) presumed_ |= bit(slot);
+  }
+  promiscuous_ |= presumed_;
+  presumption_ends_ = now + kQuestionTimeout;
 }
 
 Result<SendLink::Parts> Member::open_link(unsigned destination) {
@@ -245,6 +260,10 @@ void Member::check_peers(Instant now) {
     unwatch(pending.socket.get());
     pending.socket.reset();
     counters_.count(Event::kHandshakeTimeout);
+  }
+  if (now >= presumption_ends_) {
+    promiscuous_ &= ~presumed_;
+    presumed_ = 0;
   }
   // Newcomers are asked for their frames.
   for (std::uint64_t ask = config_.promiscuous ? others(now) : 0; ask != 0; ask &= ask - 1) {

@@ -92,6 +92,21 @@ TEST_F(ShmStations, WhoAsksSeesAllFrames) {
   EXPECT_EQ(numbers(*b), (Numbers{1, 2}));
 }
 
+TEST_F(ShmStations, WhoAsksMissesNothingOfANewcomer) {
+  auto all = open(true);
+  const auto a = open();
+  const auto b = open();
+  // It has not been served since these two came.
+  EXPECT_TRUE(send(*a, b->info().mac, 1));
+  EXPECT_EQ(numbers(*all), Numbers{1});
+  EXPECT_EQ(numbers(*b), Numbers{1});
+  // Once it has left nobody sends to it.
+  all.reset();
+  const auto c = open();
+  EXPECT_TRUE(send(*c, b->info().mac, 2));
+  EXPECT_EQ(c->stats(0).dropped(Drop::kTxNoPeer), 0U);
+}
+
 TEST_F(ShmStations, AddressesGoWithTheSlot) {
   auto a = open();
   const auto b = open();
