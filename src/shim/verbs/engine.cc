@@ -122,6 +122,7 @@ class AppEngineOfProcess final : public Engine {
  public:
   static Result<std::unique_ptr<AppEngineOfProcess>> start();
 
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): start() fills it, or gives no object
   rdma::Device& device() override { return *device_; }
   void poll() override { engine_->poll(); }
   void about_to_sleep() override { engine_->hand_to_helper(); }
