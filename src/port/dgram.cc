@@ -21,6 +21,9 @@ constexpr std::size_t kMaxPieces = 8;
 constexpr std::size_t kMaxMtu = 9216;
 // Of a burst; one that has more goes in several calls.
 constexpr std::size_t kMaxTxPieces = 256;
+// What the kernel may hold of frames that the peer has not taken yet, with its own costs: twice a
+// jumbo frame's bytes. Their number is bounded, too: net.unix.max_dgram_qlen when the peer begins.
+constexpr int kSendBuffer = 4 << 20;
 static_assert(kMaxMtu + kEthernetHeader + 5 <=
               kMaxPieces * packet::kSegmentSize - packet::kHeadroom);
 
@@ -52,6 +55,10 @@ bool is_stale(const sockaddr_un& address) {
 Result<UniqueFd> bind_socket(const sockaddr_un& address) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return fail_errno("cannot open a datagram socket");
+  // Beyond the system's limit only as root; less is a wire that is full sooner.
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof(int)) != 0) {
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(int));
+  }
   if (::bind(socket.get(), generic(address), sizeof(address)) == 0) return socket;
   if (errno == EADDRINUSE && is_stale(address)) {
     ::unlink(address.sun_path);
