@@ -29,6 +29,9 @@ namespace tideline::engine {
 
 struct AppOptions {
   Duration take_over = std::chrono::milliseconds(1);  // after the program's last poll
+  // What the helper does first, for it is the one thread that lives as long as the engine.
+  void (*at_start)(void* context) = nullptr;
+  void* context = nullptr;
 };
 
 // What a call of the program wants done with the engine: `run(object, now)`. It must not block and
