@@ -56,10 +56,14 @@ class AppEngine {
   ring::Entry poll();
   // Has the work done now, or by whoever holds the engine. kFull: too much is waiting, poll().
   ring::Entry submit(const AppWork& work);
-  // Runs `body(worker, now)` while it holds the engine, then a turn; waits for it. False if the
+  // Runs `body(worker, now)` while it holds the engine, then its turn; waits for it. False if the
   // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
+  enum class Turn : std::uint8_t {
+    kNone,   // the body has nothing to send, and the caller is soon back for what has come
+    kWhole,  // sends what the body has left, receives, runs timers
+  };
   template <typename Body>
-  bool exclusively(Body&& body);
+  bool exclusively(Body&& body, Turn turn = Turn::kWhole);
   // The calling thread is about to block in the kernel: the helper serves from now on, not only
   // when the take-over time has passed.
   void hand_to_helper();
@@ -148,11 +152,14 @@ class AppEngine {
 };
 
 template <typename Body>
-bool AppEngine::exclusively(Body&& body) {
+bool AppEngine::exclusively(Body&& body, Turn turn) {
   Holder holder{*this, [&] {
                   const Instant now = monotonic_now();
                   note_call(now);
                   body(*worker_, now);
+                  if (turn == Turn::kNone) return;
+                  // What was posted leaves before anything else is looked at.
+                  worker_->send(now);
                   worker_->turn(now);
                 }};
   ring::Entry entry = ring::Entry::kBusy;

@@ -139,9 +139,11 @@ class AppEngineOfProcess final : public Engine {
  private:
   AppEngineOfProcess() = default;
 
-  bool run_locked(void (*body)(const void*, Instant), const void* context) override {
+  bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) override {
+    using Turn = engine::AppEngine::Turn;
     return engine_->exclusively(
-        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); });
+        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); },
+        sends ? Turn::kWhole : Turn::kNone);
   }
   Status attach(engine::AttachmentOptions options);
   Status wait_until_ready();

@@ -34,8 +34,12 @@ class Engine {
   // engine is closed.
   template <typename Body>
   bool locked(const Body& body) {
-    return run_locked(
-        [](const void* context, Instant now) { (*static_cast<const Body*>(context))(now); }, &body);
+    return run_locked(&run_body<Body>, &body, true);
+  }
+  // The same of a body that queues nothing to send.
+  template <typename Body>
+  bool locked_to_receive(const Body& body) {
+    return run_locked(&run_body<Body>, &body, false);
   }
   // Drives the engine once, unless somebody else does.
   virtual void poll() = 0;
@@ -46,7 +50,11 @@ class Engine {
   ~Engine() = default;
 
  private:
-  virtual bool run_locked(void (*body)(const void*, Instant), const void* context) = 0;
+  template <typename Body>
+  static void run_body(const void* context, Instant now) {
+    (*static_cast<const Body*>(context))(now);
+  }
+  virtual bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) = 0;
 };
 
 // The engine of a process that has opened the device.
