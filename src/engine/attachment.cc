@@ -75,7 +75,7 @@ std::optional<unsigned> slot_for(const std::vector<std::string>& addresses) {
 Result<std::unique_ptr<port::Port>> open_shm(std::string_view name, std::size_t mtu, Pool& pool,
                                              bool all, const AttachmentOptions& options,
                                              Leases& leases) {
-  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = all};
+  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = all, .peers = options.peers};
   shm.claim.wanted = slot_for<wire::Ipv4Address>(options.ip4);
   if (!shm.claim.wanted) shm.claim.wanted = slot_for<wire::Ipv6Address>(options.ip6);
   shm.claim.highest_first = all;

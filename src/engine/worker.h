@@ -75,6 +75,10 @@ class Worker {
     if (host_) host_->flush(now);
     function_.flush(now);
   }
+  // The half of a turn that sends what a service has been given.
+  void send(Instant now) {
+    if (service_ != nullptr && service_->run(now)) flush(now);
+  }
   // When turn() must be called next, even if nothing arrives.
   Instant next_deadline() const;
 

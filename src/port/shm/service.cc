@@ -164,9 +164,12 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   // Before the Welcome, so before the sender can read it.
   index().of_source[source].consumed.store(0, std::memory_order_release);
   for (auto& loan : index().loans[source]) loan.store(0, std::memory_order_release);
+  if (config_.peers != nullptr && arrival.theirs) {
+    config_.peers->source_up(source, std::move(arrival.theirs));
+  }
   // A source that has ended already is received nevertheless; its hang-up comes next.
   [[maybe_unused]] const Status told =
-      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get());
+      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get(), own_descriptor());
   watch(socket.get(), source);
   const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
   from_[source] =
@@ -182,6 +185,7 @@ void Member::close_receive_link(unsigned source) {
   if (from_[source] == nullptr) return;
   if (!from_[source]->hung_up) unwatch(from_[source]->socket());
   from_[source]->retire();
+  if (config_.peers != nullptr) config_.peers->source_down(source);
   from_[source].reset();
   linked_ &= ~bit(source);
   active_ &= ~bit(source);
@@ -213,7 +217,8 @@ Result<SendLink::Parts> Member::open_link(unsigned destination) {
                     .arena_bytes = memory_.arena.memory.size(),
                     .promiscuous = config_.promiscuous ? 1U : 0U};
   auto socket =
-      send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get());
+      send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get(),
+                 own_descriptor());
   if (!socket) return fail(std::move(socket.error()));
   return SendLink::Parts{
       .ring = std::move(*ring), .socket = std::move(*socket), .incarnation = owner->incarnation};
@@ -235,6 +240,9 @@ void Member::take_welcome(unsigned destination) {
   }
   std::optional<Acceptance>& answer = *acceptance;
   if (!answer) return;  // it has not come yet
+  if (config_.peers != nullptr && answer->theirs) {
+    config_.peers->destination_up(destination, answer->pid, std::move(answer->theirs));
+  }
   link.accept(std::move(*answer), slot());
   link.announce(slot());
 }
@@ -242,6 +250,7 @@ void Member::take_welcome(unsigned destination) {
 void Member::close_send_link(unsigned destination) {
   if (to_[destination] == nullptr) return;
   unwatch(to_[destination]->socket());
+  if (config_.peers != nullptr) config_.peers->destination_down(destination);
   to_[destination].reset();
   connect_allowed_ &= ~bit(destination);
   counters_.count(Event::kLinkDown);
