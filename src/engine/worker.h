@@ -84,6 +84,11 @@ class Worker {
 
   // Until the task is done, or stop().
   void run(Task& task);
+  // Until there is something to do for turn(), wake(), or `deadline`: looks for a while, then
+  // sleeps.
+  void wait(Instant deadline);
+  // Ends a wait(), or the next one. Async-signal-safe, on any thread.
+  void wake() noexcept;
   // Async-signal-safe. A worker that was stopped runs no more.
   void stop() noexcept;
   bool is_stopped() const { return stopped_.load(std::memory_order_relaxed); }
@@ -96,9 +101,8 @@ class Worker {
   Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port, ring::EventBell bell,
          std::uint64_t seed);
 
-  void sleep(const Task& task);
-  bool has_work(const Task& task);
-  Instant next_deadline(const Task& task) const;
+  void sleep(Instant deadline);
+  bool has_work(Instant deadline);
 
   // In this order: hosts go before their function, and all before the pool.
   std::unique_ptr<packet::Pool> pool_;
@@ -113,6 +117,7 @@ class Worker {
   ring::WakeFlag flag_;
   ring::Waiter<ring::SpinBudget> waiter_;
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> woken_{false};
 };
 
 }  // namespace tideline::engine
