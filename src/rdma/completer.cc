@@ -156,6 +156,11 @@ class Response {
     core_.set_timer(qp_, req_.silent_until);
   }
 
+  // Told to wait: all that is not acknowledged is sent again afterwards. A responder that was not
+  // ready for the first packet of a message may complain about the next ones too (Linux's rdma_rxe
+  // does), which is no reason to use up a retry.
+  bool is_silent() const { return req_.silent_until != kNever; }
+
   // Table 47.
   void negative(std::uint8_t syndrome) {
     WcStatus status = WcStatus::kSuccess;
@@ -164,7 +169,7 @@ class Response {
         core_.counters.add(Counter::kRxNakSequence);
         if (!acknowledge_until(in_.psn())) {
           response_lost();
-        } else if (is_alive()) {
+        } else if (is_alive() && !is_silent()) {
           retry();
         }
         return;

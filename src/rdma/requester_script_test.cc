@@ -124,6 +124,23 @@ SCRIPT(Requester, RcvRnr_Rts_WaitsAsToldAndSendsAgain, R"(
   count rx_rnr 1
 )")
 
+SCRIPT(Requester, RcvNakSequence_AfterRnr_UsesUpNoRetry, R"(
+  given RC rnr_retry 7 retry 1
+  post SEND 1 (1500)
+  > SEND_ONLY psn 100 (1500)
+  < ACK psn 100 syndrome 0x2c
+  < ACK psn 100 syndrome 0x60
+  +0.0006 > nothing
+  +0.0001 > SEND_ONLY psn 100 (1500)
+  < ACK psn 100 syndrome 0x2c
+  < ACK psn 100 syndrome 0x60
+  +0.0006 > nothing
+  +0.0001 > SEND_ONLY psn 100 (1500)
+  < ACK psn 101 msn 1
+  complete send 1 SUCCESS
+  count rx_rnr 2
+)")
+
 SCRIPT(Requester, RcvRnr_RetriesUsedUp_Fails, R"(
   given RC rnr_retry 1
   post SEND 1 (8)
