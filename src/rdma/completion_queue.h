@@ -22,6 +22,9 @@ namespace tideline::rdma {
 
 class Context;
 
+// What the first 40 bytes of a UD receive hold: annex A17.4.5.1.
+enum class NetworkHeader : std::uint8_t { kNone, kIpv6, kIpv4 };
+
 struct Completion {
   std::uint64_t wr_id = 0;
   std::uint32_t qp_num = 0;
@@ -34,6 +37,7 @@ struct Completion {
   std::uint16_t flags = 0;            // WcFlags
   std::uint8_t vendor_error = 0;      // the AETH syndrome that caused the status, if one did
   bool solicited = false;             // wakes who waits for solicited completions only
+  NetworkHeader header = NetworkHeader::kNone;
   std::uint16_t pkey_index = 0;
   std::uint64_t timestamp = 0;  // ns of the engine's clock
 };

@@ -68,10 +68,12 @@ void receive_datagram(Core& core, QueuePair& qp, Incoming& in, Instant now) {
   const ReceiveWqe& wqe = qp.responder.receive;
   const std::span<const Sge> sges(wqe.sges.data(), wqe.sge_count);
   const std::uint32_t size = kGrhSize + in.size();
-  Received received{.flags = WcFlags::kGrh,
-                    .byte_len = size,
-                    .src_qp = in.headers.source_qp,
-                    .solicited = in.headers.solicited};
+  Received received{
+      .flags = WcFlags::kGrh,
+      .byte_len = size,
+      .src_qp = in.headers.source_qp,
+      .solicited = in.headers.solicited,
+      .header = in.destination.is_mapped() ? NetworkHeader::kIpv4 : NetworkHeader::kIpv6};
   if (in.info().has(wire::RoceExtension::kImmediate)) {
     received.flags |= WcFlags::kImmediate;
     received.immediate = in.headers.immediate;

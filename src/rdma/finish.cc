@@ -129,6 +129,7 @@ void complete_receive(Core& core, QueuePair& qp, const Received& received, Insta
                               .flags = received.flags,
                               .vendor_error = received.vendor_error,
                               .solicited = received.solicited,
+                              .header = received.header,
                               .timestamp = timestamp(now)};
   if (!push(core, qp, *qp.init.recv_cq, completion)) enter_error(core, qp, now);
 }

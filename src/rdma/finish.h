@@ -24,6 +24,7 @@ struct Received {
   std::uint32_t src_qp = 0;
   std::uint8_t vendor_error = 0;
   bool solicited = false;
+  NetworkHeader header = NetworkHeader::kNone;
 };
 
 // Completes every finished request at the head of the send queue. An unsuccessful one is the queue

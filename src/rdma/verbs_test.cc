@@ -72,6 +72,7 @@ TEST_F(Verbs, DatagramsArriveWithTheirHeader) {
   EXPECT_EQ(received.src_qp, left.number);
   EXPECT_EQ(received.flags, WcFlags::kGrh | WcFlags::kImmediate);
   EXPECT_EQ(received.immediate, 5U);
+  EXPECT_EQ(received.header, NetworkHeader::kIpv4);
   EXPECT_TRUE(std::equal(from.bytes.begin(), from.bytes.end(), to.bytes.begin() + 40));
   const auto ip = wire::parse_ipv4(wire::Bytes(to.bytes).subspan(20));
   ASSERT_TRUE(ip.has_value());

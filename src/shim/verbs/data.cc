@@ -34,6 +34,25 @@ std::size_t take(Cq& cq, std::span<rdma::Completion> out) {
   return cq.cq->poll(out);
 }
 
+}  // namespace
+
+// Annex A17.4.5.1 has a completion say whether an IPv4 or an IPv6 header came with the message.
+// Verbs have no field for it: ConnectX says it in the service level, which RoCE v2 does not have
+// (bit 3: with UDP; 1: IPv6, 2: IPv4), and UCX reads it there.
+std::uint8_t service_level(const rdma::Completion& completion) {
+  switch (completion.header) {
+    case rdma::NetworkHeader::kNone:
+      return 0;
+    case rdma::NetworkHeader::kIpv6:
+      return 9;
+    case rdma::NetworkHeader::kIpv4:
+      return 10;
+  }
+  return 0;
+}
+
+namespace {
+
 void tell(const rdma::Completion& from, ibv_wc& to) {
   to.wr_id = from.wr_id;
   to.status = static_cast<ibv_wc_status>(from.status);
@@ -46,7 +65,7 @@ void tell(const rdma::Completion& from, ibv_wc& to) {
   to.wc_flags = from.flags;
   to.pkey_index = from.pkey_index;
   to.slid = 0;
-  to.sl = 0;
+  to.sl = service_level(from);
   to.dlid_path_bits = 0;
 }
 

@@ -22,6 +22,8 @@ void polled(bool found);
 
 rdma::WindowBinding to_binding(ibv_mw* mw, std::uint32_t key, const ibv_mw_bind_info& info);
 int errno_of(rdma::Posted posted);
+// What ibv_wc has as `sl`.
+std::uint8_t service_level(const rdma::Completion& completion);
 
 // The pointers of the ibv_wr_* and of the ibv_cq_ex interface: extended.cc.
 void set_batch_calls(ibv_qp_ex& qp);

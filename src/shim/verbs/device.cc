@@ -73,7 +73,9 @@ void fill(ibv_device_attr& attr) {
   attr.max_qp_rd_atom = limits.max_rd_atomic;
   attr.max_qp_init_rd_atom = limits.max_rd_atomic;
   attr.max_res_rd_atom = limits.max_rd_atomic * static_cast<int>(limits.max_qp);
-  attr.atomic_cap = IBV_ATOMIC_GLOB;  // they are the processor's own
+  // They are the processor's own, which would be IBV_ATOMIC_GLOB; UCX takes the lesser promise
+  // only.
+  attr.atomic_cap = IBV_ATOMIC_HCA;
   attr.max_ah = static_cast<int>(limits.max_ah);
   attr.max_srq = static_cast<int>(limits.max_srq);
   attr.max_srq_wr = static_cast<int>(limits.max_srq_wr);

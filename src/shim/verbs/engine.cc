@@ -3,6 +3,7 @@
 // the RDMA device beside the host, all in the program's own process (placement `app`).
 #include "shim/verbs/engine.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -51,20 +52,44 @@ class RandomKeys final : public rdma::KeySource {
   std::size_t used_ = 64;
 };
 
-// The device as the worker's loop sees it.
+// The device as the worker's loop sees it. It sends what the wire takes: what a full wire drops is
+// found missing by a time-out only, and programs choose long ones (UCX: a second).
 class DeviceService final : public engine::Service {
  public:
-  explicit DeviceService(rdma::Device& device) : device_(device) {}
+  DeviceService(rdma::Device& device, engine::Worker& worker) : device_(device), worker_(worker) {}
 
   Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
   bool run(Instant now) override {
     if (!device_.has_work() && device_.next_deadline() > now) return false;
-    has_work_ = device_.run(now);
+    std::size_t frames = room(now);
+    while ((has_work_ = device_.run(now, frames)) && frames > 0) {
+      worker_.flush(now);
+      frames = room(now);
+    }
     return true;
   }
 
  private:
+  // Whoever does not receive (a stopped process: of one that is busy the helper receives) holds up
+  // the others no longer than this.
+  static constexpr Duration kPatience = std::chrono::milliseconds(100);
+
+  // Frames that may be sent now. Where they are cut before the wire, one of 64 KiB needs a burst.
+  std::size_t room(Instant now) {
+    const nic::Function& function = worker_.function();
+    std::size_t frames = function.tx_room();
+    if (!worker_.port().capabilities().roce_gso) frames /= packet::Burst::kCapacity;
+    if (frames > 0) {
+      full_since_ = kNever;
+      return frames;
+    }
+    full_since_ = std::min(full_since_, now);
+    return now - full_since_ < kPatience ? 0 : 1;
+  }
+
   rdma::Device& device_;
+  engine::Worker& worker_;
+  Instant full_since_ = kNever;
   bool has_work_ = false;  // left over when the wire was full
 };
 
@@ -127,12 +152,23 @@ void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac, const engine::
   for (const auto& prefix : host.ipv6) gids.add({.gid = prefix.address});
 }
 
+// Of KIND:NAME[,...] where the name is an interface's.
+std::string interface_of(std::string_view wire) {
+  for (const std::string_view kind : {"packet:", "xdp:", "tap:"}) {
+    if (!wire.starts_with(kind)) continue;
+    wire.remove_prefix(kind.size());
+    return std::string(wire.substr(0, wire.find(',')));
+  }
+  return {};
+}
+
 class AppEngineOfProcess final : public Engine {
  public:
   static Result<std::unique_ptr<AppEngineOfProcess>> start();
 
   // NOLINTNEXTLINE(bugprone-unchecked-optional-access): start() fills it, or gives no object
   rdma::Device& device() override { return *device_; }
+  std::string interface() const override { return interface_; }
   void poll() override { engine_->poll(); }
   void about_to_sleep() override { engine_->hand_to_helper(); }
   void report();
@@ -150,6 +186,7 @@ class AppEngineOfProcess final : public Engine {
   Status wait_until_ready();
 
   std::optional<engine::WireOpener> wires_;
+  std::string interface_;
   RandomKeys keys_;
   Rng rng_{0};
   std::unique_ptr<placement::Placement> placement_;  // null: everything goes by frames
@@ -169,6 +206,7 @@ Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
     ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
   }
   wires_.emplace(options);
+  interface_ = interface_of(options.wire);
   auto pool = packet::Pool::create({.segments = 16384, .loans = 8192});
   if (!pool) return fail(std::move(pool.error()));
   engine::Leases leases;
@@ -198,7 +236,7 @@ Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
     app.context = &*placement_;
   }
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
-  worker.set_service(&service_.emplace(*device_));
+  worker.set_service(&service_.emplace(*device_, worker));
   auto engine = engine::AppEngine::start(std::move(*created), app);
   if (!engine) return fail(std::move(engine.error()));
   engine_ = std::move(*engine);
@@ -264,11 +302,41 @@ void AppEngineOfProcess::report() {
 }
 
 // Never freed: threads may use it until the process is gone.
-std::atomic<AppEngineOfProcess*> the_instance{nullptr};
+std::atomic<Engine*> the_instance{nullptr};
+AppEngineOfProcess* own_instance = nullptr;
 pthread_mutex_t start_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-void report_at_exit() {
-  if (AppEngineOfProcess* engine = the_instance.load()) engine->report();
+void report_at_exit() { own_instance->report(); }
+
+Result<Engine*> start_own() {
+  auto started = AppEngineOfProcess::start();
+  if (!started) {
+    std::fprintf(stderr, "tideline: %s\n", started.error().message().c_str());
+    return fail(std::move(started.error()));
+  }
+  own_instance = started->release();
+  const bool reports = std::getenv("TIDELINE_STATS") != nullptr ||  // NOLINT
+                       std::getenv("TIDELINE_CAPTURE") != nullptr;  // NOLINT
+  if (reports) std::atexit(report_at_exit);
+  return own_instance;
+}
+
+}  // namespace
+
+// The engine, for another copy of this code in the process. Exported by the preload.
+extern "C" void tideline_verbs_engine(Result<Engine*>* out) { *out = Engine::get(); }
+
+namespace {
+
+// A process may have two copies of this code: the preload, for what is linked to libibverbs, and
+// the library on the library path, for what looks names up in it. The preload's engine is the one.
+Result<Engine*> find_or_start() {
+  using Get = void(Result<Engine*>*);
+  auto* const get = reinterpret_cast<Get*>(::dlsym(RTLD_DEFAULT, "tideline_verbs_engine"));
+  if (get == nullptr || get == &tideline_verbs_engine) return start_own();
+  Result<Engine*> found = nullptr;
+  get(&found);
+  return found;
 }
 
 }  // namespace
@@ -278,17 +346,8 @@ Result<Engine*> Engine::get() {
   ::pthread_mutex_lock(&start_mutex);
   Result<Engine*> result = the_instance.load(std::memory_order_relaxed);
   if (*result == nullptr) {
-    auto started = AppEngineOfProcess::start();
-    if (started) {
-      the_instance.store(started->get(), std::memory_order_release);
-      result = started->release();
-      const bool reports = std::getenv("TIDELINE_STATS") != nullptr ||  // NOLINT
-                           std::getenv("TIDELINE_CAPTURE") != nullptr;  // NOLINT
-      if (reports) std::atexit(report_at_exit);
-    } else {
-      std::fprintf(stderr, "tideline: %s\n", started.error().message().c_str());
-      result = std::unexpected(std::move(started.error()));
-    }
+    result = find_or_start();
+    if (result) the_instance.store(*result, std::memory_order_release);
   }
   ::pthread_mutex_unlock(&start_mutex);
   return result;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/error.h"
 #include "base/time.h"
@@ -29,6 +30,8 @@ class Engine {
   static Result<Engine*> get();
 
   virtual rdma::Device& device() = 0;
+  // The kernel's interface that carries the wire; empty if there is none.
+  virtual std::string interface() const = 0;
 
   // Runs `body(now)` with the engine's lock held, then sends what it has queued. False if the
   // engine is closed.

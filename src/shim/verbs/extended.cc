@@ -239,7 +239,7 @@ void set_poll_calls(ibv_cq_ex& cq) {
   cq.read_src_qp = [](ibv_cq_ex* c) { return of(c).current.src_qp; };
   cq.read_wc_flags = [](ibv_cq_ex* c) -> unsigned { return of(c).current.flags; };
   cq.read_slid = [](ibv_cq_ex*) -> std::uint32_t { return 0; };
-  cq.read_sl = [](ibv_cq_ex*) -> std::uint8_t { return 0; };
+  cq.read_sl = [](ibv_cq_ex* c) { return service_level(of(c).current); };
   cq.read_dlid_path_bits = [](ibv_cq_ex*) -> std::uint8_t { return 0; };
   cq.read_completion_ts = [](ibv_cq_ex* c) { return of(c).current.timestamp; };
   cq.read_cvlan = [](ibv_cq_ex*) -> std::uint16_t { return 0; };

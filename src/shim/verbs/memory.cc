@@ -314,7 +314,6 @@ int ibv_init_ah_from_wc(ibv_context* context, std::uint8_t port, ibv_wc* wc, ibv
   }
   attr->port_num = port;
   attr->is_global = 1;
-  attr->sl = wc->sl;
   attr->grh.dgid = from;
   attr->grh.hop_limit = 64;
   for (int index = 0; index < static_cast<int>(tideline::rdma::GidTable::size()); ++index) {

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The device list of librdmacm, which libfabric takes its devices from also where it makes no
+// connections. Thread: any.
+#include <infiniband/verbs.h>
+#include <pthread.h>
+#include <rdma/rdma_cma.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace {
+
+pthread_mutex_t open_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+// Open until the process ends, as librdmacm has it: programs never close these. Null if it cannot
+// be opened.
+ibv_context* open_once() {
+  static ibv_context* context = nullptr;
+  ::pthread_mutex_lock(&open_mutex);
+  if (context == nullptr) {
+    if (ibv_device** devices = ibv_get_device_list(nullptr); devices != nullptr) {
+      context = ibv_open_device(devices[0]);
+      ibv_free_device_list(devices);
+    }
+  }
+  ::pthread_mutex_unlock(&open_mutex);
+  return context;
+}
+
+}  // namespace
+
+extern "C" {
+
+ibv_context** rdma_get_devices(int* count) {
+  if (count != nullptr) *count = 0;
+  ibv_context* context = open_once();
+  if (context == nullptr) return nullptr;
+  // NOLINTNEXTLINE(cppcoreguidelines-no-malloc): freed by rdma_free_devices
+  auto** list = static_cast<ibv_context**>(std::calloc(2, sizeof(ibv_context*)));
+  if (list == nullptr) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  list[0] = context;
+  if (count != nullptr) *count = 1;
+  return list;
+}
+
+void rdma_free_devices(ibv_context** list) {
+  std::free(list);  // NOLINT(cppcoreguidelines-no-malloc)
+}
+
+}  // extern "C"
