@@ -289,6 +289,10 @@ void AppEngineOfProcess::report() {
                           direct.by_mapping, direct.by_kernel, direct.refused);
     }
     const rdma::Counters& counters = device_->counters();
+    packet::PassCounter passes = counters.passes;
+    passes.add(wire.passes);
+    text += fmt::format(" passed_bytes={} kernel_copied_bytes={}", passes.total(),
+                        passes.bytes(packet::Pass::kKernelCopy));
     for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
       const auto counter = static_cast<rdma::Counter>(i);
       if (counters.of(counter) == 0) continue;
