@@ -30,6 +30,8 @@ As root:
       then: tideline udp-blast 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
   tideline perf --kernel --listen
       then: tideline perf 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+  tideline serve /srv --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+      then, elsewhere: curl -O http://192.0.2.2/FILE, or tideline get http://192.0.2.2/FILE on another wire
   tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
@@ -54,6 +56,8 @@ struct Arguments {
   RelayOptions relay;
   RunOptions run;
   PerfOptions perf;
+  ServeOptions serve;
+  GetOptions get;
 };
 
 CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
@@ -156,6 +160,21 @@ int run(int argc, char** argv) {
 
   CLI::App* perf_command = add_perf(app, arguments);
 
+  CLI::App* serve_command =
+      app.add_subcommand("serve", "serve the files of a directory over HTTP/1.1, until stopped");
+  serve_command->add_option("DIR", arguments.serve.directory, "the directory")->required();
+  serve_command->add_option("--port", arguments.serve.port, "the TCP port")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  add_host_options(*serve_command, arguments.wire);
+
+  CLI::App* get_command = app.add_subcommand("get", "download a file over HTTP/1.1");
+  get_command->add_option("URL", arguments.get.url, "http://ADDRESS[:PORT]/PATH")->required();
+  get_command->add_option("-o,--output", arguments.get.output,
+                          "the file to write (default: as in the URL; - is standard output); what "
+                          "FILE.part has of it is not asked for again");
+  add_host_options(*get_command, arguments.wire);
+
   CLI::App* run_command = app.add_subcommand(
       "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
   run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
@@ -163,8 +182,9 @@ int run(int argc, char** argv) {
   run_command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->required();
 
-  for (CLI::App* command : {ping_command, echo_command, capture_command, relay_command,
-                            ports_command, blast_command, perf_command, run_command}) {
+  for (CLI::App* command :
+       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command,
+        perf_command, serve_command, get_command, run_command}) {
     command->footer(kExamples);
   }
   try {
@@ -177,6 +197,8 @@ int run(int argc, char** argv) {
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
   if (perf_command->parsed()) return perf(arguments.wire, arguments.perf);
+  if (serve_command->parsed()) return serve(arguments.wire, arguments.serve);
+  if (get_command->parsed()) return get(arguments.wire, arguments.get);
   if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
   if (run_command->parsed()) return run_program(arguments.wire, arguments.run);
   return ports(arguments.wire.json);

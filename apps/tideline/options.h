@@ -64,6 +64,16 @@ struct PerfOptions {
   std::size_t buffer = 0;  // bytes of a stream's two buffers; 0: the engine's choice
 };
 
+struct ServeOptions {
+  std::string directory;
+  std::uint16_t port = 80;
+};
+
+struct GetOptions {
+  std::string url;
+  std::string output;  // empty: the last part of the URL's path; "-": standard output
+};
+
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
   bool stats = false;

@@ -67,7 +67,7 @@ Json latency_json(const flow::Histogram& latency) {
           {"max_ns", latency.most()}};
 }
 
-Json to_json(const Figures& figures, const Plan& plan, const PerfOptions& options) {
+Json figures_json(const Figures& figures, const Plan& plan, const PerfOptions& options) {
   const double time = seconds(figures.elapsed);
   const auto bytes = static_cast<double>(figures.bytes);
   auto json = begin_json("perf", figures.errors == 0 && figures.bytes > 0);
@@ -128,12 +128,6 @@ void print(const Figures& figures, const Plan& plan, const PerfOptions& options)
   if (figures.errors > 0) fmt::print("{} connections failed\n", figures.errors);
 }
 
-Json drops_json(const EngineStats& stats) {
-  Json drops = Json::object();
-  for (const auto& [name, count] : stats.drops) drops[name] = count;
-  return drops;
-}
-
 int run_client(const WireOptions& wire, const PerfOptions& options) {
   const Plan plan = make_plan(wire, options);
   const Endpoint server = value_or_throw(Endpoint::parse(options.host, flow::kPort));
@@ -143,7 +137,7 @@ int run_client(const WireOptions& wire, const PerfOptions& options) {
     flow::Client<flow::KernelNet> client(*net, server, plan, {}, stop.stopped());
     const Figures figures = value_or_throw(client.run());
     if (wire.json) {
-      print_json(to_json(figures, plan, options));
+      print_json(figures_json(figures, plan, options));
     } else {
       print(figures, plan, options);
     }
@@ -156,14 +150,14 @@ int run_client(const WireOptions& wire, const PerfOptions& options) {
   const Figures figures = value_or_throw(client.run());
   const EngineStats stats = session.engine().stats();
   if (wire.json) {
-    auto json = to_json(figures, plan, options);
+    auto json = figures_json(figures, plan, options);
     json["seed"] = session.engine().seed();
-    json["drops"] = drops_json(stats);
+    json["drops"] = to_json(stats.drops);
     print_json(json);
   } else {
     print(figures, plan, options);
     if (!wire.impair.empty()) fmt::print("seed {}\n", session.engine().seed());
-    print_drops(drops_json(stats));
+    print_drops(to_json(stats.drops));
   }
   value_or_throw(session.engine().flush_capture());
   return figures.errors == 0 ? kDone : kNegative;
@@ -212,7 +206,7 @@ int run_server(const WireOptions& wire, const PerfOptions& options) {
   flow::Server<flow::EngineNet> server(net, std::move(listener), options.poll, session.stopped());
   announce(session.text(wire), wire.json);
   server.run(end_of(wire));
-  print_totals(server.totals(), drops_json(session.engine().stats()), "tideline", wire.json);
+  print_totals(server.totals(), to_json(session.engine().stats().drops), "tideline", wire.json);
   value_or_throw(session.engine().flush_capture());
   return kDone;
 }

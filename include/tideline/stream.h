@@ -28,7 +28,8 @@ enum class Congestion : std::uint8_t { kCubic, kReno };
 
 struct StreamOptions {
   // Bytes, rounded up to a power of two from 64 KiB to 64 MiB. The receive buffer bounds the window
-  // that the peer sees; a stream never has more on the way than fits its two ends' buffers.
+  // that the peer sees; a stream never has more on the way than fits its two ends' buffers. What is
+  // lent needs no buffer, but counts as if it did.
   std::size_t send_buffer = std::size_t{512} << 10;
   std::size_t receive_buffer = std::size_t{1} << 20;
   // Nagle's algorithm off. What is written between two polls travels together in any case.
@@ -105,8 +106,8 @@ class Stream {
   std::span<std::byte> write_space();
   void wrote(std::size_t size);
   // Sending without any copy: lends registered memory, which must not change until
-  // released() >= written() as it stands after this call. False: too much is on loan (256 pieces,
-  // or 64 MiB), Ready::kReleased will come.
+  // released() >= written() as it stands after this call. False: as much as the send buffer's size,
+  // or 256 pieces, are on loan, and Ready::kReleased will come.
   bool lend(const Region& region, std::size_t offset, std::size_t size);
   // Counted from the stream's beginning, in bytes: what was written or lent; and the part of it
   // that was acknowledged and that nothing refers to any more.

@@ -137,14 +137,22 @@ void Runtime::wake() noexcept {
 }
 
 bool Runtime::drain(Duration timeout) {
+  // Peers that have all of it may still want their own FIN answered, and mostly send it at once.
+  constexpr Duration kFarewell = std::chrono::milliseconds(100);
+  const auto any = [&](bool (StreamState::*is)()) {
+    return std::ranges::any_of(streams_, [&](const auto& each) { return (*each.*is)(); });
+  };
   poll();
   const Instant end = after(now_, timeout);
-  while (std::ranges::any_of(streams_, [](const auto& each) { return each->is_sending_on(); })) {
-    if (take_wake() || now_ >= end) return false;
-    worker_->wait(end);
+  Instant farewell = kNever;
+  for (;;) {
+    const bool sending = any(&StreamState::is_sending_on);
+    if (!sending && farewell == kNever) farewell = now_ + kFarewell;
+    if (!sending && (now_ >= std::min(end, farewell) || !any(&StreamState::is_ending))) return true;
+    if (take_wake() || now_ >= end) return !sending;
+    worker_->wait(std::min(end, farewell));
     poll();
   }
-  return true;
 }
 
 StreamState* Runtime::make_stream(const StreamOptions& options) {

@@ -32,7 +32,7 @@ void SendQueue::add(const Piece& piece) {
 }
 
 bool SendQueue::lend(std::span<const std::byte> memory) {
-  if (loans_ == kMostLoans || on_loan_ + memory.size() > kMostLent) return false;
+  if (loans_ == kMostLoans || on_loan_ >= memory_.size()) return false;
   if (memory.empty()) return true;
   const std::uint64_t listed = count_ == 0 ? released_ : piece(count_ - 1).end;
   if (listed < end_) {

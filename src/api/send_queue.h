@@ -23,7 +23,6 @@ namespace tideline::api {
 class SendQueue final : public tcp::SendBuffer {
  public:
   static constexpr std::size_t kMostLoans = 256;
-  static constexpr std::uint64_t kMostLent = std::uint64_t{64} << 20;  // bytes
 
   // Starts anew. The size is a power of two.
   void reset(std::span<std::byte> memory);
@@ -34,7 +33,8 @@ class SendQueue final : public tcp::SendBuffer {
   std::span<std::byte> space() const;
   // So many bytes, at most space(), were put there.
   void wrote(std::size_t size);
-  // `memory` stays as it is until released(). False: too much is on loan.
+  // `memory` stays as it is until released(). False: too much is on loan, in pieces or in bytes: as
+  // many as the ring holds; the last piece may exceed that.
   bool lend(std::span<const std::byte> memory);
 
   std::uint64_t released() const { return released_; }

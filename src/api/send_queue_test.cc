@@ -86,15 +86,21 @@ TEST(SendQueue, GivesWhatWasWrittenAndLent) {
 
 TEST(SendQueue, RefusesTooManyLoans) {
   Model model;
+  ASSERT_TRUE(model.lend(kRing - 1));
+  ASSERT_TRUE(model.lend(5000));
+  EXPECT_FALSE(model.lend(1));
+  model.queue.release(kRing - 1 + 4999);
+  EXPECT_FALSE(model.lend(1));
+  model.queue.release(kRing - 1 + 5000);
   for (std::size_t i = 0; i < SendQueue::kMostLoans; ++i) {
     model.write(1);
     ASSERT_TRUE(model.lend(2));
   }
   EXPECT_FALSE(model.lend(1));
-  model.check(0);
-  model.queue.release(3);
+  model.check(model.queue.released());
+  model.queue.release(model.queue.released() + 3);
   EXPECT_TRUE(model.lend(1));
-  model.check(3);
+  model.check(model.queue.released());
 }
 
 TEST(SendQueue, ARingThatIsFullGetsRoomByRelease) {

@@ -60,8 +60,7 @@ Stream::State StreamState::state() const {
 }
 
 bool StreamState::is_sending_on() {
-  if (held_by_program_ || !held_by_tcp_ || end_ != tcp::End::kNone) return false;
-  return runtime().tcp().info(id_).state != tcp::State::kFinWait2;
+  return is_ending() && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
 }
 
 void StreamState::consumed(std::size_t size) {

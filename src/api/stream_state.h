@@ -38,6 +38,8 @@ class StreamState final : private tcp::StreamOwner, public Source {
   bool at_end() const { return peer_closed_ && fifo_->readable() == 0; }
   // The program has closed it, and the peer has not yet acknowledged that.
   bool is_sending_on();
+  // The program has closed it, and it is not over.
+  bool is_ending() { return !held_by_program_ && held_by_tcp_ && end_ == tcp::End::kNone; }
 
   // What has changed is told to TCP.
   void wrote() { runtime().tcp().written(id_); }

@@ -107,7 +107,11 @@ class Client {
   void start(Lane& lane) {
     if (lane.over) return;
     lane.since = monotonic_now();
-    if (plan_.mode == Mode::kConnect) return send_rest(lane);
+    if (plan_.mode == Mode::kConnect) {
+      send_rest(lane);
+      read_byte(lane);  // all may have come by now
+      return;
+    }
     const Hello hello{.mode = plan_.mode, .magic = kMagic, .size = wire::be64(plan_.size)};
     lane.stream.write(std::as_bytes(std::span(&hello, 1)));
     if (plan_.mode == Mode::kStream) {

@@ -95,6 +95,7 @@ Result<KernelNet::Stream> KernelNet::connect(const Endpoint& remote,
   const sockaddr_in6 address = to_sockaddr(remote);
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   auto socket = std::make_unique<Socket>(*this, std::move(*fd));
+  socket->remote = remote;
   if (::connect(socket->fd.get(), generic, sizeof(address)) != 0 && errno != EINPROGRESS) {
     return fail_errno("cannot connect to " + remote.host());
   }
@@ -154,17 +155,6 @@ std::optional<Error> KernelNet::Stream::error() const {
   return Error{.kind = ErrorKind::kPeer,
                .what = remote().text() + ": " + std::strerror(socket_->error),
                .errno_value = socket_->error};
-}
-
-Endpoint KernelNet::Stream::remote() const {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof(storage);
-  (void)::getpeername(socket_->fd.get(), reinterpret_cast<sockaddr*>(&storage), &size);
-  sockaddr_in6 address{};
-  std::memcpy(&address, &storage, sizeof(address));
-  Endpoint endpoint{.port = std::byteswap(address.sin6_port)};
-  std::memcpy(endpoint.address.data(), &address.sin6_addr, endpoint.address.size());
-  return endpoint;
 }
 
 std::size_t KernelNet::Stream::read(std::span<std::byte> buffer) {

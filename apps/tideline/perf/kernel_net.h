@@ -35,6 +35,7 @@ class KernelNet {
     bool connected = false;
     bool at_end = false;
     int error = 0;
+    Endpoint remote{};
 
     ~Socket() { net.forget(*this); }
   };
@@ -59,7 +60,7 @@ class KernelNet {
     void set_context(void* context) { socket_->context = context; }
     State state() const;
     std::optional<Error> error() const;
-    Endpoint remote() const;
+    Endpoint remote() const { return socket_->remote; }
     std::size_t read(std::span<std::byte> buffer);
     bool at_end() const { return socket_->at_end; }
     std::size_t write(std::span<const std::byte> bytes);
