@@ -44,6 +44,8 @@ expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 0 'tap:NAME' ports
 expect 0 '"usable"' ports --json
 
+expect 2 'shm:NAME' ping 192.0.2.1 -c 1 --wire memory --ip 192.0.2.2/24
+
 # Two programs of ours on a wire of datagrams; then a capture of what the kernel sends.
 start echo echo --wire "dgram:$directory/a,$directory/b" --ip 192.0.2.1/24
 expect 0 '3 received' ping 192.0.2.1 -c 3 -i 0.01 -s 1000 \
@@ -55,6 +57,18 @@ wait "$last_child" || fail "capture: exit status $?"
 children=()
 [ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -eq 3 ] || fail "capture"
 
+# Over XDP it takes all that comes, too; nothing here is for an address of ours.
+ip link add tl1 type veth peer name tl2
+sysctl -qw net.ipv6.conf.tl1.disable_ipv6=1 net.ipv6.conf.tl2.disable_ipv6=1
+ip address add 198.18.9.1/24 dev tl1
+ip link set tl1 up
+ip link set tl2 up
+start xdp-capture capture -w "$directory/xdp.pcap" --wire xdp:tl2 --count 2
+ping -c 3 -i 0.2 -W 1 198.18.9.2 >"$directory/ping.log" 2>&1 || true
+wait "$last_child" || fail "capture over XDP: exit status $?"
+children=()
+[ "$(tshark -n -r "$directory/xdp.pcap" -Y arp 2>/dev/null | wc -l)" -eq 2 ] || fail "capture over XDP"
+
 # What was captured, replayed to a host that answers into a file, and captured again.
 expect 0 '2 frames' capture -w "$directory/again.pcap" --count 2 \
   --wire "pcap:$directory/frames.pcap,fast"
@@ -62,5 +76,7 @@ expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/a
   --ip 192.0.2.77/24 --duration 0.2
 [ "$(tshark -n -r "$directory/answers.pcap" -Y 'arp.opcode == 2' 2>/dev/null | wc -l)" -ge 1 ] ||
   fail "no answer to what was replayed"
+expect 3 'frames are missing' echo --wire "pcap:$directory/frames.pcap,/dev/full,fast" \
+  --ip 192.0.2.77/24 --duration 0.2
 expect 2 'two files' echo --wire pcap:a,b,c --ip 192.0.2.2/24
 echo "exit statuses, errors, dgram and capture as they should be"
