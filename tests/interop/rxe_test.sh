@@ -84,21 +84,19 @@ wait_for_listener() {  # wait_for_listener COMMAND...: prints the listening sock
   done
 }
 
-port_for() { [ "$1" = "$verbs_check" ] && echo $port || echo -p $port; }
-
 # The server in the guest, the client here.
 outwards() {  # outwards PROGRAM ARGUMENTS...
-  in_guest timeout $patience "${@##*/}" $(port_for "$1") >"$directory/there.log" &
+  in_guest timeout $patience "${@##*/}" "${port_option[@]}" >"$directory/there.log" &
   server=$!
   wait_for_listener in_guest netstat -ltn
-  run_here "$@" $(port_for "$1") $guest_ip && wait $server
+  run_here "$@" "${port_option[@]}" $guest_ip && wait $server
 }
 
 inwards() {
-  run_here "$@" $(port_for "$1") &
+  run_here "$@" "${port_option[@]}" &
   server=$!
   wait_for_listener ss -Hltn
-  in_guest timeout $patience "${@##*/}" $(port_for "$1") $here_ip >"$directory/there.log" && wait $server
+  in_guest timeout $patience "${@##*/}" "${port_option[@]}" $here_ip >"$directory/there.log" && wait $server
 }
 
 attempts=1
@@ -108,7 +106,7 @@ both_ways() {  # both_ways PROGRAM ARGUMENTS...
     program="${*##*/} ($way)"
     begin=$SECONDS
     failures=0
-    until next_port && $way "$@"; do
+    until next_port "$1" && $way "$@"; do
       [ $((failures += 1)) -lt $attempts ] || fail "'$program'"
       wait "$server" || true
     done
@@ -116,9 +114,11 @@ both_ways() {  # both_ways PROGRAM ARGUMENTS...
     printf '%-62s %3d s\n' "$program" $((SECONDS - begin))
   done
 }
-next_port() {
+next_port() {  # next_port PROGRAM
   ran=$((ran + 1))
   port=$((20000 + ran))
+  port_option=(-p $port)
+  [ "$1" != "$verbs_check" ] || port_option=("$port")
 }
 
 # What rdma_rxe has counted of this since it began.
@@ -134,7 +134,7 @@ echo "the guest is ready after $SECONDS s"
 
 # The GIDs of rdma_rxe have the same indices as ours: 1 is IPv4, 2 is IPv6. -u: the guest may be slow to acknowledge.
 few=20
-perftest=(-F -n $few -u 18)
+perftest=(-F -n "$few" -u 18)
 for gid in 1 2; do
   both_ways ibv_rc_pingpong -g $gid -n $few -c -s 4093
   both_ways ibv_uc_pingpong -g $gid -n $few -c -s 4093
