@@ -150,6 +150,11 @@ both_ways ib_write_bw "${perftest[@]}" -x 1 -s 65535 -m 1024
 both_ways ib_read_bw "${perftest[@]}" -x 2 -s 65533 -m 1024
 both_ways ib_send_bw "${perftest[@]}" -x 1 -s 65534 -m 1024 -q 2
 both_ways ib_atomic_bw "${perftest[@]}" -x 2 -A CMP_AND_SWAP
+both_ways ib_send_bw "${perftest[@]}" -x 1 -s 4096 -c UD
+both_ways ib_write_bw "${perftest[@]}" -x 2 -s 5000 -c UC
+both_ways ib_send_bw "${perftest[@]}" -x 1 -s 8192 -b
+both_ways ib_send_bw "${perftest[@]}" -x 2 -s 8192 -e
+both_ways ib_send_bw "${perftest[@]}" -x 1 -s 8192 --use-srq -q 2
 
 # Each has taken what the other has sent, or some program would have failed; so much for the ICRC as both see it. A
 # third opinion of it, and of all else that is in the headers:
