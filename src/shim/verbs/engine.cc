@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -137,10 +138,16 @@ std::uint64_t eui64_of(const wire::MacAddress& mac) {
   return value ^ (std::uint64_t{2} << 56);
 }
 
-void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac, const engine::HostOptions& host) {
-  gids.add({.gid = rdma::Gid(0xfe80000000000000, eui64_of(mac))});
+// The GID at index 0, which programs use that are told none; an address of the host like the others.
+wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
+  return {.address = rdma::Gid(0xfe80000000000000, eui64_of(mac)), .length = 64};
+}
+
+// The addresses in the order of the table.
+void fill_gids(rdma::GidTable& gids, const engine::HostOptions& host) {
+  gids.add({.gid = host.ipv6.front().address});
   for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
-  for (const auto& prefix : host.ipv6) gids.add({.gid = prefix.address});
+  for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
 }
 
 // Of KIND:NAME[,...] where the name is an interface's.
@@ -195,14 +202,15 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
   auto created = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
   if (!created) return fail(std::move(created.error()));
   engine::Worker& worker = **created;
+  const wire::MacAddress mac = worker.function().mac();
+  host->ipv6.insert(host->ipv6.begin(), link_local_of(mac));
   if (Status s = worker.add_host(*host); !s) return s;
 
   rng_ = Rng(engine::random_seed());
-  const wire::MacAddress mac = worker.function().mac();
   ip::Stack& stack = worker.host()->stack();
   device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
                   worker.pool(), rng_, keys_);
-  fill_gids(device_->gids(), mac, *host);
+  fill_gids(device_->gids(), *host);
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
   worker.set_service(&service_.emplace(*device_, worker));
   auto engine = engine::AppEngine::start(std::move(*created));
