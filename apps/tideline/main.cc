@@ -28,6 +28,10 @@ As root:
   tideline capture -w frames.pcap --wire packet:eth1 --duration 10
   tideline udp-blast --kernel --listen
       then: tideline udp-blast 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+  tideline perf --kernel --listen
+      then: tideline perf 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+  tideline serve /srv --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
+      then, elsewhere: curl -O http://192.0.2.2/FILE, or tideline get http://192.0.2.2/FILE on another wire
   tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
@@ -51,6 +55,9 @@ struct Arguments {
   UdpBlastOptions blast;
   RelayOptions relay;
   RunOptions run;
+  PerfOptions perf;
+  ServeOptions serve;
+  GetOptions get;
 };
 
 CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
@@ -73,6 +80,38 @@ CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
   command->add_flag("--no-gso", options.no_offload, "every datagram in a packet of its own");
   add_host_options(*command, arguments.wire);
   command->get_option("--wire")->required(false);
+  return command;
+}
+
+CLI::App* add_perf(CLI::App& app, Arguments& arguments) {
+  PerfOptions& options = arguments.perf;
+  CLI::App* command = app.add_subcommand(
+      "perf", "how much TCP carries (port 5001): throughput, latency, connections per second");
+  command->add_option("HOST", options.host, "IPv4 or IPv6 address of the server");
+  command->add_flag("--listen", options.listen, "be the server, until stopped");
+  command->add_flag("--kernel", options.kernel, "over the kernel's sockets; needs no --wire");
+  command
+      ->add_option(
+          "--mode", options.mode,
+          "stream: one way; request: messages and answers of --size; connect: connect, one "
+          "byte each way, close")
+      ->check(CLI::IsMember({"stream", "request", "connect"}))
+      ->capture_default_str();
+  command->add_option("--streams", options.streams, "connections at a time")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  command
+      ->add_option("--size", options.size,
+                   "bytes of a message (default: 64 of a request, 131072 of a stream)")
+      ->check(CLI::Range(1, 1 << 30));
+  command->add_option("--buffer", options.buffer, "bytes of a stream's two buffers")
+      ->check(CLI::Range(65536, 64 << 20));
+  command->add_flag(
+      "--copy", options.copy,
+      "copy into and out of tideline's buffers, as sockets do (default: lend payload, "
+      "read it in place)");
+  command->add_flag("--poll", options.poll, "never sleep");
+  add_host_options(*command, arguments.wire);
   return command;
 }
 
@@ -119,6 +158,23 @@ int run(int argc, char** argv) {
 
   CLI::App* blast_command = add_udp_blast(app, arguments);
 
+  CLI::App* perf_command = add_perf(app, arguments);
+
+  CLI::App* serve_command =
+      app.add_subcommand("serve", "serve the files of a directory over HTTP/1.1, until stopped");
+  serve_command->add_option("DIR", arguments.serve.directory, "the directory")->required();
+  serve_command->add_option("--port", arguments.serve.port, "the TCP port")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  add_host_options(*serve_command, arguments.wire);
+
+  CLI::App* get_command = app.add_subcommand("get", "download a file over HTTP/1.1");
+  get_command->add_option("URL", arguments.get.url, "http://ADDRESS[:PORT]/PATH")->required();
+  get_command->add_option("-o,--output", arguments.get.output,
+                          "the file to write (default: as in the URL; - is standard output); what "
+                          "FILE.part has of it is not asked for again");
+  add_host_options(*get_command, arguments.wire);
+
   CLI::App* run_command = app.add_subcommand(
       "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
   run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
@@ -126,8 +182,9 @@ int run(int argc, char** argv) {
   run_command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->required();
 
-  for (CLI::App* command : {ping_command, echo_command, capture_command, relay_command,
-                            ports_command, blast_command, run_command}) {
+  for (CLI::App* command :
+       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command,
+        perf_command, serve_command, get_command, run_command}) {
     command->footer(kExamples);
   }
   try {
@@ -139,6 +196,9 @@ int run(int argc, char** argv) {
   if (echo_command->parsed()) return echo(arguments.wire);
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
+  if (perf_command->parsed()) return perf(arguments.wire, arguments.perf);
+  if (serve_command->parsed()) return serve(arguments.wire, arguments.serve);
+  if (get_command->parsed()) return get(arguments.wire, arguments.get);
   if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
   if (run_command->parsed()) return run_program(arguments.wire, arguments.run);
   return ports(arguments.wire.json);

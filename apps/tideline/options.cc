@@ -10,6 +10,11 @@ void add_link_options(CLI::App& command, WireOptions& options) {
       ->check(CLI::Range(1280, 65535));
   command.add_option("--duration", options.duration, "stop after so many seconds")
       ->check(CLI::PositiveNumber);
+  // Of the two placements there is one so far, so nothing reads it.
+  command.add_option("--placement", "where the network stack runs: in this program")
+      ->check(CLI::IsMember({"app"}))
+      ->expected(1)
+      ->default_str("app");
   command.add_flag("--json", options.json, "print one JSON object, in base units");
 }
 

@@ -52,6 +52,28 @@ struct UdpBlastOptions {
   std::uint64_t count = 0;  // datagrams, or reports of a sink; 0 is without limit
 };
 
+struct PerfOptions {
+  std::string host;  // empty with `listen`
+  bool listen = false;
+  bool kernel = false;  // over sockets of the kernel's, without a wire
+  bool copy = false;    // into and out of the engine's buffers
+  bool poll = false;    // never sleep
+  std::string mode = "stream";
+  unsigned streams = 1;
+  std::size_t size = 0;    // 0: the mode's
+  std::size_t buffer = 0;  // bytes of a stream's two buffers; 0: the engine's choice
+};
+
+struct ServeOptions {
+  std::string directory;
+  std::uint16_t port = 80;
+};
+
+struct GetOptions {
+  std::string url;
+  std::string output;  // empty: the last part of the URL's path; "-": standard output
+};
+
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
   bool stats = false;

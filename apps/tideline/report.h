@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/drops.h"
 #include "engine/worker.h"
 
 namespace tideline::app {
@@ -13,9 +14,14 @@ inline constexpr int kJsonSchema = 1;
 // `schema`, `command` and `ok`, to which the command adds its results.
 nlohmann::ordered_json begin_json(const char* command, bool ok);
 // Every reason for which something was dropped, by `room.counter`; an empty object if nothing was.
-nlohmann::ordered_json drops_of(engine::Worker& worker);
+nlohmann::ordered_json to_json(const engine::Drops& drops);
+inline nlohmann::ordered_json drops_of(engine::Worker& worker) {
+  return to_json(engine::list_drops(worker));
+}
 // Those of a port and of the function on it, under the same names.
-nlohmann::ordered_json drops_of(port::Port& port, const nic::Function& function);
+inline nlohmann::ordered_json drops_of(port::Port& port, const nic::Function& function) {
+  return to_json(engine::list_drops(port, function));
+}
 // The same as lines of text; nothing if nothing was dropped.
 void print_drops(const nlohmann::ordered_json& drops);
 inline void print_drops(engine::Worker& worker) { print_drops(drops_of(worker)); }

@@ -64,6 +64,7 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
 
   std::vector<char*> words;
+  words.reserve(options.program.size() + 1);
   for (const std::string& word : options.program) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   ::execvp(words[0], words.data());

@@ -149,7 +149,7 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
     header.window = input.word();
     header.urgent_pointer = header.window;
     const std::size_t size = std::size_t{8} * input.byte();
-    const auto options = input.bytes(input.byte() % 41 / 4 * 4);
+    const auto options = input.bytes(std::size_t{input.byte()} % 41 / 4 * 4);
     const std::size_t header_size = sizeof(wire::TcpHeader) + (options.size() + 3) / 4 * 4;
     std::vector<std::byte> bytes(header_size + size);
     wire::emit(header, bytes);

@@ -23,11 +23,12 @@ struct Fixup {
   std::int32_t landing;
 };
 
-// The linker's names for the ends of the section tideline_fixups.
+// The linker's names for the ends of the section tideline_fixups; weak, for a program may have the
+// handlers and no copy routine.
 // NOLINTBEGIN(readability-identifier-naming)
 extern "C" {
-__attribute__((visibility("hidden"))) extern const Fixup __start_tideline_fixups[];
-__attribute__((visibility("hidden"))) extern const Fixup __stop_tideline_fixups[];
+__attribute__((visibility("hidden"), weak)) extern const Fixup __start_tideline_fixups[];
+__attribute__((visibility("hidden"), weak)) extern const Fixup __stop_tideline_fixups[];
 }
 // NOLINTEND(readability-identifier-naming)
 

@@ -20,8 +20,8 @@ namespace {
 
 // mmap of `size` bytes, at a multiple of 2 MiB if `size` is one: the kernel chooses any page
 // otherwise, and memory at an odd place can never be mapped by huge pages.
-void* map_aligned(std::size_t size, int protection, int flags, int fd) {
-  if (size % kHugePageSize != 0) return ::mmap(nullptr, size, protection, flags, fd, 0);
+void* map_aligned(std::size_t size, int protection, int flags, int fd, off_t offset = 0) {
+  if (size % kHugePageSize != 0) return ::mmap(nullptr, size, protection, flags, fd, offset);
   const std::size_t room_size = size + kHugePageSize;
   void* room =
       ::mmap(nullptr, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -29,7 +29,7 @@ void* map_aligned(std::size_t size, int protection, int flags, int fd) {
   const auto begin = reinterpret_cast<std::uintptr_t>(room);
   const std::size_t before = align_up(begin, kHugePageSize) - begin;
   std::byte* aligned = static_cast<std::byte*>(room) + before;
-  void* data = ::mmap(aligned, size, protection, flags | MAP_FIXED, fd, 0);
+  void* data = ::mmap(aligned, size, protection, flags | MAP_FIXED, fd, offset);
   const int error = errno;
   if (data == MAP_FAILED) {
     ::munmap(room, room_size);
@@ -59,9 +59,9 @@ Mapping::~Mapping() {
   if (data_ != nullptr) ::munmap(data_, size_);
 }
 
-Result<Mapping> Mapping::map(int fd, std::size_t size, Access access) {
+Result<Mapping> Mapping::map(int fd, std::size_t size, Access access, std::uint64_t offset) {
   const int protection = access == Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* data = map_aligned(size, protection, MAP_SHARED, fd);
+  void* data = map_aligned(size, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     return fail_errno(fmt::format("cannot map {} bytes of shared memory", size));
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "base/error.h"
@@ -22,9 +23,9 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
 
-  // Maps `size` bytes of `fd` from offset 0, shared. A multiple of 2 MiB is placed at a multiple of
-  // 2 MiB, so that huge pages can serve it.
-  static Result<Mapping> map(int fd, std::size_t size, Access access);
+  // Maps `size` bytes of `fd` from `offset` (a multiple of the page size), shared. A multiple of
+  // 2 MiB is placed at a multiple of 2 MiB, so that huge pages can serve it.
+  static Result<Mapping> map(int fd, std::size_t size, Access access, std::uint64_t offset = 0);
   // `size` bytes of zeroed memory shared with children that are forked later.
   static Result<Mapping> anonymous_shared(std::size_t size);
 

@@ -106,8 +106,9 @@ bool AppEngine::come_back() {
 }
 
 bool AppEngine::helper_oversleeps() const {
-  return nanoseconds(worker_->next_deadline()) <
-         control_->helper_sleeps_until.load(std::memory_order_relaxed);
+  // Not asleep, most of the time: then there is no need to ask for the deadline.
+  const std::int64_t until = control_->helper_sleeps_until.load(std::memory_order_relaxed);
+  return until != 0 && nanoseconds(worker_->next_deadline()) < until;
 }
 
 ring::Entry AppEngine::poll() {

@@ -29,6 +29,9 @@ namespace tideline::engine {
 
 struct AppOptions {
   Duration take_over = std::chrono::milliseconds(1);  // after the program's last poll
+  // What the helper does first, for it is the one thread that lives as long as the engine.
+  void (*at_start)(void* context) = nullptr;
+  void* context = nullptr;
 };
 
 // What a call of the program wants done with the engine: `run(object, now)`. It must not block and
@@ -53,10 +56,14 @@ class AppEngine {
   ring::Entry poll();
   // Has the work done now, or by whoever holds the engine. kFull: too much is waiting, poll().
   ring::Entry submit(const AppWork& work);
-  // Control path: runs `body(worker, now)` while it holds the engine; waits for it. False if the
-  // engine is closed: then nothing was run.
+  // Runs `body(worker, now)` while it holds the engine, then its turn; waits for it. False if the
+  // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
+  enum class Turn : std::uint8_t {
+    kNone,   // the body has nothing to send, and the caller is soon back for what has come
+    kWhole,  // sends what the body has left, receives, runs timers
+  };
   template <typename Body>
-  bool exclusively(Body&& body);
+  bool exclusively(Body&& body, Turn turn = Turn::kWhole);
   // The calling thread is about to block in the kernel: the helper serves from now on, not only
   // when the take-over time has passed.
   void hand_to_helper();
@@ -123,6 +130,13 @@ class AppEngine {
     worker_->pool().disown();
   }
   void execute(const AppWork& work);
+  // The program is awake and drives the engine itself: the helper need not. It goes on serving whom
+  // hand_to_helper() was called for.
+  void note_call(Instant now) {
+    std::atomic<std::int64_t>& last_poll = control_->last_poll;
+    if (last_poll.load(std::memory_order_relaxed) == 0) return;
+    last_poll.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  }
   // For the holder of the gate, a call of the program: takes the port's bells from the helper, for
   // this call may consume the one that was to wake it. Whether the helper must be told.
   bool come_back();
@@ -138,10 +152,15 @@ class AppEngine {
 };
 
 template <typename Body>
-bool AppEngine::exclusively(Body&& body) {
+bool AppEngine::exclusively(Body&& body, Turn turn) {
   Holder holder{*this, [&] {
-                  body(*worker_, monotonic_now());
-                  worker_->turn(monotonic_now());
+                  const Instant now = monotonic_now();
+                  note_call(now);
+                  body(*worker_, now);
+                  if (turn == Turn::kNone) return;
+                  // What was posted leaves before anything else is looked at.
+                  worker_->send(now);
+                  worker_->turn(now);
                 }};
   ring::Entry entry = ring::Entry::kBusy;
   while ((entry = control_->gate.enter(holder)) == ring::Entry::kBusy) ::sched_yield();

@@ -139,6 +139,7 @@ TEST(AppEngine, WorkOfManyThreadsIsDoneOnceEach) {
       .object = &done};
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&] {
         for (int i = 0; i < kEach; ++i) {

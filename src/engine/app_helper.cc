@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "base/clock.h"
+#include "base/fault_handler.h"
 
 namespace tideline::engine {
 namespace {
@@ -21,7 +22,10 @@ Instant from_nanoseconds(std::int64_t count) { return Instant(Duration(count)); 
 void* AppHelper::main(void* engine) {
   ::prctl(PR_SET_NAME, "tideline-helper");
   ::prctl(PR_SET_TIMERSLACK, 1UL);
+  unblock_fault_signals();  // it copies for programs, too
   AppHelper helper(*static_cast<AppEngine*>(engine));
+  const AppOptions& options = helper.engine_.options_;
+  if (options.at_start != nullptr) options.at_start(options.context);
   while (helper.tick_until_idle() && helper.serve_until_polled()) {
   }
   return nullptr;

@@ -7,7 +7,8 @@
 //           ticks again.
 // A call of the program disarms the port and wakes the helper, for it may take the bell with the
 // frames (a port's bells are read by its rx_burst). docs/adr/0003 does without that kick, where the
-// bell is the helper's own. Blocks all signals.
+// bell is the helper's own. Blocks all signals but
+// those of faults.
 #pragma once
 
 #include "base/time.h"

@@ -75,7 +75,7 @@ std::optional<unsigned> slot_for(const std::vector<std::string>& addresses) {
 Result<std::unique_ptr<port::Port>> open_shm(std::string_view name, std::size_t mtu, Pool& pool,
                                              bool all, const AttachmentOptions& options,
                                              Leases& leases) {
-  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = all};
+  port::ShmPortOptions shm{.mtu = mtu, .promiscuous = all, .peers = options.peers};
   shm.claim.wanted = slot_for<wire::Ipv4Address>(options.ip4);
   if (!shm.claim.wanted) shm.claim.wanted = slot_for<wire::Ipv6Address>(options.ip6);
   shm.claim.highest_first = all;
@@ -148,6 +148,7 @@ std::uint64_t random_seed() {
 
 std::string Leases::text() const {
   std::vector<std::string> addresses;
+  addresses.reserve(ipv4.size() + ipv6.size());
   for (const auto& prefix : ipv4) addresses.push_back(prefix.address.to_text());
   for (const auto& prefix : ipv6) addresses.push_back(prefix.address.to_text());
   return fmt::format("{}", fmt::join(addresses, " and "));
@@ -202,8 +203,8 @@ Result<HostOptions> host_options(const AttachmentOptions& options, const Leases&
   if (!ip4) return fail(std::move(ip4.error()));
   auto ip6 = parse_prefixes<wire::Ipv6Address>(options.ip6);
   if (!ip6) return fail(std::move(ip6.error()));
-  host.ipv4 = options.ip4.empty() ? leases.ipv4 : std::move(*ip4);
-  host.ipv6 = options.ip6.empty() ? leases.ipv6 : std::move(*ip6);
+  host.ipv4 = options.ip4.empty() ? leases.ipv4 : *ip4;
+  host.ipv6 = options.ip6.empty() ? leases.ipv6 : *ip6;
   if (host.ipv4.empty() && host.ipv6.empty()) {
     return fail({.kind = ErrorKind::kUsage,
                  .what = "this host has no address",

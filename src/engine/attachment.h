@@ -17,6 +17,7 @@
 #include "packet/pool.h"
 #include "port/pcap_file.h"
 #include "port/port.h"
+#include "port/shm/peers.h"
 
 namespace tideline::engine {
 
@@ -32,6 +33,7 @@ struct AttachmentOptions {
   std::optional<std::uint64_t> seed{};  // of the impairment
   std::string capture{};                // a file for the frames of the wire
   std::uint64_t capture_limit = 0;      // frames; 0: without limit
+  port::shm::Peers* peers = nullptr;    // of a shared segment
 };
 
 // Addresses that a wire gave out, which nobody else on it can have.

@@ -14,8 +14,11 @@
 namespace tideline::engine {
 namespace {
 
-tcp::Config tcp_config() {
-  tcp::Config config;
+tcp::Config tcp_config(const HostOptions& options) {
+  tcp::Config config{.max_connections = options.max_connections,
+                     .max_ranges = std::max<std::size_t>(65536, 2 * options.max_connections),
+                     .max_time_wait = options.max_connections / 2,
+                     .max_receive_buffer = options.max_receive_buffer};
   const ssize_t size = ::getrandom(config.secrets.data(), sizeof(config.secrets), 0);
   CHECK(size == static_cast<ssize_t>(sizeof(config.secrets)), "getrandom gave {}", size);
   return config;
@@ -23,11 +26,11 @@ tcp::Config tcp_config() {
 
 }  // namespace
 
-Host::Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng)
+Host::Host(const HostOptions& options, nic::Function& function, packet::Pool& pool, Rng& rng)
     : function_(function),
       network_(stack_, function.capabilities().tso4, function.capabilities().tso6),
-      tcp_(tcp_config(), network_, pool, rng),
-      stack_({.mac = function.mac(), .mtu = mtu}, pool, rng, *this, *this) {
+      tcp_(tcp_config(options), network_, pool, rng),
+      stack_({.mac = function.mac(), .mtu = options.mtu}, pool, rng, *this, *this) {
   stack_.set_handler(wire::kProtocolTcp, &tcp_);
 }
 

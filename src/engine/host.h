@@ -29,12 +29,14 @@ struct HostOptions {
   bool leased_addresses = false;
   // Whether IPv6 forms a link-local address and does as routers advertise.
   bool configure_ipv6 = true;
+  std::size_t max_connections = 4096;          // TIME-WAIT included
+  std::uint32_t max_receive_buffer = 4 << 20;  // bytes; decides the window scale
 };
 
 class Host final : private ip::Output, private ip::Events {
  public:
   // The three outlive the host.
-  Host(std::uint16_t mtu, nic::Function& function, packet::Pool& pool, Rng& rng);
+  Host(const HostOptions& options, nic::Function& function, packet::Pool& pool, Rng& rng);
 
   // Takes the addresses and routes. Addresses serve after their test for duplicates.
   Status configure(const HostOptions& options, Instant now);

@@ -29,7 +29,7 @@ struct Station final : ip::UdpHandler, ip::EchoHandler {
         port(std::move(own_port)),
         rng(number),
         function(*port, 0, *pool, port->info().mac),
-        host(1500, function, *pool, rng) {
+        host({}, function, *pool, rng) {
     const Ipv4Address ipv4(198, 18, 0, number);
     const Ipv6Address ipv6(0x20010db800000000, number);
     EXPECT_TRUE(host.configure({.ipv4 = {{ipv4, 24}}, .ipv6 = {{ipv6, 64}}}, now));

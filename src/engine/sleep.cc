@@ -25,14 +25,20 @@ timespec to_timespec(Duration duration) {
 
 }  // namespace
 
-void sleep_until(std::initializer_list<int> descriptors, Instant deadline) {
+unsigned sleep_until(std::initializer_list<int> descriptors, Instant deadline) {
   std::array<pollfd, 3> fds{};
   CHECK(descriptors.size() <= fds.size());
   std::ranges::transform(descriptors, fds.begin(),
                          [](int fd) { return pollfd{.fd = fd, .events = POLLIN}; });
   const Instant now = monotonic_now();
   const timespec timeout = to_timespec(std::min(deadline, now + kLongestSleep) - now);
-  ::ppoll(fds.data(), descriptors.size(), &timeout, nullptr);
+  unsigned readable = 0;
+  if (::ppoll(fds.data(), descriptors.size(), &timeout, nullptr) > 0) {
+    for (std::size_t i = 0; i < descriptors.size(); ++i) {
+      if ((fds[i].revents & POLLIN) != 0) readable |= 1U << i;
+    }
+  }
+  return readable;
 }
 
 }  // namespace tideline::engine

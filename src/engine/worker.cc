@@ -34,7 +34,7 @@ Worker::~Worker() {
 }
 
 Status Worker::add_host(const HostOptions& options) {
-  host_.emplace(options.mtu, function_, *pool_, rng_);
+  host_.emplace(options, function_, *pool_, rng_);
   return host_->configure(options, monotonic_now());
 }
 
@@ -47,8 +47,18 @@ void Worker::run(Task& task) {
       flush(now);
     }
     if (is_stopped() || task.is_done()) break;
-    waiter_.wait([&] { return has_work(task); }, [&] { sleep(task); });
+    wait(task.next_deadline());
   }
+}
+
+void Worker::wait(Instant deadline) {
+  waiter_.wait([&] { return has_work(deadline); }, [&] { sleep(deadline); });
+  woken_.store(false, std::memory_order_relaxed);
+}
+
+void Worker::wake() noexcept {
+  woken_.store(true, std::memory_order_relaxed);
+  bell_.ring();
 }
 
 void Worker::stop() noexcept {
@@ -82,18 +92,19 @@ Instant Worker::next_deadline() const {
   return next;
 }
 
-Instant Worker::next_deadline(const Task& task) const {
-  return std::min(task.next_deadline(), next_deadline());
-}
-
-bool Worker::has_work(const Task& task) {
+bool Worker::has_work(Instant deadline) {
   const Instant now = monotonic_now();
-  return function_.rx_burst(received_, now) > 0 || is_stopped() || next_deadline(task) <= now;
+  return function_.rx_burst(received_, now) > 0 || is_stopped() ||
+         woken_.load(std::memory_order_relaxed) || std::min(deadline, next_deadline()) <= now;
 }
 
-void Worker::sleep(const Task& task) {
+void Worker::sleep(Instant deadline) {
   port_->arm(0);
-  if (!has_work(task)) sleep_until({port_->fd(0), bell_.fd()}, next_deadline(task));
+  if (!has_work(deadline)) {
+    const unsigned readable =
+        sleep_until({port_->fd(0), bell_.fd()}, std::min(deadline, next_deadline()));
+    if ((readable & 2) != 0) bell_.silence();
+  }
   port_->disarm(0);
 }
 

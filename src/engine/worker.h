@@ -75,11 +75,20 @@ class Worker {
     if (host_) host_->flush(now);
     function_.flush(now);
   }
+  // The half of a turn that sends what a service has been given.
+  void send(Instant now) {
+    if (service_ != nullptr && service_->run(now)) flush(now);
+  }
   // When turn() must be called next, even if nothing arrives.
   Instant next_deadline() const;
 
   // Until the task is done, or stop().
   void run(Task& task);
+  // Until there is something to do for turn(), wake(), or `deadline`: looks for a while, then
+  // sleeps.
+  void wait(Instant deadline);
+  // Ends a wait(), or the next one. Async-signal-safe, on any thread.
+  void wake() noexcept;
   // Async-signal-safe. A worker that was stopped runs no more.
   void stop() noexcept;
   bool is_stopped() const { return stopped_.load(std::memory_order_relaxed); }
@@ -92,9 +101,8 @@ class Worker {
   Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port, ring::EventBell bell,
          std::uint64_t seed);
 
-  void sleep(const Task& task);
-  bool has_work(const Task& task);
-  Instant next_deadline(const Task& task) const;
+  void sleep(Instant deadline);
+  bool has_work(Instant deadline);
 
   // In this order: hosts go before their function, and all before the pool.
   std::unique_ptr<packet::Pool> pool_;
@@ -109,6 +117,7 @@ class Worker {
   ring::WakeFlag flag_;
   ring::Waiter<ring::SpinBudget> waiter_;
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> woken_{false};
 };
 
 }  // namespace tideline::engine

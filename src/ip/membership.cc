@@ -54,7 +54,9 @@ bool Membership<Address>::join(const Address& group, Instant now) {
 template <typename Address>
 void Membership<Address>::leave(const Address& group, Instant now) {
   Group* known = find(group);
-  if (known == nullptr || known->users == 0 || --known->users > 0) return;
+  if (known == nullptr || known->users == 0) return;
+  --known->users;
+  if (known->users > 0) return;
   context_.addresses.leave(group);
   known->answer_at = kNever;
   known->changes_left = 0;

@@ -156,7 +156,7 @@ void Pool::restore(Segment* segment) {
 }
 
 void Pool::reclaim() {
-  std::array<Segment*, Burst::kCapacity> segments{};
+  std::array<Segment*, Burst::kCapacity> segments;  // not zeroed: this is asked every turn
   for (;;) {
     const std::size_t count = returns_.pop_burst(segments);
     if (count == 0) return;

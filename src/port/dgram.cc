@@ -11,12 +11,19 @@
 #include <cstring>
 #include <utility>
 
+#include "packet/checksum.h"
+
 namespace tideline::port {
 namespace {
 
 // The longest chain of a received frame: jumbo frames and the byte beyond.
 constexpr std::size_t kMaxPieces = 8;
 constexpr std::size_t kMaxMtu = 9216;
+// Of a burst; one that has more goes in several calls.
+constexpr std::size_t kMaxTxPieces = 256;
+// What the kernel may hold of frames that the peer has not taken yet, with its own costs: twice a
+// jumbo frame's bytes. Their number is bounded, too: net.unix.max_dgram_qlen when the peer begins.
+constexpr int kSendBuffer = 4 << 20;
 static_assert(kMaxMtu + kEthernetHeader + 5 <=
               kMaxPieces * packet::kSegmentSize - packet::kHeadroom);
 
@@ -48,6 +55,10 @@ bool is_stale(const sockaddr_un& address) {
 Result<UniqueFd> bind_socket(const sockaddr_un& address) {
   UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return fail_errno("cannot open a datagram socket");
+  // Beyond the system's limit only as root; less is a wire that is full sooner.
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kSendBuffer, sizeof(int)) != 0) {
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(int));
+  }
   if (::bind(socket.get(), generic(address), sizeof(address)) == 0) return socket;
   if (errno == EADDRINUSE && is_stale(address)) {
     ::unlink(address.sun_path);
@@ -86,10 +97,13 @@ Result<std::unique_ptr<DgramPort>> DgramPort::open(const std::string& local,
   }
   auto socket = bind_socket(*local_address);
   if (!socket) return fail(std::move(socket.error()));
+  // Checksums are filled in here, because who gathers must offer it; the kernel's copy gathers.
   PortInfo info{.name = fmt::format("dgram:{},{}", local, remote),
                 .mac = options.mac,
                 .mtu = options.mtu,
-                .capabilities = {.max_frame = options.mtu + kEthernetHeader + 4}};
+                .capabilities = {.tx_checksum = true,
+                                 .scatter_gather = true,
+                                 .max_frame = options.mtu + kEthernetHeader + 4}};
   return std::unique_ptr<DgramPort>(
       new DgramPort(std::move(info), std::move(*socket), *local_address, *remote_address, pool));
 }
@@ -150,38 +164,61 @@ std::size_t DgramPort::rx_burst(unsigned queue, Burst& burst, Instant now) {
 std::size_t DgramPort::tx_burst(unsigned queue, Burst& burst, Instant /*now*/) {
   QueueStats& stats = counters(queue);
   std::array<mmsghdr, Burst::kCapacity> messages{};
-  std::array<iovec, Burst::kCapacity> pieces{};
+  std::array<iovec, kMaxTxPieces> pieces;
+  std::size_t used = 0;
   unsigned ready = 0;
+  std::size_t taken = 0;
   for (const PacketPtr& frame : burst) {
     if (frame == nullptr || !admit(queue, *frame)) continue;
-    const auto bytes = frame->first().bytes();
-    pieces[ready] = {.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
-    msghdr& message = messages[ready].msg_hdr;
-    message.msg_name = &remote_;
-    message.msg_namelen = sizeof(remote_);
-    message.msg_iov = &pieces[ready];
-    message.msg_iovlen = 1;
-    ++ready;
+    // In place: to sum while the kernel copies is not on offer.
+    if (!packet::complete_checksum(*frame, stats.passes)) {
+      stats.drop(Drop::kTxOffload);
+      continue;
+    }
+    if (frame->segment_count() > kMaxTxPieces) {
+      stats.drop(Drop::kTxScattered);
+      continue;
+    }
+    if (used + frame->segment_count() > kMaxTxPieces) {
+      taken += send(stats, std::span(messages).first(ready));
+      ready = 0;
+      used = 0;
+    }
+    msghdr& message = messages[ready++].msg_hdr;
+    message = {.msg_name = &remote_, .msg_namelen = sizeof(remote_), .msg_iov = &pieces[used]};
+    for (const packet::Segment* s = &frame->first(); s != nullptr; s = s->next()) {
+      pieces[used++] = {.iov_base = const_cast<std::byte*>(s->bytes().data()),
+                        .iov_len = s->bytes().size()};
+    }
+    message.msg_iovlen = frame->segment_count();
   }
+  taken += send(stats, std::span(messages).first(ready));
+  burst.clear();
+  return taken;
+}
+
+// Returns how many the wire has taken; the rest is dropped.
+std::size_t DgramPort::send(QueueStats& stats, std::span<mmsghdr> messages) const {
   std::size_t taken = 0;
-  for (unsigned next = 0; next < ready;) {
-    const int sent = ::sendmmsg(socket_.get(), &messages[next], ready - next, MSG_NOSIGNAL);
+  while (!messages.empty()) {
+    const int sent = ::sendmmsg(socket_.get(), messages.data(),
+                                static_cast<unsigned>(messages.size()), MSG_NOSIGNAL);
     if (sent < 0) {
       // Once full it is full for the rest of the burst; other reasons concern one frame.
       const Drop reason = send_failure(errno);
-      const unsigned dropped = reason == Drop::kTxRefused ? 1 : ready - next;
+      const std::size_t dropped = reason == Drop::kTxRefused ? 1 : messages.size();
       stats.drop(reason, dropped);
-      next += dropped;
+      messages = messages.subspan(dropped);
       continue;
     }
-    for (int i = 0; i < sent; ++i) {
-      const std::size_t size = pieces[next++].iov_len;
-      stats.sent(size);
-      stats.passes.add(packet::Pass::kKernelCopy, size);
-      ++taken;
+    const auto count = static_cast<std::size_t>(sent);
+    for (const mmsghdr& message : messages.first(count)) {
+      stats.sent(message.msg_len);
+      stats.passes.add(packet::Pass::kKernelCopy, message.msg_len);
     }
+    messages = messages.subspan(count);
+    taken += count;
   }
-  burst.clear();
   return taken;
 }
 

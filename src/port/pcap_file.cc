@@ -128,7 +128,7 @@ std::unexpected<Error> PcapReader::damaged(const char* what) const {
 Result<std::optional<PcapFrame>> PcapReader::next() {
   if (!pcapng_) return next_record();
   for (;;) {
-    auto frame = next_block();
+    auto frame = next_block(*pcapng_);
     if (!frame || *frame || std::feof(file_.get()) != 0) return frame;
   }
 }
@@ -154,7 +154,7 @@ Result<std::optional<PcapFrame>> PcapReader::next_record() {
 // Nothing if the block has no frame, and at the end of the file.
 //
 //   | type | length | body, padded to 4 bytes | length |
-Result<std::optional<PcapFrame>> PcapReader::next_block() {
+Result<std::optional<PcapFrame>> PcapReader::next_block(PcapngDecoder& decoder) {
   std::uint32_t type = PcapngDecoder::kSectionHeader;
   if (!std::exchange(at_start_, false)) {
     const std::size_t read = std::fread(&type, 1, sizeof(type), file_.get());
@@ -167,12 +167,12 @@ Result<std::optional<PcapFrame>> PcapReader::next_block() {
   std::size_t outside = 3 * sizeof(std::uint32_t);  // of the body
   if (type == PcapngDecoder::kSectionHeader) {
     std::uint32_t magic = 0;
-    if (!read_bytes(&magic, sizeof(magic)) || !pcapng_->start_section(magic)) {
+    if (!read_bytes(&magic, sizeof(magic)) || !decoder.start_section(magic)) {
       return damaged("a section without its byte order");
     }
     outside += sizeof(magic);
   }
-  const std::uint32_t size = pcapng_->host(length);
+  const std::uint32_t size = decoder.host(length);
   if (size < outside || size > kMaxBlock || size % 4 != 0) {
     return damaged("its length makes no sense");
   }
@@ -182,10 +182,11 @@ Result<std::optional<PcapFrame>> PcapReader::next_block() {
     return damaged("it ends within a block");
   }
   if (again != length) return damaged("its two lengths differ");
-  const auto frame = pcapng_->decode(pcapng_->host(type), frame_);
-  if (!frame) return damaged(frame.error());
-  if (*frame && (*frame)->bytes.size() > kMaxFrame) return damaged("its length makes no sense");
-  return *frame;
+  const auto decoded = decoder.decode(decoder.host(type), frame_);
+  if (!decoded) return damaged(decoded.error());
+  const std::optional<PcapFrame>& frame = *decoded;
+  if (frame && frame->bytes.size() > kMaxFrame) return damaged("its length makes no sense");
+  return frame;
 }
 
 }  // namespace tideline::port

@@ -69,7 +69,7 @@ class PcapReader {
 
   Status read_file_header(std::uint32_t magic);
   Result<std::optional<PcapFrame>> next_record();
-  Result<std::optional<PcapFrame>> next_block();
+  Result<std::optional<PcapFrame>> next_block(PcapngDecoder& decoder);
   std::unexpected<Error> damaged(const char* what) const;
   std::uint32_t host(std::uint32_t value) const { return swapped_ ? std::byteswap(value) : value; }
   bool read_bytes(void* to, std::size_t size) {

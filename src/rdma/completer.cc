@@ -54,6 +54,7 @@ class Response {
   bool check_psn() {
     if (in_.psn() >= req_.una && in_.psn() + in_.packets <= req_.sent_psn) return true;
     drop(Counter::kDropAckStale);
+    if (in_.psn() < req_.una) wait_longer();
     return false;
   }
 
@@ -122,9 +123,20 @@ class Response {
   // It is asked for again; once only, until something has got through: the responses that are still
   // on their way would each cause another copy.
   void response_lost() {
-    if (!is_alive() || req_.went_back) return;
+    if (!is_alive()) return;
+    if (req_.went_back) {
+      wait_longer();
+      return;
+    }
     req_.went_back = true;
     retry();
+  }
+
+  // A peer answers in order. While it is busy with what we have sent before we went back, it has
+  // not come to what we have sent since: not a reason to send that once more, which a slow peer
+  // would have to answer, too, and be slower still.
+  void wait_longer() {
+    if (!is_silent()) restart_ack_timer(core_, qp_, now_);
   }
 
   void retry() {
@@ -156,6 +168,11 @@ class Response {
     core_.set_timer(qp_, req_.silent_until);
   }
 
+  // Told to wait: all that is not acknowledged is sent again afterwards. A responder that was not
+  // ready for the first packet of a message may complain about the next ones too (Linux's rdma_rxe
+  // does), which is no reason to use up a retry.
+  bool is_silent() const { return req_.silent_until != kNever; }
+
   // Table 47.
   void negative(std::uint8_t syndrome) {
     WcStatus status = WcStatus::kSuccess;
@@ -164,7 +181,7 @@ class Response {
         core_.counters.add(Counter::kRxNakSequence);
         if (!acknowledge_until(in_.psn())) {
           response_lost();
-        } else if (is_alive()) {
+        } else if (is_alive() && !is_silent()) {
           retry();
         }
         return;

@@ -50,7 +50,10 @@ Context::~Context() {
     RegionTable::release(*window);
     core().regions.remove(window->key);
   }
-  for (const auto& region : regions_) core().regions.remove(region->key);
+  for (const auto& region : regions_) {
+    [[maybe_unused]] const Status hidden = core().regions.hide(*region);
+    core().regions.remove(region->key);
+  }
   core().pd_count -= static_cast<std::uint32_t>(pds_.size());
   core().cq_count -= static_cast<std::uint32_t>(cqs_.size());
   core().srq_count -= static_cast<std::uint32_t>(srqs_.size());
@@ -61,7 +64,8 @@ Result<ProtectionDomain*> Context::alloc_pd(void* user) {
   const Status taken =
       take_one(core().pd_count, core().options.limits.max_pd, "protection domains");
   if (!taken) return std::unexpected(taken.error());
-  return keep(pds_, std::make_unique<ProtectionDomain>(*this, user));
+  return keep(pds_, std::make_unique<ProtectionDomain>(ProtectionDomain{
+                        .context = *this, .number = ++core().last_pd, .user = user}));
 }
 
 Status Context::dealloc_pd(ProtectionDomain& pd) {
@@ -106,6 +110,10 @@ Status Context::reregister_region(MemoryRegion& region, const MemoryRegionChange
   if (moves && (change.pd == nullptr || &change.pd->context != this)) {
     return invalid("memory region cannot move to that protection domain");
   }
+  if (Status hidden = core().regions.hide(region); !hidden) {
+    core().regions.show(region);
+    return hidden;
+  }
   if (moves) {
     --region.pd->users;
     region.pd = change.pd;
@@ -116,11 +124,13 @@ Status Context::reregister_region(MemoryRegion& region, const MemoryRegionChange
   region.iova = allows(init.access, Access::kZeroBased) ? 0 : init.iova;
   region.access = init.access;
   region.valid = true;
+  core().regions.show(region);
   return {};
 }
 
 Status Context::deregister_region(MemoryRegion& region) {
   if (region.windows > 0) return busy("memory region", region.windows);
+  if (Status hidden = core().regions.hide(region); !hidden) return hidden;
   core().regions.remove(region.key);
   --region.pd->users;
   discard(regions_, region);

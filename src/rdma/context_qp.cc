@@ -186,6 +186,7 @@ Status Context::modify_qp(QueuePair& qp, const QpAttributes& attributes, std::ui
     qp.responder.replay_next = qp.responder.replay_pending = 0;
   }
   if (to != qp.state) enter(qp, to, now);
+  core().show(qp);
   return {};
 }
 

@@ -34,6 +34,7 @@ bool Core::add(QueuePair& qp) {
 }
 
 void Core::remove(QueuePair& qp) {
+  if (direct != nullptr) direct->hide(qp);
   qps_[qp.number & slot_mask_] = nullptr;
   --qp_count;
   remove_timer(qp);

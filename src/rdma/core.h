@@ -14,6 +14,7 @@
 #include "rdma/address.h"
 #include "rdma/completion_queue.h"
 #include "rdma/counters.h"
+#include "rdma/direct_path.h"
 #include "rdma/loopback.h"
 #include "rdma/options.h"
 #include "rdma/queue_pair.h"
@@ -42,6 +43,10 @@ struct Core {
   void set_timer(QueuePair& qp, Instant when);
   // Takes the next queue pair whose time has come; null if there is none.
   QueuePair* expired(Instant now);
+  // Peers may reach what the queue pair's state and attributes let them.
+  void show(const QueuePair& qp) {
+    if (direct != nullptr) direct->show(qp);
+  }
   Instant next_timer() const { return timers_.empty() ? kNever : timers_.front()->timer; }
 
   // What follows of an address vector. Fails if it names no GID of ours, or one of another version
@@ -62,6 +67,8 @@ struct Core {
   RegionTable regions;
   Counters counters;
   Loopback loopback;
+  DirectPath* direct = nullptr;     // none: everything goes by frames
+  std::uint64_t direct_budget = 0;  // bytes that may still go that way in this run
 
   // How many objects there are: DeviceLimits.
   std::uint32_t pd_count = 0;
@@ -70,6 +77,7 @@ struct Core {
   std::uint32_t ah_count = 0;
   std::uint32_t qp_count = 0;
   std::uint32_t last_srq = 0;  // its number
+  std::uint32_t last_pd = 0;
 
  private:
   void sift_up(std::size_t slot);

@@ -45,6 +45,9 @@ enum class Counter : std::uint8_t {
   kDropResponse,  // response that does not fit its request
   kDropSyndrome,  // reserved AETH syndrome
   kRetransmits,   // packets sent again
+  kDirectWrites,  // requests that went by the direct path, and their payload
+  kDirectReads,
+  kDirectBytes,
   kTimeouts,
   kRxNakSequence,
   kRxRnr,

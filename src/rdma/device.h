@@ -62,6 +62,13 @@ class Device final : public ip::ProtocolHandler {
   bool has_work() const { return core_.has_scheduled() || !core_.loopback.empty(); }
   Instant next_deadline() const { return core_.next_timer(); }
 
+  // From now on what can go by it does. Before anything is registered; it outlives the device. Only
+  // where addresses of programs are addresses of this process.
+  void set_direct_path(DirectPath* path) {
+    core_.direct = path;
+    core_.regions.set_direct_path(path);
+  }
+
   // There will be packets along that route: what is below learns the way before they come. Whether
   // it knows it.
   bool prepare(const Route& route, Instant now) {

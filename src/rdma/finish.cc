@@ -81,6 +81,7 @@ void flush_send_queue(Core& core, QueuePair& qp, Instant now) {
   RequesterState& req = qp.requester;
   req.cursor = qp.send_queue.head();
   req.cursor_offset = 0;
+  req.placed = 0;
   req.reads_in_flight = 0;
   req.ack_deadline = kNever;
   req.silent_until = kNever;
@@ -136,6 +137,7 @@ void complete_receive(Core& core, QueuePair& qp, const Received& received, Insta
 void enter_error(Core& core, QueuePair& qp, Instant now) {
   if (qp.state == QpState::kErr) return;
   qp.state = QpState::kErr;
+  core.show(qp);
   flush_send_queue(core, qp, now);
   ResponderState& resp = qp.responder;
   resp.message = ResponderState::Message::kNone;

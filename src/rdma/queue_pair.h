@@ -37,6 +37,7 @@ struct RequesterState {
   Psn cursor_psn;
   std::uint32_t cursor = 0;         // the request, by its number in the send queue
   std::uint32_t cursor_offset = 0;  // packets of it that were sent
+  std::uint32_t placed = 0;         // bytes of it that went by the direct path
 
   std::uint32_t reads_in_flight = 0;  // READs and atomics before the cursor without their response
   std::uint8_t retries_left = 0;
@@ -116,6 +117,7 @@ struct QueuePair {
   QueuePair* next_scheduled = nullptr;
   Instant timer = kNever;  // when the device looks at it again, at the latest
   std::uint32_t timer_slot = kNoTimer;
+  unsigned direct_peer = 0;  // a note of the direct path's
 };
 
 // 4.096 us * 2^code: C9-141; code 0 is for ever, and zero here.

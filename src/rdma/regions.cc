@@ -28,7 +28,7 @@ RegionTable::RegionTable(std::uint32_t capacity, KeySource& keys)
     : slots_(std::bit_ceil(capacity)),
       mask_(static_cast<std::uint32_t>(slots_.size()) - 1),
       keys_(keys) {
-  CHECK(capacity > 0 && capacity <= 65536, "{} regions", capacity);
+  CHECK(capacity > 0 && capacity <= kMostSlots, "{} regions", capacity);
 }
 
 // The slot is told by the 24 upper bits of the key, for a window changes the lower 8.
@@ -54,8 +54,20 @@ Status RegionTable::claim(Slot filled, std::uint32_t& key) {
   }
 }
 
-Status RegionTable::add(MemoryRegion& region) { return claim({.region = &region}, region.key); }
+Status RegionTable::add(MemoryRegion& region) {
+  Status claimed = claim({.region = &region}, region.key);
+  if (claimed) show(region);
+  return claimed;
+}
 Status RegionTable::add(MemoryWindow& window) { return claim({.window = &window}, window.key); }
+
+void RegionTable::show(const MemoryRegion& region) {
+  if (direct_ != nullptr) direct_->show(region);
+}
+
+Status RegionTable::hide(const MemoryRegion& region) {
+  return direct_ == nullptr ? Status() : direct_->hide(region);
+}
 
 void RegionTable::remove(std::uint32_t key) {
   CHECK(find(key) != nullptr, "key {:#x}", key);
@@ -163,6 +175,8 @@ bool RegionTable::invalidate(std::uint32_t key, const QueuePair& qp, bool by_pee
     return false;
   }
   region.valid = false;
+  // A peer that has stopped in the midst is left to it: the data path does not wait for it twice.
+  [[maybe_unused]] const Status hidden = hide(region);
   return true;
 }
 

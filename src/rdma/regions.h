@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "rdma/direct_path.h"
 #include "rdma/memory_access.h"
 #include "rdma/types.h"
 
@@ -20,6 +21,7 @@ struct QueuePair;
 
 struct ProtectionDomain {
   Context& context;
+  std::uint32_t number = 0;  // no other of the device has had it
   void* user = nullptr;
   std::uint32_t users = 0;  // regions, windows, queue pairs, SRQs, address handles
 };
@@ -105,6 +107,21 @@ class RegionTable {
   // Regions and windows at most; a power of two up to 65,536.
   RegionTable(std::uint32_t capacity, KeySource& keys);
 
+  // The slot that a key is found in.
+  static constexpr std::uint32_t kMostSlots = 65536;
+  static constexpr std::uint32_t slot_of(std::uint32_t key, std::uint32_t slots) {
+    return key >> 8 & (slots - 1);
+  }
+  std::uint32_t slots() const { return mask_ + 1; }
+
+  // Shown to it: regions, not windows. Outlives the table.
+  void set_direct_path(DirectPath* path) { direct_ = path; }
+  // Peers reach the region no more by the direct path; by keys they do until it is removed. See
+  // DirectPath::hide.
+  Status hide(const MemoryRegion& region);
+  // The region is other than it was.
+  void show(const MemoryRegion& region);
+
   // Control. The table does not own what it names.
   Status add(MemoryRegion& region);
   Status add(MemoryWindow& window);
@@ -140,6 +157,7 @@ class RegionTable {
   std::uint32_t mask_;
   std::uint32_t used_ = 0;
   KeySource& keys_;
+  DirectPath* direct_ = nullptr;
 };
 
 }  // namespace tideline::rdma

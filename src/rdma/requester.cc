@@ -2,6 +2,7 @@
 #include "rdma/requester.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -74,6 +75,10 @@ bool is_local(SendOpcode opcode) {
   return opcode == SendOpcode::kLocalInvalidate || opcode == SendOpcode::kBindWindow;
 }
 
+// As long as a part is on its way, the peer cannot take the region back.
+constexpr std::uint32_t kDirectPart = 256U << 10;
+constexpr std::uint32_t kWorthWaiting = 4096;
+
 // A turn at the request under the cursor: one frame, or a reason why not.
 class Turn {
  public:
@@ -97,6 +102,10 @@ class Turn {
           retire(core_, qp_, now_);
           continue;
         }
+        const Way way = core_.direct == nullptr ? Way::kFrames : place(wqe);
+        if (way == Way::kDone) continue;
+        if (way == Way::kWaits) return Sending::kIdle;
+        if (way == Way::kLater) return Sending::kNoBuffer;
         start(wqe);
       }
       if (is_window_full()) return Sending::kIdle;
@@ -143,19 +152,101 @@ class Turn {
     req_.next_psn += wqe.packets;
   }
 
+  enum class Way : std::uint8_t {
+    kFrames,
+    kDone,   // it went by the direct path
+    kWaits,  // it will, when what was sent before has been acknowledged
+    kLater,  // the rest of it, in the next run
+  };
+
+  // WRITE and READ by the direct path, which must not overtake what went by frames (ordering of
+  // table 76). There is nothing to wait for on the way, so no PSN is used and no response comes.
+  Way place(SendWqe& wqe) {
+    const bool one_sided =
+        wqe.request.opcode == SendOpcode::kWrite || wqe.request.opcode == SendOpcode::kRead;
+    if (!one_sided || wqe.length == 0 || qp_.route.loopback) return Way::kFrames;
+    if (!is_settled()) return waits(wqe) ? Way::kWaits : Way::kFrames;
+    while (req_.placed < wqe.length) {
+      if (core_.direct_budget == 0) return Way::kLater;
+      const std::uint32_t size = std::min(kDirectPart, wqe.length - req_.placed);
+      if (!place_part(wqe, size)) {
+        req_.placed = 0;
+        return Way::kFrames;
+      }
+      req_.placed += size;
+      core_.direct_budget -= std::min<std::uint64_t>(core_.direct_budget, size);
+    }
+    req_.placed = 0;
+    const bool write = wqe.request.opcode == SendOpcode::kWrite;
+    core_.counters.add(write ? Counter::kDirectWrites : Counter::kDirectReads);
+    core_.counters.add(Counter::kDirectBytes, wqe.length);
+    finish_here(wqe);
+    retire(core_, qp_, now_);
+    return Way::kDone;
+  }
+
+  // Whether all that went by frames has been executed. Of UC nobody tells.
+  bool is_settled() const {
+    if (qp_.init.type == QpType::kRc) return req_.una == req_.next_psn;
+    return req_.next_psn == Psn(qp_.attributes.send_psn);
+  }
+
+  // A short message is there as soon by a frame of its own as after the acknowledgement of others.
+  bool waits(const SendWqe& wqe) const {
+    return qp_.init.type == QpType::kRc && wqe.length >= kWorthWaiting &&
+           core_.direct->reaches(qp_, direct_request(wqe));
+  }
+
+  static DirectRequest direct_request(const SendWqe& wqe) {
+    return {.is_read = wqe.request.opcode == SendOpcode::kRead,
+            .rkey = wqe.request.rkey,
+            .address = wqe.request.remote_address,
+            .length = wqe.length};
+  }
+
+  bool place_part(const SendWqe& wqe, std::uint32_t size) {
+    DirectRequest part = direct_request(wqe);
+    part.offset = req_.placed;
+    std::array<DirectPiece, kMaxSge> pieces;
+    if ((wqe.request.flags & SendFlags::kInline) != 0) {
+      const auto data = queue_.inline_data(req_.cursor).subspan(req_.placed, size);
+      pieces[0] = {.address = reinterpret_cast<std::uintptr_t>(data.data()), .length = size};
+      part.pieces = std::span(pieces).first(1);
+    } else {
+      const Access needed = part.is_read ? Access::kLocalWrite : Access::kNone;
+      const auto count =
+          locate(core_, *qp_.pd, wqe.request.sges, req_.placed, size, needed, pieces);
+      if (!count) return false;
+      part.pieces = std::span(pieces).first(*count);
+    }
+    const DirectResult result = core_.direct->move(qp_, part);
+    if (result == DirectResult::kRefused) return false;
+    const bool kernel = result == DirectResult::kKernel;
+    core_.counters.passes.add(kernel ? packet::Pass::kKernelCopy : packet::Pass::kCopy, size);
+    return true;
+  }
+
+  // Done, without a packet.
+  void finish_here(SendWqe& wqe) {
+    wqe.started = true;
+    wqe.first_psn = req_.next_psn;
+    wqe.packets = 0;
+    wqe.finished = true;
+    next_request();
+  }
+
   void execute_local(SendWqe& wqe) {
     const SendRequest& request = wqe.request;
     const bool bind = request.opcode == SendOpcode::kBindWindow;
     const bool done = bind ? core_.regions.bind(request.bind, qp_)
                            : core_.regions.invalidate(request.immediate, qp_, false);
-    wqe.started = true;
-    wqe.first_psn = req_.next_psn;
-    wqe.packets = 0;
-    wqe.finished = true;
     if (done) {
-      next_request();
+      finish_here(wqe);
       return;
     }
+    wqe.started = wqe.finished = true;
+    wqe.first_psn = req_.next_psn;
+    wqe.packets = 0;
     wqe.status = bind ? WcStatus::kWindowBind : WcStatus::kLocalQpOperation;
   }
 

@@ -124,6 +124,23 @@ SCRIPT(Requester, RcvRnr_Rts_WaitsAsToldAndSendsAgain, R"(
   count rx_rnr 1
 )")
 
+SCRIPT(Requester, RcvNakSequence_AfterRnr_UsesUpNoRetry, R"(
+  given RC rnr_retry 7 retry 1
+  post SEND 1 (1500)
+  > SEND_ONLY psn 100 (1500)
+  < ACK psn 100 syndrome 0x2c
+  < ACK psn 100 syndrome 0x60
+  +0.0006 > nothing
+  +0.0001 > SEND_ONLY psn 100 (1500)
+  < ACK psn 100 syndrome 0x2c
+  < ACK psn 100 syndrome 0x60
+  +0.0006 > nothing
+  +0.0001 > SEND_ONLY psn 100 (1500)
+  < ACK psn 101 msn 1
+  complete send 1 SUCCESS
+  count rx_rnr 2
+)")
+
 SCRIPT(Requester, RcvRnr_RetriesUsedUp_Fails, R"(
   given RC rnr_retry 1
   post SEND 1 (8)
@@ -219,6 +236,33 @@ SCRIPT(Requester, RcvReadResponse_WithAGap_AsksForTheRest, R"(
   < READ_RESPONSE_MIDDLE psn 102 (256)
   < READ_RESPONSE_LAST psn 103 (256)
   complete send 1 SUCCESS (1024)
+)")
+
+SCRIPT(Requester, RcvReadResponse_AfterGoingBack_PutsTheTimeOutOff, R"(
+  given RC mtu 256
+  post READ 1 (1024)
+  > READ_REQUEST psn 100 len 1024
+  < READ_RESPONSE_FIRST psn 100 (256)
+  < READ_RESPONSE_MIDDLE psn 102 (256)
+  > READ_REQUEST psn 101 len 768 va 4352
+  # The time-out is 1.05 ms.
+  +0.0007 < READ_RESPONSE_LAST psn 103 (256)
+  +0.0007 > nothing
+  +0.0007 > READ_REQUEST psn 101 len 768 va 4352
+  count timeouts 1
+)")
+
+SCRIPT(Requester, RcvAck_OfWhatWasAcknowledged_PutsTheTimeOutOff, R"(
+  given RC mtu 256
+  post WRITE 1 (1024)
+  > WRITE_ONLY psn 100 (1024)
+  < ACK psn 101 msn 1
+  +0.0011 > WRITE_LAST psn 102 (512)
+  # The peer has the front a second time, and says so: it is still at work on that.
+  +0.0007 < ACK psn 101 msn 1
+  +0.0007 > nothing
+  +0.0007 > WRITE_LAST psn 102 (512)
+  count timeouts 2
 )")
 
 SCRIPT(Requester, RcvAck_BeyondARead_MeansThatItsResponseIsLost, R"(

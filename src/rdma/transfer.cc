@@ -91,6 +91,21 @@ bool scatter(Core& core, const ProtectionDomain& pd, std::span<const Sge> sges,
   });
 }
 
+std::optional<std::size_t> locate(const Core& core, const ProtectionDomain& pd,
+                                  std::span<const Sge> sges, std::uint64_t offset,
+                                  std::size_t length, Access needed,
+                                  std::span<DirectPiece, kMaxSge> pieces) {
+  std::size_t count = 0;
+  const bool whole = for_each_piece(sges, offset, length, [&](const Sge& piece) {
+    const auto memory = core.regions.local(piece.lkey, piece.address, piece.length, needed, pd);
+    if (!memory) return false;
+    pieces[count++] = {.address = memory->address, .length = piece.length};
+    return true;
+  });
+  if (!whole) return std::nullopt;
+  return count;
+}
+
 bool scatter_bytes(Core& core, const ProtectionDomain& pd, std::span<const Sge> sges,
                    std::uint64_t offset, std::span<const std::byte> from) {
   return for_each_piece(sges, offset, from.size(), [&](const Sge& piece) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "packet/packet.h"
@@ -41,6 +42,13 @@ class PacketCursor {
                           std::uint64_t offset, PacketCursor to, std::size_t length);
 [[nodiscard]] bool scatter(Core& core, const ProtectionDomain& pd, std::span<const Sge> sges,
                            std::uint64_t offset, PacketCursor from, std::size_t length);
+
+// Where the pieces of a request lie in this process, from byte `offset` of them on. The number of
+// entries of `pieces` that were filled, none if a key does not allow `needed`.
+[[nodiscard]] std::optional<std::size_t> locate(const Core& core, const ProtectionDomain& pd,
+                                                std::span<const Sge> sges, std::uint64_t offset,
+                                                std::size_t length, Access needed,
+                                                std::span<DirectPiece, kMaxSge> pieces);
 
 // Copies bytes that are not in a packet to the pieces.
 [[nodiscard]] bool scatter_bytes(Core& core, const ProtectionDomain& pd, std::span<const Sge> sges,

@@ -128,6 +128,7 @@ TEST(Gate, NoWorkIsLostOrDoneTwice) {
     std::atomic<int> submitting{kThreads};
     {
       std::vector<std::jthread> threads;
+      threads.reserve(kThreads);
       for (int t = 0; t < kThreads; ++t) {
         threads.emplace_back([&] {
           Counter holder = sums.counter();

@@ -71,6 +71,7 @@ TEST(MpmcRing, ManyThreadsTransferEverythingOnce) {
   std::vector<std::vector<std::uint64_t>> received(kConsumers);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kProducers + kConsumers);
     for (std::uint64_t producer = 0; producer < kProducers; ++producer) {
       threads.emplace_back([&memory, producer] {
         Ring ring = memory.ring;

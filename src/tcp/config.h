@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/siphash.h"
 #include "base/time.h"
 #include "ip/delivery.h"
-#include "tcp/siphash.h"
 #include "tcp/stream.h"
 
 namespace tideline::tcp {
@@ -48,7 +48,7 @@ struct Config {
   std::size_t max_ranges = 65536;
   std::size_t max_time_wait = 2048;  // the oldest give way
   // From getrandom(2): whoever knows it can forge connections.
-  std::array<SipKey, 4> secrets{};
+  std::array<HashKey, 4> secrets{};
   Tracer* tracer = nullptr;
 
   std::uint32_t initial_window = 65535;               // of a receive buffer

@@ -15,7 +15,7 @@ namespace tideline::tcp {
 
 class ConnectionTable {
  public:
-  ConnectionTable(Slab<Tcb>& tcbs, const SipKey& key)
+  ConnectionTable(Slab<Tcb>& tcbs, const HashKey& key)
       : tcbs_(tcbs), key_(key), buckets_(std::bit_ceil(tcbs.capacity()), 0) {}
 
   Tcb* find(const Tuple& tuple) {
@@ -44,11 +44,11 @@ class ConnectionTable {
 
  private:
   std::uint32_t& bucket(const Tuple& tuple) {
-    return buckets_[siphash13(key_, tuple.words()) & (buckets_.size() - 1)];
+    return buckets_[siphash(key_, tuple.words()) & (buckets_.size() - 1)];
   }
 
   Slab<Tcb>& tcbs_;
-  SipKey key_;
+  HashKey key_;
   std::vector<std::uint32_t> buckets_;  // index + 1 of the first; 0: none
 };
 

@@ -26,7 +26,7 @@ std::uint32_t cookie(const Core& core, const Tuple& tuple, Seq irs, std::uint32_
   std::array<std::uint64_t, 6> words{};
   std::ranges::copy(tuple.words(), words.begin());
   words[5] = std::uint64_t{irs.value()} << 32 | (time << 3 | size);
-  const auto hash = static_cast<std::uint32_t>(siphash24(cookie_key(core), words));
+  const auto hash = static_cast<std::uint32_t>(siphash<2, 4>(cookie_key(core), words));
   return (time & 31) << 27 | size << 24 | (hash & kHashMask);
 }
 

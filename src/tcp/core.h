@@ -73,10 +73,10 @@ struct Core {
 };
 
 // The secrets of a configuration, by use.
-inline const SipKey& table_key(const Core& core) { return core.config.secrets[0]; }
-inline const SipKey& isn_key(const Core& core) { return core.config.secrets[1]; }
-inline const SipKey& cookie_key(const Core& core) { return core.config.secrets[2]; }
-inline const SipKey& port_key(const Core& core) { return core.config.secrets[3]; }
+inline const HashKey& table_key(const Core& core) { return core.config.secrets[0]; }
+inline const HashKey& isn_key(const Core& core) { return core.config.secrets[1]; }
+inline const HashKey& cookie_key(const Core& core) { return core.config.secrets[2]; }
+inline const HashKey& port_key(const Core& core) { return core.config.secrets[3]; }
 
 // A connection in CLOSED, in the table. Null, and counted, if there are too many.
 Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instant now);

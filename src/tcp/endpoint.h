@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 
-#include "tcp/siphash.h"
 #include "wire/ip_address.h"
 
 namespace tideline::tcp {

@@ -11,21 +11,11 @@
 #include "tcp/congestion.h"
 #include "tcp/reassembly.h"
 #include "tcp/scoreboard.h"
-#include "tcp/siphash.h"
 #include "tcp/tcb.h"
 #include "tcp/timer_wheel.h"
 
 namespace tideline::tcp {
 namespace {
-
-// The vectors of the authors' implementation: key 00..0f, messages 00.. of 8 and 16 bytes.
-TEST(SipHash, MatchesPublishedVectors) {
-  constexpr SipKey kKey{0x0706050403020100, 0x0f0e0d0c0b0a0908};
-  constexpr std::array<std::uint64_t, 2> kWords{0x0706050403020100, 0x0f0e0d0c0b0a0908};
-  EXPECT_EQ(siphash24(kKey, std::span(kWords).first(0)), 0x726fdb47dd0e0e31U);
-  EXPECT_EQ(siphash24(kKey, std::span(kWords).first(1)), 0x93f5f5799a932462U);
-  EXPECT_EQ(siphash24(kKey, kWords), 0x3f2acc7f57c29bdbU);
-}
 
 struct Node : TimerNode {
   std::size_t number = 0;

@@ -38,7 +38,7 @@ World::World() {
   config.max_ranges = 4096;
   config.tracer = this;
   Rng rng(99);
-  for (SipKey& key : config.secrets) key = {rng(), rng()};
+  for (HashKey& key : config.secrets) key = HashKey::random(rng);
 }
 
 World::~World() { EXPECT_EQ(pool_->in_use(), 0U) << "packets were lost"; }

@@ -98,7 +98,7 @@ std::unique_ptr<packet::Pool> make_pool() {
 
 Config with_secrets(Config config, std::uint64_t seed) {
   Rng rng(seed);
-  for (SipKey& key : config.secrets) key = {rng(), rng()};
+  for (HashKey& key : config.secrets) key = HashKey::random(rng);
   return config;
 }
 

@@ -35,6 +35,34 @@ pair ib_write_bw -x 1 -n $few -s 4096 -c UC -q 4
 pair ib_send_bw -x 1 -n $few -s 8192 -b -e
 pair ib_write_bw -x 1 -n $few --use_old_post_send
 
+# One-sided operations between processes of one machine go past the wire, and into what they share
+# without the kernel; with frames on demand they do not. The server's word is what its memory is.
+if [ "$kind" = shm ]; then
+  left+=(--stats)
+  right+=(--stats)
+  went() { grep -Eq " $1=[1-9]" "$directory/client.log" || fail "'$2' has no $1"; }
+  did_not() { ! grep -Eq " $1=[1-9]" "$directory/client.log" || fail "'$2' has $1"; }
+  for program in ib_write_bw ib_read_bw; do
+    pair $program -x 2 -n $few -s 65536
+    went direct_by_kernel $program
+  done
+  # A program whose memory is a file of its own, which has no name any more.
+  cat >"$directory/mapped" <<'END'
+file=$(mktemp -p /dev/shm tideline-test-XXXXXX)
+truncate -s 4M "$file"
+exec 9<>"$file"
+rm "$file"
+exec "$@" --mmap /proc/self/fd/9
+END
+  pair bash "$directory/mapped" ib_write_lat -x 1 -n $few -s 8
+  went direct_by_mapping 'ib_write_lat --mmap'
+  export TIDELINE_DIRECT=0
+  pair ib_write_bw -x 1 -n $few -s 65536
+  unset TIDELINE_DIRECT
+  went tx_packets 'ib_write_bw by frames'
+  did_not direct_bytes 'ib_write_bw by frames'
+fi
+
 # What a program looks up by name and version is ours too.
 LD_LIBRARY_PATH=$(dirname "$tideline")/../lib/tideline-dropin ibv_devices >"$directory/dropin.log" 2>&1
 grep -q tideline0 "$directory/dropin.log" || fail "libibverbs.so.1 of ours has no device"

@@ -424,7 +424,7 @@ TEST_F(HostileTest, AHandshakeThatIsTrueIsAccepted) { EXPECT_TRUE(is_accepted(he
 TEST_F(HostileTest, FalseHandshakesAreRefused) {
   std::vector<Hello> hellos(9, hello_);
   hellos[0].magic = 0;
-  hellos[1].version = 2;
+  hellos[1].version = kVersion + 1;
   hellos[2].source = 0;       // the victim's own slot
   hellos[3].source = 5;       // nobody's
   hellos[4].source = 1000;    // outside

@@ -22,8 +22,8 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/mapping.h"
+#include "base/owner_word.h"
 #include "base/time.h"
-#include "proofs/placement/owner_word.h"
 
 namespace proofs::placement {
 
@@ -90,7 +90,7 @@ struct RegionTableHeader {
   std::uint64_t nonce;          // random: proves that a process id is the target's
   std::uint64_t nonce_address;  // of `nonce` in the target
   std::uint32_t capacity;
-  OwnerWord owner;
+  tideline::OwnerWord owner;
 };
 inline constexpr std::size_t kRegionHeaderSize = 2 * tideline::kCacheLine;
 static_assert(sizeof(RegionTableHeader) <= kRegionHeaderSize);
@@ -99,7 +99,7 @@ inline constexpr std::uint32_t kMaxRegions = 4096;
 // What one initiating thread shows its targets. The count makes two placements under one key
 // distinct: else a thread that keeps trying a revoked key could hold up its removal for ever.
 struct InFlight {
-  OwnerWord owner;
+  tideline::OwnerWord owner;
   alignas(tideline::kCacheLine) std::atomic<std::uint64_t> announced;  // count << 32 | rkey or 0
 
   void begin(std::uint32_t rkey) {

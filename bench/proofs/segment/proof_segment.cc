@@ -143,6 +143,7 @@ class Figures {
         continue;
       }
       std::vector<double> values;
+      values.reserve(series.values.size());
       for (const auto& [value, limit] : series.values) values.push_back(value);
       report.figure(series.name, bench::median(std::move(values)), series.unit);
     }

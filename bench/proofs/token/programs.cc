@@ -112,11 +112,13 @@ void run_redis(bench::Report& report, const Lab& lab, bool quick) {
           lab.start(carrier, {"redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
                               "--appendonly", "no", "--daemonize", "no", "--dir", lab.directory()});
       all = all && answers(lab, carrier, {"redis-cli", "-p", port, "ping"});
-      const Outcome same = lab.run(carrier,
-                                   {"sh", "-c",
-                                    "redis-cli -p " + port + " -x set k < value && redis-cli -p " +
-                                        port + " --raw get k | head -c 300000 | cmp - value"},
-                                   20);
+      const Outcome same =
+          lab.run(carrier,
+                  {"sh", "-c",
+                   fmt::format("redis-cli -p {0} -x set k < value && "
+                               "redis-cli -p {0} --raw get k | head -c 300000 | cmp - value",
+                               port)},
+                  20);
       all = all && same.succeeded;
       for (const Load& load : loads) {
         Lab::Command command{"redis-benchmark", "-p", port, "-t", "set,get", "--csv"};

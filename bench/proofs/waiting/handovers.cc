@@ -119,6 +119,7 @@ int produce(Shared<Memory>& shared, const Bells& bells, std::uint64_t items,
     return pushed;
   };
   const auto until_taken = [&] {
+    // NOLINTNEXTLINE(bugprone-infinite-loop): until the consumer has caught up
     while (shared.consumed.load(std::memory_order_acquire) != next) tideline::cpu_relax();
   };
   std::uint64_t alone_at = 0;

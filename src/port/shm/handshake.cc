@@ -82,22 +82,34 @@ Status check_bounds(const Hello& hello, unsigned slots) {
   return {};
 }
 
+// The descriptor for Peers comes last, and may be missing.
+std::span<const int> without_missing(const std::array<int, 3>& fds) {
+  return std::span(fds).first(fds.back() < 0 ? 2 : 3);
+}
+bool is_complete(const std::vector<UniqueFd>& fds) { return fds.size() == 2 || fds.size() == 3; }
+
+Result<ucred> credentials_of(int socket) {
+  ucred credentials{};
+  socklen_t size = sizeof(credentials);
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+    return fail_errno("cannot read the peer's credentials");
+  }
+  return credentials;
+}
+
 // That the process at the other end is the one whose pid the slot's lock file names.
 Status check_owner(const MeetingPoint& meeting_point, const Hello& hello, int socket) {
   const std::optional<LeaseRecord> owner = meeting_point.owner(hello.source);
   if (!owner || owner->incarnation != hello.incarnation) {
     return peer_error(fmt::format("slot {} has another owner", hello.source));
   }
-  ucred credentials{};
-  socklen_t size = sizeof(credentials);
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
-    return fail_errno("cannot read the peer's credentials");
-  }
+  const auto credentials = credentials_of(socket);
+  if (!credentials) return std::unexpected(credentials.error());
   // In another pid namespace the numbers differ; the meeting point's file mode is the guard then.
   if (is_of_this_pid_namespace(*owner) &&
-      static_cast<std::uint64_t>(credentials.pid) != owner->pid) {
+      static_cast<std::uint64_t>(credentials->pid) != owner->pid) {
     return peer_error(
-        fmt::format("process {} does not own slot {}", credentials.pid, hello.source));
+        fmt::format("process {} does not own slot {}", credentials->pid, hello.source));
   }
   return {};
 }
@@ -133,15 +145,16 @@ std::optional<UniqueFd> accept_from(int listener) {
 }
 
 Result<UniqueFd> send_hello(const MeetingPoint& meeting_point, unsigned destination,
-                            const Hello& hello, int ring, int arena) {
+                            const Hello& hello, int ring, int arena, int own) {
   Result<UniqueFd> fd = open_socket();
   if (!fd) return fd;
   const sockaddr_un address = address_of(meeting_point, destination);
   if (::connect(fd->get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return fail_errno(fmt::format("cannot connect to slot {}", destination));
   }
-  const std::array<int, 2> fds = {ring, arena};
-  const Status sent = send_with_fds(fd->get(), std::as_bytes(std::span(&hello, 1)), fds);
+  const std::array<int, 3> fds = {ring, arena, own};
+  const Status sent =
+      send_with_fds(fd->get(), std::as_bytes(std::span(&hello, 1)), without_missing(fds));
   if (!sent) return std::unexpected(sent.error());
   return fd;
 }
@@ -153,7 +166,7 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   if (!fds) return std::unexpected(std::move(fds.error()));
   const std::optional<std::vector<UniqueFd>>& passed = *fds;
   if (!passed) return std::nullopt;
-  if (passed->size() != 2) return peer_error("a Hello needs two descriptors");
+  if (!is_complete(*passed)) return peer_error("a Hello needs two or three descriptors");
   Status status = check_bounds(arrival.hello, slots);
   if (status) status = check_owner(meeting_point, arrival.hello, socket);
   if (!status) return std::unexpected(std::move(status.error()));
@@ -163,13 +176,14 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   if (!arena) return std::unexpected(std::move(arena.error()));
   arrival.ring = std::move(*ring);
   arrival.arena = std::move(*arena);
+  if (passed->size() == 3) arrival.theirs = std::move((**fds)[2]);
   return arrival;
 }
 
-Status send_welcome(int socket, int index, int hints) {
+Status send_welcome(int socket, int index, int hints, int own) {
   const Welcome welcome{.accepted = 1};
-  const std::array<int, 2> fds = {index, hints};
-  return send_with_fds(socket, std::as_bytes(std::span(&welcome, 1)), fds);
+  const std::array<int, 3> fds = {index, hints, own};
+  return send_with_fds(socket, std::as_bytes(std::span(&welcome, 1)), without_missing(fds));
 }
 
 Status send_refusal(int socket) {
@@ -184,12 +198,15 @@ Result<std::optional<Acceptance>> receive_welcome(int socket) {
   const std::optional<std::vector<UniqueFd>>& passed = *fds;
   if (!passed) return std::nullopt;
   if (welcome.accepted == 0) return peer_error("the destination refuses this member");
-  if (passed->size() != 2) return peer_error("a Welcome needs two descriptors");
+  if (!is_complete(*passed)) return peer_error("a Welcome needs two or three descriptors");
   auto index = adopt((*passed)[0].get(), sizeof(IndexPage), Sharing::kReadOnly);
   if (!index) return std::unexpected(std::move(index.error()));
   auto hints = adopt((*passed)[1].get(), sizeof(HintPage), Sharing::kReadWrite);
   if (!hints) return std::unexpected(std::move(hints.error()));
-  return Acceptance{std::move(*index), std::move(*hints)};
+  Acceptance acceptance{.index = std::move(*index), .hints = std::move(*hints)};
+  if (passed->size() == 3) acceptance.theirs = std::move((**fds)[2]);
+  if (const auto credentials = credentials_of(socket)) acceptance.pid = credentials->pid;
+  return acceptance;
 }
 
 }  // namespace tideline::port::shm

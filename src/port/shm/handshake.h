@@ -6,6 +6,8 @@
 // for a destination that is stopped. Control path; thread: any.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <optional>
 
@@ -32,28 +34,32 @@ Result<UniqueFd> listen_at(const MeetingPoint& meeting_point, unsigned slot);
 // The next connection on `listener`, non-blocking; none if there is none.
 std::optional<UniqueFd> accept_from(int listener);
 
-// Connects to a slot's socket and sends `hello` with the descriptors.
+// Connects to a slot's socket and sends `hello` with the descriptors; `own` is for Peers, -1: none.
 Result<UniqueFd> send_hello(const MeetingPoint& meeting_point, unsigned destination,
-                            const Hello& hello, int ring, int arena);
+                            const Hello& hello, int ring, int arena,
+                            int own = -1);
 
 // What a sender has shown, verified and mapped.
 struct Arrival {
   Hello hello;
   Mapping ring;
   Mapping arena;
+  UniqueFd theirs;  // for Peers, unverified; may be none
 };
 // Reads one Hello. Refuses memory that is not sealed or smaller than said, bounds that are out of
 // range, and a sender that does not own the slot it names. No value: nothing has arrived yet.
 Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, unsigned slots,
                                              int socket);
 
-Status send_welcome(int socket, int index, int hints);
+Status send_welcome(int socket, int index, int hints, int own = -1);
 Status send_refusal(int socket);
 
 // The destination's pages, verified and mapped.
 struct Acceptance {
   Mapping index;
   Mapping hints;
+  UniqueFd theirs;  // for Peers, unverified; may be none
+  pid_t pid = 0;    // of who listens there, as the kernel says; 0 in another pid namespace
 };
 // Reads the answer. No value: it has not come yet.
 Result<std::optional<Acceptance>> receive_welcome(int socket);

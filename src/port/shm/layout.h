@@ -95,9 +95,10 @@ struct alignas(kPageSize) HintPage {
 static_assert(sizeof(HintPage) == kPageSize);
 
 inline constexpr std::uint32_t kMagic = 0x53'45'47'54;  // "TGES" in memory
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
-// From the sender to the listener of the destination, with the descriptors of ring and arena.
+// From the sender to the listener of the destination, with the descriptors of ring and arena, and
+// one for Peers if it has one.
 struct Hello {
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;
@@ -109,7 +110,8 @@ struct Hello {
   std::uint32_t reserved = 0;
 };
 
-// The destination's answer, with the descriptors of index and hint if `accepted`.
+// The destination's answer, with the descriptors of index and hint if `accepted`, and one for Peers
+// if it has one.
 struct Welcome {
   std::uint32_t magic = kMagic;
   std::uint32_t version = kVersion;

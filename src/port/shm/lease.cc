@@ -50,7 +50,8 @@ UniqueFd replace_lock(int directory, unsigned slot, const LeaseRecord& record) {
 
 }  // namespace
 
-std::optional<Lease> Lease::try_claim(const MeetingPoint& meeting_point, unsigned slot) {
+std::optional<Lease> Lease::try_claim(const MeetingPoint& meeting_point, unsigned slot,
+                                      bool promiscuous) {
   const int directory = meeting_point.directory();
   const std::string name = lock_name(slot);
   UniqueFd fd(::openat(directory, name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
@@ -58,7 +59,7 @@ std::optional<Lease> Lease::try_claim(const MeetingPoint& meeting_point, unsigne
   // Whoever held the claim byte a moment ago may have replaced the file.
   if (!is_file_at(fd.get(), directory, name)) return std::nullopt;
   const LeaseRecord last = read_record(fd.get()).value_or(LeaseRecord{});
-  const LeaseRecord own = own_record(last.incarnation + 1);
+  const LeaseRecord own = own_record(last.incarnation + 1, promiscuous);
   if (try_lock(fd.get(), kOwnerByte)) {
     if (!write_record(fd.get(), own)) return std::nullopt;
     try_lock(fd.get(), kClaimByte, F_UNLCK);
@@ -72,13 +73,13 @@ std::optional<Lease> Lease::try_claim(const MeetingPoint& meeting_point, unsigne
 }
 
 Result<Lease> Lease::claim(const MeetingPoint& meeting_point, unsigned slots,
-                           const ClaimOrder& order) {
+                           const ClaimOrder& order, bool promiscuous) {
   if (order.wanted && *order.wanted < slots) {
-    if (auto lease = try_claim(meeting_point, *order.wanted)) return std::move(*lease);
+    if (auto lease = try_claim(meeting_point, *order.wanted, promiscuous)) return std::move(*lease);
   }
   for (unsigned i = 0; i < slots; ++i) {
     const unsigned slot = order.highest_first ? slots - 1 - i : i;
-    if (auto lease = try_claim(meeting_point, slot)) return std::move(*lease);
+    if (auto lease = try_claim(meeting_point, slot, promiscuous)) return std::move(*lease);
   }
   return fail({.kind = ErrorKind::kExhausted,
                .what = fmt::format("all {} slots of the segment are owned", slots),

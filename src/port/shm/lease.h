@@ -28,9 +28,9 @@ struct ClaimOrder {
 class Lease {
  public:
   // Claims a free slot below `slots`. The slot's socket file, if its last owner left one, is
-  // removed.
+  // removed. Others read in the lock file whether the owner is `promiscuous`.
   static Result<Lease> claim(const MeetingPoint& meeting_point, unsigned slots,
-                             const ClaimOrder& order = {});
+                             const ClaimOrder& order = {}, bool promiscuous = false);
 
   unsigned slot() const { return slot_; }
   std::uint64_t incarnation() const { return incarnation_; }
@@ -43,7 +43,8 @@ class Lease {
   Lease(UniqueFd lock, unsigned slot, std::uint64_t incarnation)
       : lock_(std::move(lock)), slot_(slot), incarnation_(incarnation) {}
 
-  static std::optional<Lease> try_claim(const MeetingPoint& meeting_point, unsigned slot);
+  static std::optional<Lease> try_claim(const MeetingPoint& meeting_point, unsigned slot,
+                                        bool promiscuous);
 
   UniqueFd lock_;
   unsigned slot_ = 0;

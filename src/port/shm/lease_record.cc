@@ -63,14 +63,15 @@ std::uint64_t pid_namespace() {
 
 }  // namespace
 
-LeaseRecord own_record(std::uint64_t incarnation) {
+LeaseRecord own_record(std::uint64_t incarnation, bool promiscuous) {
   const auto pid = static_cast<std::uint64_t>(::getpid());
   const std::optional<ProcessState> self = process_state(pid);
   // Without a start time, or without /proc, the lock alone decides: see owner_is_gone.
   return {.incarnation = incarnation,
           .pid = pid,
           .start_time = self ? self->start_time : 0,
-          .pid_namespace = self ? pid_namespace() : 0};
+          .pid_namespace = self ? pid_namespace() : 0,
+          .promiscuous = promiscuous ? 1U : 0U};
 }
 
 std::optional<LeaseRecord> read_record(int fd) {

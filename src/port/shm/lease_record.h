@@ -14,12 +14,13 @@ struct LeaseRecord {
   std::uint64_t pid = 0;
   std::uint64_t start_time = 0;     // field 22 of /proc/PID/stat: pids are reused
   std::uint64_t pid_namespace = 0;  // inode: elsewhere the pid says nothing
+  std::uint64_t promiscuous = 0;    // 1: it asks all others for a copy of all that they send
 
   friend bool operator==(const LeaseRecord&, const LeaseRecord&) = default;
 };
 
 // The record of the calling process.
-LeaseRecord own_record(std::uint64_t incarnation);
+LeaseRecord own_record(std::uint64_t incarnation, bool promiscuous);
 std::optional<LeaseRecord> read_record(int fd);
 bool write_record(int fd, const LeaseRecord& record);
 

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Member>> Member::join(const MemberConfig& config, Instant
   CHECK(config.slots <= kMaxMembers && is_power_of_two(config.ring_slots));
   auto meeting_point = MeetingPoint::open(config.meeting_point);
   if (!meeting_point) return std::unexpected(std::move(meeting_point.error()));
-  auto lease = Lease::claim(*meeting_point, config.slots, config.claim);
+  auto lease = Lease::claim(*meeting_point, config.slots, config.claim, config.promiscuous);
   if (!lease) return std::unexpected(std::move(lease.error()));
   auto memory = make_memory(config);
   if (!memory) return std::unexpected(std::move(memory.error()));
@@ -59,6 +59,7 @@ Result<std::unique_ptr<Member>> Member::join(const MemberConfig& config, Instant
                                std::move(*memory), std::move(*listener), std::move(events));
   member->next_service_ = now;
   member->next_check_ = now;
+  member->expect_questions(now);
   if (config.promiscuous) member->service(now);  // asks those who are there
   return member;
 }

@@ -23,6 +23,7 @@
 #include "port/shm/counters.h"
 #include "port/shm/handshake.h"
 #include "port/shm/lease.h"
+#include "port/shm/peers.h"
 #include "port/shm/receive_link.h"
 #include "port/shm/send_link.h"
 
@@ -46,7 +47,8 @@ struct MemberConfig {
   // and when the ring is empty.
   std::uint32_t index_lag = 64;
   std::array<std::uint32_t, 2> blocks_in_flight = {128, 8};  // see SendLink::Limits
-  bool prefetch = true;  // ask for the next slot while a frame is copied
+  Peers* peers = nullptr;  // outlives the member
+  bool prefetch = true;    // ask for the next slot while a frame is copied
 };
 
 enum class SendVerdict : std::uint8_t { kSent, kDropped };
@@ -126,6 +128,7 @@ class Member {
     Instant deadline;
   };
 
+  int own_descriptor() const { return config_.peers == nullptr ? -1 : config_.peers->descriptor(); }
   IndexPage& index() const { return *memory_.index.memory.at<IndexPage>(0); }
   HintPage& hints() const { return *memory_.hints.memory.at<HintPage>(0); }
 
@@ -149,6 +152,7 @@ class Member {
   void install(Arrival arrival, UniqueFd socket);
   void take_welcome(unsigned destination);
   void check_peers(Instant now);
+  void expect_questions(Instant now);
   void watch(int socket, std::uint64_t token);
   void unwatch(int socket);
 
@@ -172,6 +176,8 @@ class Member {
   std::uint64_t linked_ = 0;  // bit per source: from_ is there
   std::uint64_t active_ = 0;  // bit per source: its ring is polled
   std::uint64_t promiscuous_ = 0;
+  std::uint64_t presumed_ = 0;  // of these: by their leases, they have not asked yet
+  Instant presumption_ends_{};
   unsigned cursor_ = 0;  // the source whose turn it is
   unsigned turn_ = 0;    // frames left of that turn
   std::size_t front_length_ = 0;

@@ -62,6 +62,7 @@ Result<std::unique_ptr<ShmPort>> ShmPort::open(std::string_view segment, Pool* p
   }
   config.claim = options.claim;
   config.promiscuous = options.promiscuous;
+  config.peers = options.peers;
   auto member = shm::Member::join(config, now);
   if (!member) return fail(std::move(member.error()));
   const shm::MacPlan macs(segment);

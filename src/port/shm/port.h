@@ -27,6 +27,7 @@ struct ShmPortOptions {
   shm::ClaimOrder claim{};
   // Where the members meet; empty: shm::segment_directory.
   std::string directory;
+  shm::Peers* peers = nullptr;  // outlives the port
   // Sizes; meeting point and claim are the port's to fill in.
   shm::MemberConfig sizes{};
 };

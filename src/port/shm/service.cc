@@ -21,6 +21,8 @@ namespace {
 // because a forked child holds their sockets.
 constexpr Duration kCheckInterval = std::chrono::milliseconds(100);
 constexpr Duration kHelloTimeout = std::chrono::seconds(1);
+// A promiscuous member that has not asked a newcomer by then hangs, or was killed.
+constexpr Duration kQuestionTimeout = std::chrono::seconds(1);
 // Mapping a newcomer costs up to a millisecond: the rest waits for the next interval.
 constexpr int kAcceptsPerService = 4;
 
@@ -162,13 +164,17 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   // Before the Welcome, so before the sender can read it.
   index().of_source[source].consumed.store(0, std::memory_order_release);
   for (auto& loan : index().loans[source]) loan.store(0, std::memory_order_release);
+  if (config_.peers != nullptr && arrival.theirs) {
+    config_.peers->source_up(source, std::move(arrival.theirs));
+  }
   // A source that has ended already is received nevertheless; its hang-up comes next.
   [[maybe_unused]] const Status told =
-      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get());
+      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get(), own_descriptor());
   watch(socket.get(), source);
   const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
   from_[source] =
       std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag);
+  presumed_ &= ~bit(source);
   if (from_[source]->is_promiscuous()) promiscuous_ |= bit(source);
   linked_ |= bit(source);
   active_ |= bit(source);
@@ -179,11 +185,24 @@ void Member::close_receive_link(unsigned source) {
   if (from_[source] == nullptr) return;
   if (!from_[source]->hung_up) unwatch(from_[source]->socket());
   from_[source]->retire();
+  if (config_.peers != nullptr) config_.peers->source_down(source);
   from_[source].reset();
   linked_ &= ~bit(source);
   active_ &= ~bit(source);
   promiscuous_ &= ~bit(source);
   counters_.count(Event::kLinkDown);
+}
+
+// A promiscuous member looks for newcomers at its leisure, and would miss what this one sends
+// first: its lease already says what it will ask for.
+void Member::expect_questions(Instant now) {
+  for (std::uint64_t left = others(now); left != 0; left &= left - 1) {
+    const auto slot = static_cast<unsigned>(std::countr_zero(left));
+    const std::optional<LeaseRecord> owner = meeting_point_.owner(slot);
+    if (owner && owner->promiscuous != 0 && !owner_is_gone(*owner)) presumed_ |= bit(slot);
+  }
+  promiscuous_ |= presumed_;
+  presumption_ends_ = now + kQuestionTimeout;
 }
 
 Result<SendLink::Parts> Member::open_link(unsigned destination) {
@@ -198,7 +217,8 @@ Result<SendLink::Parts> Member::open_link(unsigned destination) {
                     .arena_bytes = memory_.arena.memory.size(),
                     .promiscuous = config_.promiscuous ? 1U : 0U};
   auto socket =
-      send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get());
+      send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get(),
+                 own_descriptor());
   if (!socket) return fail(std::move(socket.error()));
   return SendLink::Parts{
       .ring = std::move(*ring), .socket = std::move(*socket), .incarnation = owner->incarnation};
@@ -220,6 +240,9 @@ void Member::take_welcome(unsigned destination) {
   }
   std::optional<Acceptance>& answer = *acceptance;
   if (!answer) return;  // it has not come yet
+  if (config_.peers != nullptr && answer->theirs) {
+    config_.peers->destination_up(destination, answer->pid, std::move(answer->theirs));
+  }
   link.accept(std::move(*answer), slot());
   link.announce(slot());
 }
@@ -227,6 +250,7 @@ void Member::take_welcome(unsigned destination) {
 void Member::close_send_link(unsigned destination) {
   if (to_[destination] == nullptr) return;
   unwatch(to_[destination]->socket());
+  if (config_.peers != nullptr) config_.peers->destination_down(destination);
   to_[destination].reset();
   connect_allowed_ &= ~bit(destination);
   counters_.count(Event::kLinkDown);
@@ -245,6 +269,10 @@ void Member::check_peers(Instant now) {
     unwatch(pending.socket.get());
     pending.socket.reset();
     counters_.count(Event::kHandshakeTimeout);
+  }
+  if (now >= presumption_ends_) {
+    promiscuous_ &= ~presumed_;
+    presumed_ = 0;
   }
   // Newcomers are asked for their frames.
   for (std::uint64_t ask = config_.promiscuous ? others(now) : 0; ask != 0; ask &= ask - 1) {

@@ -2,10 +2,14 @@
 // Several shm ports on one segment: who gets which frame, and what a member's false metadata does.
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -59,6 +63,60 @@ class ShmStations : public ::testing::Test {
   std::unique_ptr<Pool> pool_ = testing::make_pool();
 };
 
+// Shows one file, and notes those of the others.
+class NotedPeers final : public shm::Peers {
+ public:
+  int descriptor() const override { return file_.get(); }
+  void source_up(unsigned slot, UniqueFd theirs) override { sources[slot] = inode_of(theirs); }
+  void source_down(unsigned slot) override { sources.erase(slot); }
+  void destination_up(unsigned slot, pid_t pid, UniqueFd theirs) override {
+    EXPECT_EQ(pid, ::getpid());
+    destinations[slot] = inode_of(theirs);
+  }
+  void destination_down(unsigned slot) override { destinations.erase(slot); }
+  ino_t inode() const { return inode_of(file_); }
+
+  std::map<unsigned, ino_t> sources;
+  std::map<unsigned, ino_t> destinations;
+
+ private:
+  static ino_t inode_of(const UniqueFd& file) {
+    struct stat status{};
+    EXPECT_EQ(::fstat(file.get(), &status), 0);
+    return status.st_ino;
+  }
+
+  UniqueFd file_{::memfd_create("shown", MFD_CLOEXEC)};
+};
+
+TEST_F(ShmStations, MembersShowEachOtherADescriptor) {
+  NotedPeers left;
+  NotedPeers right;
+  using Noted = std::map<unsigned, ino_t>;
+  const auto open_with = [&](shm::Peers* peers) {
+    return std::move(*ShmPort::open("test", pool_.get(),
+                                    {.directory = directory_, .peers = peers}, monotonic_now()));
+  };
+  const auto a = open_with(&left);
+  auto b = open_with(&right);
+  const auto plain = open();  // one that has nothing to show
+  EXPECT_TRUE(send(*a, b->info().mac, 1));
+  EXPECT_TRUE(send(*a, plain->info().mac, 1));
+  EXPECT_EQ(numbers(*b), Numbers{1});
+  EXPECT_EQ(numbers(*plain), Numbers{1});
+  EXPECT_EQ(right.sources, (Noted{{a->slot(), left.inode()}}));
+  EXPECT_EQ(left.sources, Noted{});
+  EXPECT_TRUE(send(*a, b->info().mac, 2));
+  EXPECT_TRUE(send(*a, plain->info().mac, 2));
+  EXPECT_EQ(left.destinations, (Noted{{b->slot(), right.inode()}}));
+  b.reset();
+  for (int i = 0; i < 1000 && !left.destinations.empty(); ++i) {
+    ::usleep(100);
+    numbers(*a);
+  }
+  EXPECT_EQ(left.destinations, Noted{});
+}
+
 TEST_F(ShmStations, FramesGoWhereTheirAddressSays) {
   const auto a = open();
   const auto b = open();
@@ -90,6 +148,21 @@ TEST_F(ShmStations, WhoAsksSeesAllFrames) {
   EXPECT_TRUE(send(*a, wire::MacAddress({0x02, 1, 2, 3, 4, 5}), 3));
   EXPECT_EQ(numbers(*all), (Numbers{1, 2, 3}));
   EXPECT_EQ(numbers(*b), (Numbers{1, 2}));
+}
+
+TEST_F(ShmStations, WhoAsksMissesNothingOfANewcomer) {
+  auto all = open(true);
+  const auto a = open();
+  const auto b = open();
+  // It has not been served since these two came.
+  EXPECT_TRUE(send(*a, b->info().mac, 1));
+  EXPECT_EQ(numbers(*all), Numbers{1});
+  EXPECT_EQ(numbers(*b), Numbers{1});
+  // Once it has left nobody sends to it.
+  all.reset();
+  const auto c = open();
+  EXPECT_TRUE(send(*c, b->info().mac, 2));
+  EXPECT_EQ(c->stats(0).dropped(Drop::kTxNoPeer), 0U);
 }
 
 TEST_F(ShmStations, AddressesGoWithTheSlot) {

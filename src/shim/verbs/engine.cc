@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #include "base/fault_handler.h"
 #include "engine/app_engine.h"
 #include "engine/attachment.h"
+#include "placement/placement.h"
 #include "wire/roce.h"
 
 namespace tideline::shim::verbs {
@@ -61,9 +63,11 @@ class DeviceService final : public engine::Service {
   bool run(Instant now) override {
     if (!device_.has_work() && device_.next_deadline() > now) return false;
     std::size_t frames = room(now);
-    while ((has_work_ = device_.run(now, frames)) && frames > 0) {
+    has_work_ = device_.run(now, frames);
+    while (has_work_ && frames > 0 && is_cut()) {
       worker_.flush(now);
       frames = room(now);
+      has_work_ = device_.run(now, frames);
     }
     return true;
   }
@@ -73,11 +77,14 @@ class DeviceService final : public engine::Service {
   // the others no longer than this.
   static constexpr Duration kPatience = std::chrono::milliseconds(100);
 
-  // Frames that may be sent now. Where they are cut before the wire, one of 64 KiB needs a burst.
+  // Whether frames are cut before the wire: then one of 64 KiB needs a burst.
+  bool is_cut() const { return !worker_.port().capabilities().roce_gso; }
+
+  // Frames that may be sent now.
   std::size_t room(Instant now) {
     const nic::Function& function = worker_.function();
     std::size_t frames = function.tx_room();
-    if (!worker_.port().capabilities().roce_gso) frames /= packet::Burst::kCapacity;
+    if (is_cut()) frames /= packet::Burst::kCapacity;
     if (frames > 0) {
       full_since_ = kNever;
       return frames;
@@ -138,7 +145,15 @@ std::uint64_t eui64_of(const wire::MacAddress& mac) {
   return value ^ (std::uint64_t{2} << 56);
 }
 
-// The GID at index 0, which programs use that are told none; an address of the host like the others.
+// Whether one-sided operations may go past the wire. Not if the user wants to see frames, or to see
+// them suffer.
+bool wants_direct_path(const engine::AttachmentOptions& options) {
+  return options.wire.starts_with("shm:") && options.impair.empty() && options.capture.empty() &&
+         text_of("TIDELINE_DIRECT") != "0";
+}
+
+// The GID at index 0, which programs use that are told none; an address of the host like the
+// others.
 wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
   return {.address = rdma::Gid(0xfe80000000000000, eui64_of(mac)), .length = 64};
 }
@@ -164,6 +179,7 @@ class AppEngineOfProcess final : public Engine {
  public:
   static Result<std::unique_ptr<AppEngineOfProcess>> start();
 
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): start() fills it, or gives no object
   rdma::Device& device() override { return *device_; }
   std::string interface() const override { return interface_; }
   void poll() override { engine_->poll(); }
@@ -171,30 +187,43 @@ class AppEngineOfProcess final : public Engine {
   void report();
 
  private:
-  explicit AppEngineOfProcess(const engine::AttachmentOptions& options)
-      : wires_(options), interface_(interface_of(options.wire)) {}
+  AppEngineOfProcess() = default;
 
-  bool run_locked(void (*body)(const void*, Instant), const void* context) override {
+  bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) override {
+    using Turn = engine::AppEngine::Turn;
     return engine_->exclusively(
-        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); });
+        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); },
+        sends ? Turn::kWhole : Turn::kNone);
   }
-  Status attach(const engine::AttachmentOptions& options);
+  Status attach(engine::AttachmentOptions options);
   Status wait_until_ready();
 
-  engine::WireOpener wires_;
+  std::optional<engine::WireOpener> wires_;
   std::string interface_;
   RandomKeys keys_;
   Rng rng_{0};
+  std::unique_ptr<placement::Placement> placement_;  // null: everything goes by frames
   std::optional<rdma::Device> device_;
   std::optional<DeviceService> service_;
   std::unique_ptr<engine::AppEngine> engine_;
 };
 
-Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
+Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
+  if (wants_direct_path(options)) {
+    auto created = placement::Placement::create();
+    if (!created) return fail(std::move(created.error()));
+    placement_ = std::move(*created);
+    options.peers = &*placement_;
+    // Yama lets only descendants reach into a process, unless it says otherwise; elsewhere this
+    // fails, and is not needed. Peers of other users are refused nevertheless: ptrace(2).
+    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+  }
+  wires_.emplace(options);
+  interface_ = interface_of(options.wire);
   auto pool = packet::Pool::create({.segments = 16384, .loans = 8192});
   if (!pool) return fail(std::move(pool.error()));
   engine::Leases leases;
-  auto port = wires_.open(options.wire, **pool, false, leases);
+  auto port = wires_->open(options.wire, **pool, false, leases);
   if (!port) return fail(std::move(port.error()));
   const std::size_t mtu = options.mtu == 0 ? (*port)->info().mtu : options.mtu;
   auto host = engine::host_options(options, leases, mtu);
@@ -211,9 +240,18 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
   device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
                   worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), *host);
+  engine::AppOptions app;
+  if (placement_ != nullptr) {
+    placement_->set_gids(device_->gids());
+    device_->set_direct_path(&*placement_);
+    app.at_start = [](void* placement) {
+      static_cast<placement::Placement*>(placement)->take_ownership();
+    };
+    app.context = &*placement_;
+  }
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
   worker.set_service(&service_.emplace(*device_, worker));
-  auto engine = engine::AppEngine::start(std::move(*created));
+  auto engine = engine::AppEngine::start(std::move(*created), app);
   if (!engine) return fail(std::move(engine.error()));
   engine_ = std::move(*engine);
   if (!text_of("TIDELINE_TELL").empty() && !leases.empty()) {
@@ -244,9 +282,8 @@ Status AppEngineOfProcess::wait_until_ready() {
 
 Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
   if (Status s = install_fault_handlers(); !s) return fail(std::move(s.error()));
-  const engine::AttachmentOptions options = options_from_environment();
-  std::unique_ptr<AppEngineOfProcess> engine(new AppEngineOfProcess(options));
-  if (Status s = engine->attach(options); !s) return fail(std::move(s.error()));
+  std::unique_ptr<AppEngineOfProcess> engine(new AppEngineOfProcess());
+  if (Status s = engine->attach(options_from_environment()); !s) return fail(std::move(s.error()));
   return engine;
 }
 
@@ -260,7 +297,16 @@ void AppEngineOfProcess::report() {
       if (wire.dropped(reason) == 0) continue;
       text += fmt::format(" {}={}", port::name_of(reason), wire.dropped(reason));
     }
+    if (placement_ != nullptr) {
+      const placement::Counters& direct = placement_->counters();
+      text += fmt::format(" direct_by_mapping={} direct_by_kernel={} direct_refused={}",
+                          direct.by_mapping, direct.by_kernel, direct.refused);
+    }
     const rdma::Counters& counters = device_->counters();
+    packet::PassCounter passes = counters.passes;
+    passes.add(wire.passes);
+    text += fmt::format(" passed_bytes={} kernel_copied_bytes={}", passes.total(),
+                        passes.bytes(packet::Pass::kKernelCopy));
     for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
       const auto counter = static_cast<rdma::Counter>(i);
       if (counters.of(counter) == 0) continue;
@@ -268,7 +314,7 @@ void AppEngineOfProcess::report() {
     }
   });
   std::fprintf(stderr, "tideline: pid %d:%s\n", ::getpid(), text.c_str());
-  if (Status s = wires_.flush(); !s) {
+  if (Status s = wires_->flush(); !s) {
     std::fprintf(stderr, "tideline: %s\n", s.error().message().c_str());
   }
 }

@@ -6,6 +6,7 @@
 //   TIDELINE_WIRE      shm:default if it is not set; as --wire of the command line
 //   TIDELINE_IP, TIDELINE_IP6, TIDELINE_GATEWAY, TIDELINE_MTU, TIDELINE_IMPAIR, TIDELINE_SEED,
 //   TIDELINE_CAPTURE   as the options of the same names
+//   TIDELINE_DIRECT    0: one-sided operations go by frames, even where the peer's memory is in reach
 //   TIDELINE_TELL      set: leased addresses are told on standard error
 //   TIDELINE_STATS     set: what the device has counted goes to standard error at exit
 //
@@ -36,8 +37,12 @@ class Engine {
   // engine is closed.
   template <typename Body>
   bool locked(const Body& body) {
-    return run_locked(
-        [](const void* context, Instant now) { (*static_cast<const Body*>(context))(now); }, &body);
+    return run_locked(&run_body<Body>, &body, true);
+  }
+  // The same of a body that queues nothing to send.
+  template <typename Body>
+  bool locked_to_receive(const Body& body) {
+    return run_locked(&run_body<Body>, &body, false);
   }
   // Drives the engine once, unless somebody else does.
   virtual void poll() = 0;
@@ -48,7 +53,11 @@ class Engine {
   ~Engine() = default;
 
  private:
-  virtual bool run_locked(void (*body)(const void*, Instant), const void* context) = 0;
+  template <typename Body>
+  static void run_body(const void* context, Instant now) {
+    (*static_cast<const Body*>(context))(now);
+  }
+  virtual bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) = 0;
 };
 
 // The engine of a process that has opened the device.

@@ -25,7 +25,7 @@ void* refuse_null() {
 }  // namespace
 
 // One line per kind of result, as the real functions report errors.
-// NOLINTBEGIN(cppcoreguidelines-macro-usage,bugprone-reserved-identifier)
+// NOLINTBEGIN(bugprone-macro-parentheses,readability-identifier-naming): names of C functions
 #define ERRNO(name) \
   int name() { return refuse(); }
 #define MINUS_ONE(name) \
@@ -200,4 +200,4 @@ unsigned short rdma_get_src_port() { return 0; }
 const char* rdma_event_str() { return "rdma_cm is not available"; }
 
 }  // extern "C"
-// NOLINTEND(cppcoreguidelines-macro-usage,bugprone-reserved-identifier)
+// NOLINTEND(bugprone-macro-parentheses,readability-identifier-naming)

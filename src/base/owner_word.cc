@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proofs/placement/owner_word.h"
+#include "base/owner_word.h"
 
 #include <linux/futex.h>
 
 #include "base/check.h"
 
-namespace proofs::placement {
+namespace tideline {
 
 void OwnerWord::take() {
   pthread_mutexattr_t attributes;
@@ -30,4 +30,4 @@ bool OwnerWord::owner_lives() const {
   return (word & FUTEX_TID_MASK) != 0 && (word & FUTEX_OWNER_DIED) == 0;
 }
 
-}  // namespace proofs::placement
+}  // namespace tideline

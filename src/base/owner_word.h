@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-namespace proofs::placement {
+namespace tideline {
 
 class OwnerWord {
  public:
@@ -21,4 +21,4 @@ class OwnerWord {
   pthread_mutex_t mutex_;
 };
 
-}  // namespace proofs::placement
+}  // namespace tideline

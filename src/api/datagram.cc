@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <tideline/datagram.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "api/address.h"
+#include "api/datagram_state.h"
+#include "packet/copy.h"
+
+namespace tideline {
+namespace api {
+namespace {
+
+constexpr std::uint16_t kFirstFree = 32768;
+constexpr std::uint16_t kLastFree = 60999;
+
+}  // namespace
+
+DatagramState::~DatagramState() {
+  if (port_ != 0) runtime().host().stack().udp().unbind({.port = port_}, *this);
+}
+
+Status DatagramState::bind(std::uint16_t port) {
+  ip::Udp& udp = runtime().host().stack().udp();
+  const bool any = port == 0;
+  // RFC 6056 §3.3.1.
+  std::uint16_t next = any ? static_cast<std::uint16_t>(
+                                 kFirstFree + engine::random_seed() % (kLastFree - kFirstFree + 1))
+                           : port;
+  for (int left = any ? kLastFree - kFirstFree : 0;; --left) {
+    Status bound = udp.bind({.port = next}, *this);
+    if (bound || left == 0) {
+      if (bound) port_ = next;
+      return bound;
+    }
+    next = next == kLastFree ? kFirstFree : static_cast<std::uint16_t>(next + 1);
+  }
+}
+
+void DatagramState::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
+  if (count_ == kMostWaiting) {
+    runtime().count_datagram_dropped();
+    return;
+  }
+  waiting_[(first_ + count_++) % kMostWaiting] = {.payload = std::move(payload), .path = path};
+  mark(Ready::kReadable);
+}
+
+std::optional<DatagramSocket::Received> DatagramState::take(std::span<std::byte> buffer) {
+  if (count_ == 0) return std::nullopt;
+  Waiting& front = waiting_[first_];
+  packet::Packet& payload = *front.payload;
+  const packet::Offload& offload = payload.meta().offload;
+  const bool many = offload.gso == packet::Gso::kUdp && payload.size() > offload.gso_size;
+  const std::size_t size = many ? offload.gso_size : payload.size();
+  const std::size_t taken = std::min(size, buffer.size());
+  if (taken > 0) packet::copy_out(payload, 0, buffer.first(taken), runtime().passes());
+  const DatagramSocket::Received received{
+      .size = size,
+      .from = to_api(front.path.source.address, front.path.source.port),
+      .to = to_api(front.path.destination.address, front.path.destination.port)};
+  if (many) {
+    payload.trim_front(size);
+  } else {
+    front.payload.reset();
+    first_ = (first_ + 1) % kMostWaiting;
+    --count_;
+  }
+  return received;
+}
+
+Status DatagramState::send(std::span<const std::byte> bytes, const Endpoint& to) {
+  ip::Stack& stack = runtime().host().stack();
+  const auto source = stack.source_for(wire::Ipv6Address(to.address));
+  if (!source) {
+    return fail({.what = "no route to " + to.host(),
+                 .remedy = "give this host an address in its network, or a gateway"});
+  }
+  packet::Pool& pool = runtime().worker().pool();
+  packet::PacketPtr packet =
+      bytes.empty() ? pool.get() : packet::copy_of(bytes, pool, runtime().passes());
+  if (packet == nullptr) {
+    return fail({.kind = ErrorKind::kExhausted, .what = "no memory for a datagram now"});
+  }
+  const ip::UdpPath path{.source = {.address = *source, .port = port_}, .destination = to_udp(to)};
+  if (const auto sent = stack.udp().send(std::move(packet), path, runtime().now()); !sent) {
+    return fail(
+        {.what = "cannot send to " + to.text() + ": " + std::string(explain(sent.error()))});
+  }
+  return {};
+}
+
+}  // namespace api
+
+DatagramSocket::DatagramSocket() = default;
+DatagramSocket::DatagramSocket(DatagramSocket&& other) noexcept = default;
+DatagramSocket& DatagramSocket::operator=(DatagramSocket&& other) noexcept = default;
+DatagramSocket::~DatagramSocket() = default;
+DatagramSocket::DatagramSocket(std::unique_ptr<api::DatagramState> state)
+    : state_(std::move(state)) {}
+
+void DatagramSocket::set_context(void* context) { state_->set_context(context); }
+
+std::optional<DatagramSocket::Received> DatagramSocket::receive(std::span<std::byte> buffer) {
+  return state_->take(buffer);
+}
+
+Status DatagramSocket::send(std::span<const std::byte> bytes, const Endpoint& to) {
+  return state_->send(bytes, to);
+}
+
+}  // namespace tideline

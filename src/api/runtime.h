@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind an Engine: a worker on a wire, the objects of the program on its host, and the
+// list of those that are ready. Objects tell the list what came (mark), and the program takes it
+// from there one by one, so nothing is called back and an object that is gone has no event.
+// Thread: the engine's.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <tideline/engine.h>
+
+#include "api/buffers.h"
+#include "base/clock.h"
+#include "base/time.h"
+#include "engine/attachment.h"
+#include "engine/worker.h"
+#include "packet/pass_counter.h"
+
+namespace tideline::api {
+
+class Runtime;
+class StreamState;
+
+// An object of the program's that can be ready.
+class Source {
+ public:
+  explicit Source(Runtime& runtime) : runtime_(runtime) {}
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  ~Source() { forget(); }
+
+  void set_context(void* context) { context_ = context; }
+  Runtime& runtime() { return runtime_; }
+  // Something came.
+  void mark(Ready what);
+  // No event for what came so far.
+  void forget();
+
+ private:
+  friend class Runtime;
+
+  Runtime& runtime_;
+  void* context_ = nullptr;
+  Ready pending_ = Ready::kNone;
+  // On the runtime's list while anything is pending.
+  Source* previous_ = nullptr;
+  Source* next_ = nullptr;
+};
+
+class Runtime {
+ public:
+  static Result<std::unique_ptr<Runtime>> open(const EngineOptions& options);
+  ~Runtime();
+
+  Status add_host(const HostOptions& options);
+  bool has_host() { return worker_->host() != nullptr; }
+  engine::Host& host() { return *worker_->host(); }
+  engine::Worker& worker() { return *worker_; }
+  tcp::Tcp& tcp() { return host().tcp(); }
+  const std::vector<std::string>& ip4() const { return options_.ip4; }
+  const std::vector<std::string>& ip6() const { return options_.ip6; }
+  std::size_t mtu() const { return mtu_; }
+  std::uint64_t seed() const { return wires_.seed(); }
+  Status flush_capture() { return wires_.flush(); }
+  Status wait_until_ready(Duration timeout);
+
+  bool poll();
+  bool wait(Duration timeout);
+  std::optional<Event> next();
+  void wake() noexcept;
+  bool drain(Duration timeout);
+  // Of the present, or latest, turn.
+  Instant now() const { return now_; }
+  EngineStats stats();
+
+  // A stream of the program's; null if memory lacks.
+  StreamState* make_stream(const StreamOptions& options);
+  // TCP has let go of it, and the program too.
+  void give_back(StreamState& stream);
+  BufferPool& buffers() { return buffers_; }
+  packet::PassCounter& passes() { return passes_; }
+  void count_datagram_dropped() { ++datagrams_dropped_; }
+
+ private:
+  friend class Source;
+
+  Runtime(const EngineOptions& options, engine::AttachmentOptions attachment);
+
+  // Whether wake() was called since the last time.
+  bool take_wake() { return woken_.exchange(false, std::memory_order_acq_rel); }
+
+  engine::AttachmentOptions options_;
+  std::size_t max_connections_;
+  engine::WireOpener wires_;
+  engine::Leases leases_;
+  std::size_t mtu_ = 0;
+  BufferPool buffers_;
+  std::vector<std::unique_ptr<StreamState>>
+      streams_;  // outlive the worker, whose host they hear of
+  std::vector<StreamState*> free_streams_;
+  packet::PassCounter passes_;  // of copies between the program and its streams
+  std::uint64_t datagrams_dropped_ = 0;
+  Source* first_ = nullptr;
+  Source* last_ = nullptr;
+  Instant now_;
+  std::atomic<bool> woken_{false};
+  std::unique_ptr<engine::Worker> worker_;
+};
+
+}  // namespace tideline::api

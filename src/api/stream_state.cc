@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/stream_state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tideline::api {
+
+tcp::StreamOptions to_tcp(const StreamOptions& options) {
+  tcp::StreamOptions tcp{.no_delay = options.no_delay,
+                         .quick_ack = options.quick_ack,
+                         .congestion = options.congestion == Congestion::kReno
+                                           ? tcp::CongestionAlgorithm::kReno
+                                           : tcp::CongestionAlgorithm::kCubic,
+                         .user_timeout = options.user_timeout};
+  if (options.keepalive > Duration::zero()) {
+    tcp.keepalive = true;
+    tcp.keepalive_idle = options.keepalive;
+  }
+  return tcp;
+}
+
+bool StreamState::open(const StreamOptions& options) {
+  BufferPool& buffers = runtime().buffers();
+  const auto outgoing = buffers.take(buffer_size(options.send_buffer));
+  receive_memory_ = buffers.take(buffer_size(options.receive_buffer));
+  if (outgoing.empty() || receive_memory_.empty()) {
+    buffers.give(outgoing);
+    buffers.give(receive_memory_);
+    return false;
+  }
+  send_.reset(outgoing);
+  indices_.written.store(0, std::memory_order_relaxed);
+  indices_.consumed.store(0, std::memory_order_relaxed);
+  incoming_.emplace(fifo_.emplace(receive_memory_, indices_));
+  id_ = {};
+  tuple_ = {};
+  end_ = tcp::End::kNone;
+  connected_ = peer_closed_ = wants_room_ = has_lent_ = shuts_down_later_ = false;
+  queued = nullptr;
+  held_by_program_ = true;
+  return true;
+}
+
+void StreamState::join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected) {
+  id_ = id;
+  tuple_ = tuple;
+  connected_ = connected;
+  held_by_tcp_ = true;
+}
+
+void StreamState::give_up() {
+  held_by_program_ = false;
+  let_go();
+}
+
+Stream::State StreamState::state() const {
+  if (end_ != tcp::End::kNone) return Stream::State::kEnded;
+  return connected_ ? Stream::State::kOpen : Stream::State::kConnecting;
+}
+
+bool StreamState::is_sending_on() {
+  return is_ending() && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
+}
+
+void StreamState::consumed(std::size_t size) {
+  fifo_->set_consumed(fifo_->consumed() + size);
+  runtime().tcp().consumed(id_, runtime().now());
+}
+
+bool StreamState::lend(std::span<const std::byte> memory) {
+  if (!send_.lend(memory)) return false;
+  has_lent_ = true;
+  wrote();
+  return true;
+}
+
+// TCP forgets a connection that is closed before it is open (RFC 9293 §3.10.4), and what was
+// written with it; here it waits until it is open.
+void StreamState::shut_down() {
+  if (state() == Stream::State::kConnecting) {
+    shuts_down_later_ = true;
+  } else {
+    runtime().tcp().shut_down(id_, runtime().now());
+  }
+}
+
+void StreamState::close() {
+  forget();
+  set_context(nullptr);
+  held_by_program_ = false;
+  const bool later = state() == Stream::State::kConnecting && send_.end() > 0;
+  if (held_by_tcp_ && later) {
+    shuts_down_later_ = true;
+  } else if (held_by_tcp_) {
+    runtime().tcp().close(id_, fifo_->readable() > 0, runtime().now());
+  } else {
+    let_go();
+  }
+}
+
+void StreamState::abort() {
+  if (held_by_tcp_) runtime().tcp().abort(id_, runtime().now());
+  end_ = tcp::End::kAborted;
+  close();
+}
+
+void StreamState::let_go() {
+  if (held_by_program_ || held_by_tcp_) return;
+  runtime().buffers().give(send_.memory());
+  runtime().buffers().give(receive_memory_);
+  runtime().give_back(*this);
+}
+
+void StreamState::established(tcp::ConnectionId id, Instant now) {
+  connected_ = true;
+  if (!held_by_program_) {
+    runtime().tcp().close(id, false, now);
+    return;
+  }
+  if (shuts_down_later_) runtime().tcp().shut_down(id, now);
+  mark(Ready::kWritable);
+}
+
+void StreamState::readable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  if (held_by_program_) mark(Ready::kReadable);
+}
+
+void StreamState::peer_closed(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  peer_closed_ = true;
+  if (held_by_program_) mark(Ready::kReadable);
+}
+
+void StreamState::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  if (!held_by_program_) return;
+  if (wants_room_ && send_.room() > 0) {
+    wants_room_ = false;
+    mark(Ready::kWritable);
+  }
+  if (has_lent_) {
+    has_lent_ = send_.has_loans();
+    mark(Ready::kReleased);
+  }
+}
+
+void StreamState::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
+  end_ = reason;
+  if (held_by_program_) mark(Ready::kEnded | Ready::kReadable);
+}
+
+void StreamState::released(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  held_by_tcp_ = false;
+  let_go();
+}
+
+ListenerState::~ListenerState() {
+  runtime().tcp().close(id_);
+  while (StreamState* stream = accept()) stream->abort();
+}
+
+Status ListenerState::listen(std::uint16_t port) {
+  auto id = runtime().tcp().listen(
+      {.port = port}, {.backlog = options_.backlog, .stream = to_tcp(options_.stream)}, *this);
+  if (!id) return fail(std::move(id.error()));
+  id_ = *id;
+  return {};
+}
+
+StreamState* ListenerState::accept() {
+  StreamState* stream = first_;
+  if (stream == nullptr) return nullptr;
+  first_ = std::exchange(stream->queued, nullptr);
+  if (first_ == nullptr) last_ = nullptr;
+  runtime().tcp().accepted(stream->id());
+  return stream;
+}
+
+tcp::Attachment ListenerState::incoming(tcp::ListenerId /*listener*/, tcp::ConnectionId id,
+                                        const tcp::Tuple& tuple, Instant /*now*/) {
+  StreamState* stream = runtime().make_stream(options_.stream);
+  if (stream == nullptr) return {};
+  stream->join(id, tuple, true);
+  (last_ == nullptr ? first_ : last_->queued) = stream;
+  last_ = stream;
+  mark(Ready::kReadable);
+  return stream->attachment();
+}
+
+}  // namespace tideline::api

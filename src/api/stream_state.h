@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind a Stream and a Listener: the owner of a connection, and its buffers. It lives
+// until both the program and TCP have let go of it. Thread: the engine's.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include <tideline/event.h>
+#include <tideline/stream.h>
+
+#include "api/runtime.h"
+#include "api/send_queue.h"
+#include "tcp/byte_fifo.h"
+#include "tcp/tcp.h"
+
+namespace tideline::api {
+
+class StreamState final : private tcp::StreamOwner, public Source {
+ public:
+  explicit StreamState(Runtime& runtime) : Source(runtime) {}
+
+  // Takes buffers. False: there are none.
+  bool open(const StreamOptions& options);
+  tcp::Attachment attachment() { return {.owner = this, .send = &send_, .receive = &*incoming_}; }
+  // What it is the owner of from now on.
+  void join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected);
+  // There will be no connection.
+  void give_up();
+
+  SendQueue& send() { return send_; }
+  tcp::ByteFifo& fifo() { return *fifo_; }
+  tcp::ConnectionId id() const { return id_; }
+  const tcp::Tuple& tuple() const { return tuple_; }
+  Stream::State state() const;
+  tcp::End end() const { return end_; }
+  bool at_end() const { return peer_closed_ && fifo_->readable() == 0; }
+  // The program has closed it, and the peer has not yet acknowledged that.
+  bool is_sending_on();
+  // The program has closed it, and it is not over.
+  bool is_ending() { return !held_by_program_ && held_by_tcp_ && end_ == tcp::End::kNone; }
+
+  // What has changed is told to TCP.
+  void wrote() { runtime().tcp().written(id_); }
+  void consumed(std::size_t size);
+  // The next room in the send buffer is told.
+  void want_room() { wants_room_ = true; }
+  bool lend(std::span<const std::byte> memory);
+  void shut_down();
+  // The program lets go.
+  void close();
+  void abort();
+
+  StreamState* queued = nullptr;  // behind it in a listener's queue
+
+ private:
+  void established(tcp::ConnectionId id, Instant now) override;
+  void readable(tcp::ConnectionId id, Instant now) override;
+  void peer_closed(tcp::ConnectionId id, Instant now) override;
+  void writable(tcp::ConnectionId id, Instant now) override;
+  void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
+  void released(tcp::ConnectionId id, Instant now) override;
+
+  void let_go();
+
+  tcp::ConnectionId id_;
+  tcp::Tuple tuple_;
+  SendQueue send_;
+  tcp::FifoIndices indices_;
+  std::span<std::byte> receive_memory_;
+  std::optional<tcp::ByteFifo> fifo_;
+  std::optional<tcp::IncomingFifo> incoming_;
+  tcp::End end_ = tcp::End::kNone;
+  bool connected_ = false;
+  bool peer_closed_ = false;
+  bool wants_room_ = false;
+  bool held_by_program_ = false;
+  bool held_by_tcp_ = false;
+  bool has_lent_ = false;
+  bool shuts_down_later_ = false;  // when it is connected
+};
+
+class ListenerState final : public Source, private tcp::ListenerOwner {
+ public:
+  ListenerState(Runtime& runtime, const ListenOptions& options)
+      : Source(runtime), options_(options) {}
+  ~ListenerState();
+
+  Status listen(std::uint16_t port);
+  StreamState* accept();
+
+ private:
+  tcp::Attachment incoming(tcp::ListenerId listener, tcp::ConnectionId id, const tcp::Tuple& tuple,
+                           Instant now) override;
+
+  ListenOptions options_;
+  tcp::ListenerId id_;
+  StreamState* first_ = nullptr;
+  StreamState* last_ = nullptr;
+};
+
+tcp::StreamOptions to_tcp(const StreamOptions& options);
+
+}  // namespace tideline::api

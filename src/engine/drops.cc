@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/drops.h"
+
+#include <fmt/core.h>
+
+#include "ip/discard.h"
+#include "wire/drop_reason.h"
+
+namespace tideline::engine {
+namespace {
+
+template <typename Reason, typename Count>
+void add_drops(Drops& drops, const char* room, std::size_t reasons, const Count& count) {
+  for (std::size_t i = 0; i < reasons; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    const std::uint64_t number = count(reason);
+    if (number > 0) drops.emplace_back(fmt::format("{}.{}", room, name_of(reason)), number);
+  }
+}
+
+}  // namespace
+
+Drops list_drops(port::Port& port, const nic::Function& function) {
+  Drops drops;
+  const port::QueueStats stats = port.stats(0);
+  add_drops<port::Drop>(drops, "port", port::kDropCount,
+                        [&](port::Drop reason) { return stats.dropped(reason); });
+  add_drops<nic::Drop>(drops, "nic", nic::kDropCount,
+                       [&](nic::Drop reason) { return function.stats().dropped(reason); });
+  return drops;
+}
+
+Drops list_drops(Worker& worker) {
+  Drops drops = list_drops(worker.port(), worker.function());
+  if (worker.host() == nullptr) return drops;
+  const ip::DropCounters& host = worker.host()->stack().drops();
+  add_drops<wire::DropReason>(drops, "wire", wire::kDropReasonCount,
+                              [&](wire::DropReason reason) { return host.of(reason); });
+  add_drops<ip::Discard>(drops, "ip", ip::kDiscardCount,
+                         [&](ip::Discard reason) { return host.of(reason); });
+  const tcp::Counters& tcp = worker.host()->tcp().counters();
+  add_drops<wire::DropReason>(drops, "tcp", wire::kDropReasonCount,
+                              [&](wire::DropReason reason) { return tcp.of(reason); });
+  add_drops<tcp::Discard>(drops, "tcp", tcp::kDiscardCount,
+                          [&](tcp::Discard reason) { return tcp.of(reason); });
+  return drops;
+}
+
+}  // namespace tideline::engine

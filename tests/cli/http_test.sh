@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# http_test.sh TIDELINE [MEBIBYTES [bad]]: the kernel's curl downloads from `tideline serve`, and `tideline get` from
+# nginx on the kernel's sockets, over TAP and both IP versions, on good links and on bad ones: every checksum is that of
+# the file. Then what HTTP asks for: ranges, keep-alive, errors, resumption. `4096` as MEBIBYTES is the long form.
+. "$(dirname "$0")/common.sh"
+export XDG_RUNTIME_DIR=$directory  # a segment of this test's own
+
+mebibytes=${2:-24}
+root=$directory/root
+mkdir -p "$root/sub" "$directory/got"
+head -c "${mebibytes}M" /dev/urandom >"$root/big"
+head -c 3000000 "$root/big" >"$root/small"
+echo hello >"$root/sub/index.html"
+echo secret >"$directory/secret"
+ln -s ../secret "$root/out"
+sum_of() { sha256sum <"$1" | cut -d' ' -f1; }
+big=$(sum_of "$root/big")
+small=$(sum_of "$root/small")
+
+wire=tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64
+host=(--wire "$wire" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
+limit=$((60 + mebibytes))
+
+# The links, by what they lose; reordering on the worst of them, and on one without loss.
+links=(none reorder=1%,delay=1ms loss=0.1%,delay=1ms loss=1%,delay=1ms,reorder=1% loss=5%,delay=1ms,reorder=1%)
+file_for() {  # file_for LINK: what a link loses takes its time, so the short form sends less over it
+  if [ "$1" = none ] || [ "$mebibytes" -gt 1000 ]; then echo big; else echo small; fi
+}
+options_for() {  # options_for LINK
+  [ "$1" = none ] || echo "--impair $1 --seed 11"
+}
+
+fetch() {  # fetch URL SUM [curl arguments]
+  local url=$1 sum=$2
+  shift 2
+  timeout "$limit" curl --silent --show-error --fail -o "$directory/got/curl" "$@" "$url" || fail "curl $*: $url"
+  [ "$(sum_of "$directory/got/curl")" = "$sum" ] || fail "curl got something else from $url"
+}
+for link in "${links[@]}"; do
+  file=$(file_for "$link")
+  start serve serve "$root" "${host[@]}" $(options_for "$link")
+  fetch "http://192.0.2.2/$file" "${!file}"
+  fetch "http://[2001:db8::2]/$file" "${!file}" -g
+  if [ "$link" = none ]; then
+    fetch http://192.0.2.2/small "$small" --no-progress-meter --parallel --next -s -o "$directory/got/second" http://192.0.2.2/small
+    [ "$(sum_of "$directory/got/second")" = "$small" ] || fail "the second download of two differs"
+    # What curl says of each: status, size, connections made.
+    check() {  # check EXPECTED CURL-ARGUMENTS...
+      local expected=$1 said
+      shift
+      said=$(timeout 20 curl -s -o "$directory/got/body" -w '%{http_code} %{size_download} %{num_connects}' "$@") ||
+        [[ $said = "$expected" ]] || fail "curl $*: '$said'"
+      [ "$said" = "$expected" ] || fail "curl $*: '$said', not '$expected'"
+    }
+    check '206 100 1' -r 1000-1099 http://192.0.2.2/small
+    cmp "$directory/got/body" <(tail -c +1001 "$root/small" | head -c 100) || fail "another range"
+    check '206 10 1' -r -10 http://192.0.2.2/small
+    check '416 26 1' -r 3000000- http://192.0.2.2/small
+    check '200 6 1' http://192.0.2.2/sub/
+    check '301 22 1' http://192.0.2.2/sub
+    check '404 14 1' http://192.0.2.2/none
+    check '405 23 1' -X POST -d x http://192.0.2.2/small
+    check '400 16 1' --path-as-is http://192.0.2.2/../secret
+    check '400 16 1' --path-as-is http://192.0.2.2/%2e%2e/secret
+    check '403 14 1' http://192.0.2.2/out
+    check '200 0 1' -I http://192.0.2.2/small
+    connects=$(curl -s -w '%{num_connects}' -o /dev/null -o /dev/null http://192.0.2.2/sub/ http://192.0.2.2/sub/)
+    [ "$connects" = 10 ] || fail "the connection was not kept: $connects"
+    # A download is broken off, and goes on from there.
+    head -c 1000000 "$root/small" >"$directory/got/curl"
+    fetch http://192.0.2.2/small "$small" -C -
+    printf 'rubbish\r\n\r\n' | timeout 5 bash -c 'exec 3<>/dev/tcp/192.0.2.2/80; cat >&3; cat <&3' |
+      grep -q '^HTTP/1.1 400' || fail "rubbish is not answered with 400"
+  fi
+  stop "$last_child"
+  echo "curl from serve, link '$link': the same bytes"
+done
+
+cat >"$directory/nginx.conf" <<CONF
+worker_processes 1;
+user root;
+daemon off;
+pid $directory/nginx.pid;
+error_log $directory/nginx.log;
+events { worker_connections 64; }
+http {
+  access_log off;
+  sendfile on;
+  client_body_temp_path $directory/body;
+  proxy_temp_path $directory/proxy;
+  fastcgi_temp_path $directory/fastcgi;
+  uwsgi_temp_path $directory/uwsgi;
+  scgi_temp_path $directory/scgi;
+  server { listen 8080; listen [::]:8080; root $root; }
+}
+CONF
+nginx -c "$directory/nginx.conf" 2>/dev/null &
+children+=($!)
+for _ in $(seq 100); do
+  curl -s -o /dev/null http://127.0.0.1:8080/small && break
+  sleep 0.05
+done
+
+get() {  # get URL SUM ARGUMENTS...
+  local url=$1 sum=$2
+  shift 2
+  rm -f "$directory/got/file"
+  timeout "$limit" "$tideline" get "$url" -o "$directory/got/file" --json "$@" >"$directory/get.log" 2>&1 ||
+    fail "get $url $*: exit status $?"
+  [ "$(sum_of "$directory/got/file")" = "$sum" ] || fail "get got something else from $url"
+  [ ! -e "$directory/got/file.part" ] || fail "a part is left"
+}
+ours4=(--wire "$wire" --ip 192.0.2.2/24)
+ours6=(--wire "$wire" --ip6 2001:db8::2/64)
+for link in "${links[@]}"; do
+  file=$(file_for "$link")
+  if [ "$link" = none ]; then
+    get "http://192.0.2.1:8080/$file" "${!file}" "${ours4[@]}"
+    get "http://[2001:db8::1]:8080/$file" "${!file}" "${ours6[@]}"
+  else
+    # What nginx sends is spoiled too: a relay stands between.
+    start relay relay "$wire" shm:http --impair "$link" --seed 11
+    relay=$last_child
+    get "http://192.0.2.1:8080/$file" "${!file}" --wire shm:http --ip 192.0.2.2/24
+    get "http://[2001:db8::1]:8080/$file" "${!file}" --wire shm:http --ip6 2001:db8::2/64
+    kill -INT "$relay"
+    wait "$relay" || fail "exit status $? of the relay"
+  fi
+  echo "get from nginx, link '$link': the same bytes"
+done
+
+# A part that is there is not asked for again, unless the file is another by now.
+rm -f "$directory/got/file"
+head -c 2000000 "$root/small" >"$directory/got/file.part"
+tag=$(curl -sI http://127.0.0.1:8080/small | tr -d '\r' | sed -n 's/^ETag: //p')
+python3 -c 'import os,sys; os.setxattr(sys.argv[1], "user.tideline.version", sys.argv[2].encode())' \
+  "$directory/got/file.part" "$tag" 2>/dev/null && {
+  get http://192.0.2.1:8080/small "$small" "${ours4[@]}"
+  python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert r["resumed_at"]==2000000 and r["received_bytes"]==1000000, r' \
+    "$directory/get.log" || fail "the part was asked for again"
+  head -c 2000000 "$root/big" >"$directory/got/file.part"
+  python3 -c 'import os,sys; os.setxattr(sys.argv[1], "user.tideline.version", b"\"other\"")' "$directory/got/file.part"
+  get http://192.0.2.1:8080/small "$small" "${ours4[@]}"
+  echo "a part is continued, another file's is not"
+}
+
+expect() {  # expect STATUS WORDS ARGUMENTS...
+  local status=0 wanted=$1 words=$2
+  shift 2
+  timeout 20 "$tideline" "$@" >"$directory/out.log" 2>&1 || status=$?
+  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
+  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
+}
+expect 4 '404' get http://192.0.2.1:8080/none -o "$directory/got/none" "${ours4[@]}"
+expect 4 'refuse' get http://192.0.2.1:8081/none -o "$directory/got/none" "${ours4[@]}"
+expect 2 'no URL' get ftp://192.0.2.1/x "${ours4[@]}"
+expect 2 'no file' get http://192.0.2.1/ "${ours4[@]}"
+expect 3 'cannot serve' serve "$directory/none" "${ours4[@]}"
+echo "errors as they should be"
