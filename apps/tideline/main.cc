@@ -175,6 +175,10 @@ int run(int argc, char** argv) {
                           "FILE.part has of it is not asked for again");
   add_host_options(*get_command, arguments.wire);
 
+  CLI::App* devices_command =
+      app.add_subcommand("devices", "the RDMA device that `tideline run` gives to programs");
+  add_host_options(*devices_command, arguments.wire);
+
   CLI::App* run_command = app.add_subcommand(
       "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
   run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
@@ -184,7 +188,7 @@ int run(int argc, char** argv) {
 
   for (CLI::App* command :
        {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command,
-        perf_command, serve_command, get_command, run_command}) {
+        perf_command, serve_command, get_command, devices_command, run_command}) {
     command->footer(kExamples);
   }
   try {
@@ -196,6 +200,7 @@ int run(int argc, char** argv) {
   if (echo_command->parsed()) return echo(arguments.wire);
   if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
   if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
+  if (devices_command->parsed()) return devices(arguments.wire);
   if (perf_command->parsed()) return perf(arguments.wire, arguments.perf);
   if (serve_command->parsed()) return serve(arguments.wire, arguments.serve);
   if (get_command->parsed()) return get(arguments.wire, arguments.get);

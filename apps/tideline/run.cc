@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "run.h"
+
 #include "commands.h"
 #include "session.h"
 
@@ -21,19 +23,6 @@ namespace tideline::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kPreload = "libtideline-verbs.so";
-constexpr const char* kDropIn = "tideline-dropin";
-
-// Beside the folder of this program: build/release/bin and build/release/lib, or bin and lib where
-// it is installed.
-fs::path library_folder() {
-  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
-  if (fs::exists(folder / kPreload)) return folder;
-  throw Failure({.kind = ErrorKind::kEnvironment,
-                 .what = fmt::format("there is no {} in {}", kPreload, folder.string()),
-                 .remedy = "build it: cmake --build --preset release"});
-}
 
 void set(const char* variable, const std::string& value) {
   if (!value.empty()) ::setenv(variable, value.c_str(), 1);
@@ -47,8 +36,15 @@ void prepend(const char* variable, const std::string& value) {
 
 }  // namespace
 
-int run_program(const WireOptions& wire, const RunOptions& options) {
-  const fs::path libraries = library_folder();
+fs::path library_folder() {
+  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
+  if (fs::exists(folder / kPreload)) return folder;
+  throw Failure({.kind = ErrorKind::kEnvironment,
+                 .what = fmt::format("there is no {} in {}", kPreload, folder.string()),
+                 .remedy = "build it: cmake --build --preset release"});
+}
+
+void set_wire_variables(const WireOptions& wire) {
   set("TIDELINE_WIRE", wire.wire);
   set("TIDELINE_IP", fmt::format("{}", fmt::join(wire.ip4, ",")));
   set("TIDELINE_IP6", fmt::format("{}", fmt::join(wire.ip6, ",")));
@@ -58,6 +54,11 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   set("TIDELINE_SEED", wire.seed ? std::to_string(*wire.seed) : "");
   // The program may change its folder before it opens a device.
   set("TIDELINE_CAPTURE", wire.capture.empty() ? "" : fs::absolute(wire.capture).string());
+}
+
+int run_program(const WireOptions& wire, const RunOptions& options) {
+  const fs::path libraries = library_folder();
+  set_wire_variables(wire);
   set("TIDELINE_STATS", options.stats ? "1" : "");
   set("TIDELINE_TELL", "1");
   prepend("LD_PRELOAD", (libraries / kPreload).string());

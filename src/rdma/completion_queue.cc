@@ -71,4 +71,13 @@ Status CompletionQueue::resize(std::uint32_t entries) {
   return {};
 }
 
+void CompletionQueue::discard(std::uint32_t qp_num) {
+  const std::uint32_t first = consumer_.load(std::memory_order_relaxed);
+  std::uint32_t kept = first;
+  for (std::uint32_t i = first; i != producer_.load(std::memory_order_relaxed); ++i) {
+    if (ring_[i & mask_].qp_num != qp_num) ring_[kept++ & mask_] = ring_[i & mask_];
+  }
+  producer_.store(kept, std::memory_order_release);
+}
+
 }  // namespace tideline::rdma

@@ -4,7 +4,7 @@
 //
 // Thread: push() under the engine's lock. poll(), request_notification() and size() on any thread
 // without it, one at a time per queue: the caller has a lock per queue if it needs one. resize()
-// needs both.
+// and discard() need both.
 #pragma once
 
 #include <array>
@@ -70,6 +70,8 @@ class CompletionQueue {
   bool overrun() const { return overrun_; }
   // Engine, nobody polling. Fails if more completions wait than would fit.
   Status resize(std::uint32_t entries);
+  // Engine, nobody polling. Takes out what waits of a queue pair.
+  void discard(std::uint32_t qp_num);
 
   std::uint32_t users = 0;  // queue pairs on it: it cannot be destroyed while there are any
 

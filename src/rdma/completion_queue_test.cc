@@ -87,5 +87,21 @@ TEST(CompletionQueue, ResizingKeepsWhatWaits) {
   EXPECT_EQ(some[2].wr_id, 3U);
 }
 
+TEST(CompletionQueue, WhatWaitsOfAQueuePairIsDiscarded) {
+  Network net;
+  CompletionQueue& cq = *net.a.context->create_cq(4).value();
+  std::array<Completion, 4> some;
+  // So that it wraps.
+  for (std::uint64_t id = 1; id <= 3; ++id) EXPECT_TRUE(cq.push({.wr_id = id}));
+  ASSERT_EQ(cq.poll(some), 3U);
+  for (std::uint32_t id = 1; id <= 4; ++id) EXPECT_TRUE(cq.push({.wr_id = id, .qp_num = id % 2}));
+  cq.discard(1);
+  ASSERT_EQ(cq.poll(some), 2U);
+  EXPECT_EQ(some[0].wr_id, 2U);
+  EXPECT_EQ(some[1].wr_id, 4U);
+  for (std::uint64_t id = 1; id <= 4; ++id) EXPECT_TRUE(cq.push({.wr_id = id}));
+  EXPECT_EQ(cq.size(), 4U);
+}
+
 }  // namespace
 }  // namespace tideline::rdma

@@ -47,6 +47,20 @@ assert [entry.name for entry in os.scandir("/dev/infiniband")] == ["uverbs0"]
 PYTHON
 run python3 "$directory/both.py" || fail "the two libraries do not agree"
 
+# The command that says it all at once.
+timeout 60 "$tideline" devices --wire shm:files --json >"$directory/devices.json" 2>"$directory/err.log" ||
+  fail devices
+python3 - "$directory/devices.json" <<'PYTHON' || fail "devices --json"
+import json, sys
+answer = json.load(open(sys.argv[1]))
+device = answer["devices"][0]
+assert answer["ok"] and device["name"] == "tideline0" and device["port"]["active"]
+gids = device["port"]["gids"]
+assert [gid["gid"].split(":")[0] for gid in gids] == ["fe80", "", "2001"], gids
+PYTHON
+timeout 60 "$tideline" devices --wire shm:files >"$directory/devices.log" 2>&1 || fail devices
+grep -q 'max_qp  *16384' "$directory/devices.log" || fail "devices does not tell its limits"
+
 run ucx_info -d >"$directory/ucx.log" || fail ucx_info
 for transport in rc_verbs ud_verbs; do
   grep -A1 "Transport: $transport" "$directory/ucx.log" | grep -q tideline0:1 ||

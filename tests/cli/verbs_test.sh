@@ -4,39 +4,10 @@
 # a wire, over GIDs of IPv4 and IPv6; the wire is shm, or packet or xdp on veth. They compare what
 # they move where they can (pingpong -c, ib_send's own sequence).
 . "$(dirname "$0")/common.sh"
-export XDG_RUNTIME_DIR=$directory  # segments of this test's own
 kind=$2
 command -v ib_write_bw >/dev/null || { echo "skipped: needs perftest"; exit 77; }
 
-left=(--wire shm:verbs)
-right=(--wire shm:verbs)
-if [ "$kind" != shm ]; then
-  ip link add left type veth peer name right
-  for side in left right; do
-    ethtool -K $side tx off >/dev/null
-    ip link set $side mtu 4400 up
-  done
-  left=(--wire "$kind:left" --ip 192.0.2.1/24 --ip6 2001:db8::1/64)
-  right=(--wire "$kind:right" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
-fi
-
-port=20000
-# Server and client of one program, the client on this host's loopback for the exchange of addresses.
-pair() {  # pair PROGRAM ARGUMENTS...
-  port=$((port + 1))
-  "$tideline" run "${left[@]}" -- "$@" -p $port >"$directory/server.log" 2>&1 &
-  local server=$! tries=0
-  children=("$server")
-  until ss -Hltn "sport = :$port" | grep -q .; do
-    kill -0 "$server" 2>/dev/null || fail "the server of '$*' has ended"
-    [ $((tries += 1)) -le 1000 ] || fail "the server of '$*' does not listen"
-    sleep 0.02
-  done
-  timeout 60 "$tideline" run "${right[@]}" -- "$@" -p $port localhost >"$directory/client.log" 2>&1 ||
-    fail "client of '$*'"
-  wait "$server" || fail "server of '$*'"
-  children=()
-}
+. "$(dirname "$0")/verbs_pair.sh"
 
 # The device, under its name and with its addresses.
 "$tideline" run "${left[@]}" -- ibv_devinfo -v >"$directory/devinfo.log" 2>&1 || fail ibv_devinfo

@@ -32,6 +32,9 @@ constexpr std::uint8_t kWidth4x = 2;    // active_width
 constexpr std::uint8_t kSpeedEdr = 32;  // active_speed: 25 Gb/s a lane. A wire of memory has no
                                         // speed of its own; programs use this to choose devices
 
+// No company's; programs take 0 for an attribute that was not filled in. So has Linux's rxe.
+constexpr std::uint32_t kNoVendor = 0xffffff;
+
 ibv_device make_device() {
   ibv_device device{};
   device.node_type = IBV_NODE_CA;
@@ -57,6 +60,7 @@ void fill(ibv_device_attr& attr) {
   attr.sys_image_guid = attr.node_guid;
   attr.max_mr_size = limits.max_mr_size;
   attr.page_size_cap = 0xfffff000;
+  attr.vendor_id = kNoVendor;
   attr.max_qp = static_cast<int>(limits.max_qp);
   attr.max_qp_wr = static_cast<int>(limits.max_qp_wr);
   attr.device_cap_flags = IBV_DEVICE_CURR_QP_STATE_MOD | IBV_DEVICE_RC_RNR_NAK_GEN |
@@ -276,9 +280,10 @@ ssize_t _ibv_query_gid_table(ibv_context* /*context*/, ibv_gid_entry* entries, s
                              std::uint32_t flags, std::size_t size) {
   if (flags != 0) return -EINVAL;
   std::size_t count = 0;
-  for (std::size_t i = 0; i < tideline::rdma::GidTable::size() && count < room; ++i) {
+  for (std::size_t i = 0; i < tideline::rdma::GidTable::size(); ++i) {
     ibv_gid_entry found;
     if (!fill(i, found)) continue;
+    if (count == room) return -EINVAL;
     std::memcpy(reinterpret_cast<std::byte*>(entries) + count * size, &found,
                 std::min(size, sizeof(found)));
     ++count;

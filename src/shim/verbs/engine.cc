@@ -17,6 +17,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -62,9 +63,11 @@ class DeviceService final : public engine::Service {
   bool run(Instant now) override {
     if (!device_.has_work() && device_.next_deadline() > now) return false;
     std::size_t frames = room(now);
-    while ((has_work_ = device_.run(now, frames)) && frames > 0) {
+    has_work_ = device_.run(now, frames);
+    while (has_work_ && frames > 0 && is_cut()) {
       worker_.flush(now);
       frames = room(now);
+      has_work_ = device_.run(now, frames);
     }
     return true;
   }
@@ -74,11 +77,14 @@ class DeviceService final : public engine::Service {
   // the others no longer than this.
   static constexpr Duration kPatience = std::chrono::milliseconds(100);
 
-  // Frames that may be sent now. Where they are cut before the wire, one of 64 KiB needs a burst.
+  // Whether frames are cut before the wire: then one of 64 KiB needs a burst.
+  bool is_cut() const { return !worker_.port().capabilities().roce_gso; }
+
+  // Frames that may be sent now.
   std::size_t room(Instant now) {
     const nic::Function& function = worker_.function();
     std::size_t frames = function.tx_room();
-    if (!worker_.port().capabilities().roce_gso) frames /= packet::Burst::kCapacity;
+    if (is_cut()) frames /= packet::Burst::kCapacity;
     if (frames > 0) {
       full_since_ = kNever;
       return frames;
@@ -146,10 +152,17 @@ bool wants_direct_path(const engine::AttachmentOptions& options) {
          text_of("TIDELINE_DIRECT") != "0";
 }
 
-void fill_gids(rdma::GidTable& gids, const wire::MacAddress& mac, const engine::HostOptions& host) {
-  gids.add({.gid = rdma::Gid(0xfe80000000000000, eui64_of(mac))});
+// The GID at index 0, which programs use that are told none; an address of the host like the
+// others.
+wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
+  return {.address = rdma::Gid(0xfe80000000000000, eui64_of(mac)), .length = 64};
+}
+
+// The addresses in the order of the table.
+void fill_gids(rdma::GidTable& gids, const engine::HostOptions& host) {
+  gids.add({.gid = host.ipv6.front().address});
   for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
-  for (const auto& prefix : host.ipv6) gids.add({.gid = prefix.address});
+  for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
 }
 
 // Of KIND:NAME[,...] where the name is an interface's.
@@ -218,14 +231,15 @@ Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
   auto created = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
   if (!created) return fail(std::move(created.error()));
   engine::Worker& worker = **created;
+  const wire::MacAddress mac = worker.function().mac();
+  host->ipv6.insert(host->ipv6.begin(), link_local_of(mac));
   if (Status s = worker.add_host(*host); !s) return s;
 
   rng_ = Rng(engine::random_seed());
-  const wire::MacAddress mac = worker.function().mac();
   ip::Stack& stack = worker.host()->stack();
   device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
                   worker.pool(), rng_, keys_);
-  fill_gids(device_->gids(), mac, *host);
+  fill_gids(device_->gids(), *host);
   engine::AppOptions app;
   if (placement_ != nullptr) {
     placement_->set_gids(device_->gids());

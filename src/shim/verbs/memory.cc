@@ -121,6 +121,7 @@ void wait_for_way(const rdma::Route& route) {
 }
 
 ibv_mw* alloc_mw(ibv_pd* pd, ibv_mw_type type) {
+  if (type != IBV_MW_TYPE_1 && type != IBV_MW_TYPE_2) return refused<ibv_mw>(EINVAL);
   auto mw = std::make_unique<Mw>();
   const int error = control([&](Instant /*now*/) -> Status {
     auto window =

@@ -3,7 +3,9 @@
 #include <pthread.h>
 
 #include <cerrno>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include "shim/verbs/control.h"
 #include "shim/verbs/data.h"
@@ -119,6 +121,38 @@ Cq* new_cq(ibv_context* context, std::uint32_t entries, void* user, ibv_comp_cha
   return cq.release();
 }
 
+// Nobody polls the queues of the queue pair while this lives.
+class PollsHeld {
+ public:
+  explicit PollsHeld(const Qp& qp)
+      : first_(of(qp.base.qp_base.send_cq).lock), second_(of(qp.base.qp_base.recv_cq).lock) {
+    std::less<> before;
+    if (&first_ == &second_) {
+      first_.lock();
+    } else {
+      (before(&first_, &second_) ? first_ : second_).lock();
+      (before(&first_, &second_) ? second_ : first_).lock();
+    }
+  }
+  PollsHeld(const PollsHeld&) = delete;
+  PollsHeld& operator=(const PollsHeld&) = delete;
+  ~PollsHeld() {
+    first_.unlock();
+    if (&first_ != &second_) second_.unlock();
+  }
+
+ private:
+  SpinLock& first_;
+  SpinLock& second_;
+};
+
+// A program that uses its completion queues again is not to find there what is left of a queue
+// pair's past; so hardware has it.
+void discard_completions(const rdma::QpInit& init, std::uint32_t number) {
+  init.send_cq->discard(number);
+  init.recv_cq->discard(number);
+}
+
 // The type as verbs name it, if the device has it.
 bool has_type(ibv_qp_type type) {
   return type == IBV_QPT_RC || type == IBV_QPT_UC || type == IBV_QPT_UD;
@@ -179,7 +213,10 @@ ibv_cq_ex* create_cq_ex(ibv_context* context, ibv_cq_init_attr_ex* init) {
 }
 
 ibv_qp* create_qp_ex(ibv_context* /*context*/, ibv_qp_init_attr_ex* init) {
-  constexpr std::uint32_t kMask = IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+  constexpr std::uint32_t kMask =
+      IBV_QP_INIT_ATTR_PD | IBV_QP_INIT_ATTR_SEND_OPS_FLAGS | IBV_QP_INIT_ATTR_CREATE_FLAGS;
+  const bool has_flags = (init->comp_mask & IBV_QP_INIT_ATTR_CREATE_FLAGS) != 0;
+  if (has_flags && init->create_flags != 0) return refused<ibv_qp>(EOPNOTSUPP);
   if ((init->comp_mask & ~kMask) != 0 || (init->comp_mask & IBV_QP_INIT_ATTR_PD) == 0) {
     return refused<ibv_qp>(EOPNOTSUPP);
   }
@@ -330,12 +367,16 @@ ibv_qp_ex* ibv_qp_to_qp_ex(ibv_qp* qp) { return of(qp).has_batch ? &of(qp).base 
 
 int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) {
   Qp& qp = of(handle);
+  const bool resets = (mask & IBV_QP_STATE) != 0 && attr->qp_state == IBV_QPS_RESET;
+  std::optional<PollsHeld> held;
+  if (resets) held.emplace(qp);
   const int error = control([&](Instant now) -> Status {
     auto attributes = to_attributes(*attr, mask);
     if (!attributes) return tideline::fail(std::move(attributes.error()));
     Status status = context_of(handle->context)
                         .context->modify_qp(*qp.qp, *attributes, static_cast<unsigned>(mask), now);
     handle->state = static_cast<ibv_qp_state>(qp.qp->state);
+    if (resets && status) discard_completions(qp.qp->init, qp.qp->number);
     return status;
   });
   const bool has_way = (mask & IBV_QP_AV) != 0 && handle->qp_type != IBV_QPT_UD;
@@ -364,8 +405,16 @@ int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_at
 
 int ibv_destroy_qp(ibv_qp* handle) {
   Qp& qp = of(handle);
-  const int error = control(
-      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_qp(*qp.qp); });
+  const int error = [&] {
+    const PollsHeld held(qp);
+    return control([&](Instant /*now*/) -> Status {
+      const tideline::rdma::QpInit init = qp.qp->init;
+      const std::uint32_t number = qp.qp->number;
+      Status status = context_of(handle->context).context->destroy_qp(*qp.qp);
+      if (status) discard_completions(init, number);
+      return status;
+    });
+  }();
   if (error != 0) return error;
   forget_events(qp);
   destroy_locks(qp.base.qp_base);

@@ -143,14 +143,12 @@ MINUS_ONE(rdma_create_qp_ex)
 MINUS_ONE(rdma_create_srq)
 MINUS_ONE(rdma_create_srq_ex)
 NOTHING(rdma_destroy_ep)
-NOTHING(rdma_destroy_event_channel)
 MINUS_ONE(rdma_destroy_id)
 NOTHING(rdma_destroy_qp)
 NOTHING(rdma_destroy_srq)
 MINUS_ONE(rdma_disconnect)
 MINUS_ONE(rdma_establish)
 NOTHING(rdma_freeaddrinfo)
-MINUS_ONE(rdma_get_cm_event)
 MINUS_ONE(rdma_get_remote_ece)
 MINUS_ONE(rdma_get_request)
 MINUS_ONE(rdma_getaddrinfo)
@@ -182,12 +180,6 @@ MINUS_ONE(rselect)
 MINUS_ONE(rsetsockopt)
 MINUS_ONE(rshutdown)
 MINUS_ONE(rsocket)
-
-// As where the kernel has no rdma_cm: programs that can do without it then say nothing of it.
-void* rdma_create_event_channel() {
-  errno = ENODEV;
-  return nullptr;
-}
 
 // These return 64 bits.
 long riomap() { return refuse_minus_one(); }

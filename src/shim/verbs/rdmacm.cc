@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device list of librdmacm, which libfabric takes its devices from also where it makes no
-// connections. Thread: any.
+// What of librdmacm programs need also where they make no connections, as libfabric does for
+// datagrams: the list of devices, and event channels, on which nothing ever comes. Thread: any.
 #include <infiniband/verbs.h>
 #include <pthread.h>
 #include <rdma/rdma_cma.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <memory>
 
 namespace {
 
@@ -48,6 +52,24 @@ ibv_context** rdma_get_devices(int* count) {
 
 void rdma_free_devices(ibv_context** list) {
   std::free(list);  // NOLINT(cppcoreguidelines-no-malloc)
+}
+
+rdma_event_channel* rdma_create_event_channel() {
+  const int fd = ::eventfd(0, EFD_CLOEXEC);
+  if (fd < 0) return nullptr;
+  return std::make_unique<rdma_event_channel>(rdma_event_channel{.fd = fd}).release();
+}
+
+void rdma_destroy_event_channel(rdma_event_channel* channel) {
+  const std::unique_ptr<rdma_event_channel> owner(channel);
+  ::close(channel->fd);
+}
+
+// Blocks, or fails with EAGAIN, as the descriptor does.
+int rdma_get_cm_event(rdma_event_channel* channel, rdma_cm_event** /*event*/) {
+  std::uint64_t count = 0;
+  if (::read(channel->fd, &count, sizeof(count)) >= 0) errno = EIO;
+  return -1;
 }
 
 }  // extern "C"
