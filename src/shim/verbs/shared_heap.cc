@@ -12,8 +12,11 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/bits.h"
+#include "base/fd.h"
+#include "base/mapping.h"
 #include "base/memfd.h"
 
 namespace tideline::shim::verbs {
@@ -24,7 +27,8 @@ constexpr std::size_t kSize = std::size_t{64} << 30;
 // Never destroyed: programs free memory until the process is gone.
 struct Heap {
   std::atomic<std::byte*> begin{nullptr};
-  int fd = -1;
+  UniqueFd fd;
+  Mapping memory;  // at a multiple of 2 MiB
   pid_t owner = 0;
   std::mutex mutex;
   std::map<std::size_t, std::size_t> blocks;  // offset and size of what is in use; whole pages
@@ -34,7 +38,7 @@ Heap& heap() {
   return *instance;
 }
 
-// By whom of a fork it is called: only the owner's memory is shared.
+// A forked child has a copy of this, but not the memory.
 bool is_owner(const Heap& h) { return h.owner == ::getpid(); }
 
 void before_fork() { heap().mutex.lock(); }
@@ -42,7 +46,8 @@ void in_parent() { heap().mutex.unlock(); }
 void in_child() {
   Heap& h = heap();
   if (std::byte* begin = h.begin.load(std::memory_order_relaxed); begin != nullptr) {
-    ::mmap(begin, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, h.fd, 0);
+    ::mmap(begin, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+           h.fd.get(), 0);
   }
   h.mutex.unlock();
 }
@@ -71,18 +76,15 @@ void open_shared_heap() {
   if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < kSize) return;
   auto fd = create_memfd("tideline-heap", kSize, PageKind::kNormal);
   if (!fd || !seal_memfd(fd->get(), Sharing::kReadWrite)) return;
-  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                        fd->get(), 0);
-  if (memory == MAP_FAILED) return;
+  auto memory = Mapping::map(fd->get(), kSize, Access::kReadWrite);
+  if (!memory) return;
   // Only what is in use belongs in a core file.
-  ::madvise(memory, kSize, MADV_DONTDUMP);
-  if (::pthread_atfork(&before_fork, &in_parent, &in_child) != 0) {
-    ::munmap(memory, kSize);
-    return;
-  }
-  h.fd = fd->release();
+  ::madvise(memory->data(), kSize, MADV_DONTDUMP);
+  if (::pthread_atfork(&before_fork, &in_parent, &in_child) != 0) return;
+  h.fd = std::move(*fd);
+  h.memory = std::move(*memory);
   h.owner = ::getpid();
-  h.begin.store(static_cast<std::byte*>(memory), std::memory_order_release);
+  h.begin.store(h.memory.data(), std::memory_order_release);
 }
 
 void* allocate_shared(std::size_t alignment, std::size_t size) {
@@ -120,7 +122,7 @@ void free_shared(void* memory) {
   if (block == h.blocks.end()) return;  // freed twice, or within a block: the program's mistake
   const auto [offset, bytes] = *block;
   if (is_owner(h)) {
-    ::fallocate(h.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+    ::fallocate(h.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                 static_cast<off_t>(bytes));
     ::madvise(memory, bytes, MADV_DONTDUMP);
   } else {
