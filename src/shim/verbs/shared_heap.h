@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory for programs that their peers on this machine can map: what a program allocates for
-// transfers lies in a memfd, so that one-sided operations reach it by a plain copy (placement/). Open
-// from the start of an engine with a direct path on; until then, and when it is full, the C
+// transfers lies in a memfd, so that one-sided operations reach it by a plain copy (placement/).
+// Open from the start of an engine with a direct path on; until then, and when it is full, the C
 // library's memory serves.
 //
 // A forked child keeps what it has as a copy of its own, as of private memory: its pages become
