@@ -37,7 +37,7 @@ TEST_F(SharedHeap, BlocksAreAlignedApartAndEmpty) {
   std::mt19937 random(1);
   for (int i = 0; i < 1000; ++i) {
     if (!blocks.empty() && random() % 3 == 0) {
-      const auto victim = std::next(blocks.begin(), random() % blocks.size());
+      const auto victim = std::next(blocks.begin(), static_cast<int>(random() % blocks.size()));
       free_shared(reinterpret_cast<void*>(victim->first));  // NOLINT(performance-no-int-to-ptr)
       blocks.erase(victim);
       continue;
