@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether memory of this process is a shared mapping of a file in memory (memfd, POSIX shared memory,
-// a file on tmpfs), which other processes can map, too. Reads /proc/self/maps: for registration, not
-// for the data path. Thread: any.
+// Whether memory of this process is a shared mapping of a file in memory (memfd, POSIX shared
+// memory, a file on tmpfs), which other processes can map, too. Reads /proc/self/maps: for
+// registration, not for the data path. Thread: any.
 #pragma once
 
 #include <cstdint>

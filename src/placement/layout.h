@@ -6,9 +6,9 @@
 //   4 KiB   regions, a slot per key (rdma::RegionTable::slot_of)
 //   + 4 MiB queue pairs, a slot per number
 //
-// The slots are sparse: what was never used has no memory. So a reader may fault on any of them, and
-// reads all but the header by guarded copies. An entry is a seqlock: its sequence is odd while its
-// owner writes it.
+// The slots are sparse: what was never used has no memory. So a reader may fault on any of them,
+// and reads all but the header by guarded copies. An entry is a seqlock: its sequence is odd while
+// its owner writes it.
 //
 // Taking back is that of a hazard pointer. Who places makes its `placing` odd, then looks at the
 // entry; who hides an entry clears it, then waits until every `placing` that it finds odd has

@@ -106,16 +106,14 @@ Result<std::unique_ptr<Peer>> Peer::attach(const UniqueFd& table, pid_t pid) {
   std::uint64_t nonce = 0;
   const rdma::DirectPiece to{.address = reinterpret_cast<std::uintptr_t>(&nonce),
                              .length = sizeof(nonce)};
-  const bool permitted = pid > 0 && read_process(pid, header.nonce_address, {&to, 1}) &&
-                         nonce == header.nonce;
+  const bool permitted =
+      pid > 0 && read_process(pid, header.nonce_address, {&to, 1}) && nonce == header.nonce;
   std::unique_ptr<Peer> peer(new Peer(std::move(*view), pid, std::move(gids)));
   peer->permitted_ = permitted;
   return peer;
 }
 
-bool Peer::has(const rdma::Gid& gid) const {
-  return std::ranges::find(gids_, gid) != gids_.end();
-}
+bool Peer::has(const rdma::Gid& gid) const { return std::ranges::find(gids_, gid) != gids_.end(); }
 
 // What the responder checks of a packet: its queue pair takes requests, comes from the one that it
 // is connected to, and lets it; the key opens the whole range in that domain.
@@ -130,10 +128,10 @@ std::optional<Region> Peer::find(const rdma::QueuePair& qp, const rdma::DirectRe
   const rdma::Access needed =
       request.is_read ? rdma::Access::kRemoteRead : rdma::Access::kRemoteWrite;
   auto region = view_.region(request.rkey, sequence);
-  const bool allowed = region && region->domain == target->domain &&
-                       rdma::allows(static_cast<rdma::Access>(region->access & target->access),
-                                    needed) &&
-                       contains(*region, request.address, request.length);
+  const bool allowed =
+      region && region->domain == target->domain &&
+      rdma::allows(static_cast<rdma::Access>(region->access & target->access), needed) &&
+      contains(*region, request.address, request.length);
   return allowed ? region : std::nullopt;
 }
 
@@ -153,8 +151,8 @@ rdma::DirectResult Peer::move(const rdma::QueuePair& qp, const rdma::DirectReque
   } else if (permitted_) {
     done = copy_by_kernel(pid_, region->address + into, request);
   }
-  // The memory of a dead process takes bytes as before, but its peer must not see success; and after
-  // an exec they are another program's.
+  // The memory of a dead process takes bytes as before, but its peer must not see success; and
+  // after an exec they are another program's.
   if (!done || !view_.owner_lives()) return rdma::DirectResult::kRefused;
   return window != nullptr ? rdma::DirectResult::kMapped : rdma::DirectResult::kKernel;
 }

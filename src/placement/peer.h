@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process of this machine that we may place bytes into: its table, checked and read as what it is,
-// memory that another process writes as it likes. Thread: the engine's lock.
+// A process of this machine that we may place bytes into: its table, checked and read as what it
+// is, memory that another process writes as it likes. Thread: the engine's lock.
 //
 // What the table says of memory is believed only within the peer's own: a process id comes from the
-// kernel and is proved by the table's nonce, a descriptor leads to a file in memory that the peer has
-// open, and nothing outside of that file's size is mapped.
+// kernel and is proved by the table's nonce, a descriptor leads to a file in memory that the peer
+// has open, and nothing outside of that file's size is mapped.
 #pragma once
 
 #include <sys/types.h>

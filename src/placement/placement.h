@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The direct path of a device whose wire is a shared segment (port/shm/): every member shows the
-// others its table (layout.h), and moves the bytes of one-sided operations into and out of what they
-// show. docs/adr/0004.
+// others its table (layout.h), and moves the bytes of one-sided operations into and out of what
+// they show. docs/adr/0004.
 //
 // Thread: the engine's lock, but for ownership, which is the engine's helper's.
 #pragma once

@@ -87,11 +87,10 @@ class Direct : public ::testing::Test {
                                    rdma::Access access = kEverything,
                                    rdma::ProtectionDomain* pd = nullptr) {
     return *node.context
-                ->register_region(pd == nullptr ? *node.pd : *pd,
-                                  {.address = pages.address(),
-                                   .length = Pages::kSize,
-                                   .iova = pages.address(),
-                                   .access = access})
+                ->register_region(pd == nullptr ? *node.pd : *pd, {.address = pages.address(),
+                                                                   .length = Pages::kSize,
+                                                                   .iova = pages.address(),
+                                                                   .access = access})
                 .value();
   }
 
@@ -125,9 +124,8 @@ class Direct : public ::testing::Test {
     std::ranges::copy(random, bytes.begin());
   }
 
-  static constexpr rdma::Access kEverything = rdma::Access::kLocalWrite |
-                                              rdma::Access::kRemoteWrite |
-                                              rdma::Access::kRemoteRead;
+  static constexpr rdma::Access kEverything =
+      rdma::Access::kLocalWrite | rdma::Access::kRemoteWrite | rdma::Access::kRemoteRead;
   // In this order: the devices show what they have until they end.
   std::unique_ptr<Placement> a_ = make_placement();
   std::unique_ptr<Placement> b_ = make_placement();
@@ -145,15 +143,15 @@ TEST_F(Direct, WritesAndReadsNeedNoPacket) {
       fill(own.bytes(), size);
       const std::uint64_t at = far.address() + 5;
       EXPECT_EQ(run(SendOpcode::kWrite, own, at, region.key, size).status, WcStatus::kSuccess);
-      EXPECT_TRUE(std::equal(own.bytes().begin(), own.bytes().begin() + size,
-                             far.bytes().begin() + 5));
+      EXPECT_TRUE(
+          std::equal(own.bytes().begin(), own.bytes().begin() + size, far.bytes().begin() + 5));
       EXPECT_EQ(far.bytes()[5 + size], std::byte{}) << "behind the end";
       fill(far.bytes(), size + 1);
       const Completion read = run(SendOpcode::kRead, own, at, region.key, size);
       EXPECT_EQ(read.status, WcStatus::kSuccess);
       EXPECT_EQ(read.byte_len, size);
-      EXPECT_TRUE(std::equal(own.bytes().begin(), own.bytes().begin() + size,
-                             far.bytes().begin() + 5));
+      EXPECT_TRUE(
+          std::equal(own.bytes().begin(), own.bytes().begin() + size, far.bytes().begin() + 5));
       std::ranges::fill(far.bytes(), std::byte{});
     }
   }
@@ -316,8 +314,8 @@ TEST_F(Direct, AReregisteredRegionIsTheNewOne) {
   EXPECT_EQ(run(SendOpcode::kWrite, own, before.address(), region.key, 8).status,
             WcStatus::kSuccess);
   std::ranges::fill(before.bytes(), std::byte{});
-  ASSERT_TRUE(net.b.context->reregister_region(region,
-                                               {.flags = rdma::MemoryRegionChange::kTranslation,
+  ASSERT_TRUE(
+      net.b.context->reregister_region(region, {.flags = rdma::MemoryRegionChange::kTranslation,
                                                 .address = after.address(),
                                                 .length = Pages::kSize}));
   EXPECT_EQ(run(SendOpcode::kWrite, own, after.address(), region.key, 8).status,
@@ -367,8 +365,8 @@ TEST_F(Direct, AMessageBeyondTheBudgetGoesOnInTheNextRun) {
   EXPECT_EQ(count(Counter::kTxPackets), 0U);
 }
 
-// A peer that has ended takes no bytes, though its memory is still there: its queue pair is asked by
-// frames, and does not answer.
+// A peer that has ended takes no bytes, though its memory is still there: its queue pair is asked
+// by frames, and does not answer.
 TEST_F(Direct, ADeadPeerIsARetryError) {
   Pages own(false);
   Pages far(true);
@@ -481,9 +479,7 @@ TEST(View, EntriesAreWhole) {
   auto table = Table::create().value();
   const auto view = View::attach(copy_of(table->fd()));
   ASSERT_TRUE(view);
-  rdma::MemoryRegion region{.pd = net.a.pd,
-                            .access = rdma::Access::kRemoteRead,
-                            .key = 0x1234500};
+  rdma::MemoryRegion region{.pd = net.a.pd, .access = rdma::Access::kRemoteRead, .key = 0x1234500};
   std::atomic<bool> stop{false};
   std::thread writer([&] {
     for (std::uint64_t round = 1; !stop; ++round) {

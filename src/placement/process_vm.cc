@@ -35,8 +35,8 @@ struct Vector {
 bool write_process(pid_t pid, std::uint64_t address, std::span<const rdma::DirectPiece> pieces) {
   const Vector local(pieces);
   const std::size_t alone = local.size > 1 ? 1 : 0;
-  const std::array<iovec, 2> remote{{{pointer(address), local.size - alone},
-                                     {pointer(address + local.size - alone), alone}}};
+  const std::array<iovec, 2> remote{
+      {{pointer(address), local.size - alone}, {pointer(address + local.size - alone), alone}}};
   return ::process_vm_writev(pid, local.pieces.data(), pieces.size(), remote.data(), 1 + alone,
                              0) == static_cast<ssize_t>(local.size);
 }

@@ -37,7 +37,8 @@ Result<std::unique_ptr<Table>> Table::create() {
   if (!fd) return fail(std::move(fd.error()));
   auto mapping = Mapping::map(fd->get(), kTableSize, Access::kReadWrite);
   if (!mapping) return fail(std::move(mapping.error()));
-  if (Status sealed = seal_memfd(fd->get(), Sharing::kReadOnly); !sealed) return fail(sealed.error());
+  if (Status sealed = seal_memfd(fd->get(), Sharing::kReadOnly); !sealed)
+    return fail(sealed.error());
   auto* header = new (mapping->data()) Header{};
   if (::getrandom(&header->nonce, sizeof(header->nonce), 0) != sizeof(header->nonce)) {
     return fail_errno("cannot get random bytes");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// This process's own table (layout.h): what it shows, that it lives, and that it is placing. Thread:
-// the engine's lock, but for ownership.
+// This process's own table (layout.h): what it shows, that it lives, and that it is placing.
+// Thread: the engine's lock, but for ownership.
 #pragma once
 
 #include <cstdint>

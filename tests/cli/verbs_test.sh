@@ -35,8 +35,9 @@ pair ib_write_bw -x 1 -n $few -s 4096 -c UC -q 4
 pair ib_send_bw -x 1 -n $few -s 8192 -b -e
 pair ib_write_bw -x 1 -n $few --use_old_post_send
 
-# One-sided operations between processes of one machine go past the wire, and into what they share
-# without the kernel; with frames on demand they do not. The server's word is what its memory is.
+# One-sided operations between processes of one machine go past the wire: by a copy into memory that
+# they share, as buffers for transfers are from the start, by the kernel into other memory, and by
+# frames on demand.
 if [ "$kind" = shm ]; then
   left+=(--stats)
   right+=(--stats)
@@ -44,7 +45,11 @@ if [ "$kind" = shm ]; then
   did_not() { ! grep -Eq " $1=[1-9]" "$directory/client.log" || fail "'$2' has $1"; }
   for program in ib_write_bw ib_read_bw; do
     pair $program -x 2 -n $few -s 65536
-    went direct_by_kernel $program
+    went direct_by_mapping $program
+    export TIDELINE_HEAP=0
+    pair $program -x 2 -n $few -s 65536
+    unset TIDELINE_HEAP
+    went direct_by_kernel "$program from private memory"
   done
   # A program whose memory is a file of its own, which has no name any more.
   cat >"$directory/mapped" <<'END'

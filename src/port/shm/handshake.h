@@ -36,8 +36,7 @@ std::optional<UniqueFd> accept_from(int listener);
 
 // Connects to a slot's socket and sends `hello` with the descriptors; `own` is for Peers, -1: none.
 Result<UniqueFd> send_hello(const MeetingPoint& meeting_point, unsigned destination,
-                            const Hello& hello, int ring, int arena,
-                            int own = -1);
+                            const Hello& hello, int ring, int arena, int own = -1);
 
 // What a sender has shown, verified and mapped.
 struct Arrival {

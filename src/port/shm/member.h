@@ -47,8 +47,8 @@ struct MemberConfig {
   // and when the ring is empty.
   std::uint32_t index_lag = 64;
   std::array<std::uint32_t, 2> blocks_in_flight = {128, 8};  // see SendLink::Limits
-  Peers* peers = nullptr;  // outlives the member
-  bool prefetch = true;    // ask for the next slot while a frame is copied
+  Peers* peers = nullptr;                                    // outlives the member
+  bool prefetch = true;  // ask for the next slot while a frame is copied
 };
 
 enum class SendVerdict : std::uint8_t { kSent, kDropped };

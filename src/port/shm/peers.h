@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What members of a segment hand to each other beside frames: a descriptor each, whatever it is for.
-// A destination hears of its source before the source hears of the destination, so whoever has been
-// given a destination's descriptor knows that the destination has its own. Called from
+// What members of a segment hand to each other beside frames: a descriptor each, whatever it is
+// for. A destination hears of its source before the source hears of the destination, so whoever has
+// been given a destination's descriptor knows that the destination has its own. Called from
 // Member::service and flush, on the member's thread; must not call back.
 #pragma once
 

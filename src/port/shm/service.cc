@@ -216,9 +216,8 @@ Result<SendLink::Parts> Member::open_link(unsigned destination) {
                     .incarnation = lease_.incarnation(),
                     .arena_bytes = memory_.arena.memory.size(),
                     .promiscuous = config_.promiscuous ? 1U : 0U};
-  auto socket =
-      send_hello(meeting_point_, destination, hello, ring->fd.get(), memory_.arena.fd.get(),
-                 own_descriptor());
+  auto socket = send_hello(meeting_point_, destination, hello, ring->fd.get(),
+                           memory_.arena.fd.get(), own_descriptor());
   if (!socket) return fail(std::move(socket.error()));
   return SendLink::Parts{
       .ring = std::move(*ring), .socket = std::move(*socket), .incarnation = owner->incarnation};

@@ -94,8 +94,8 @@ TEST_F(ShmStations, MembersShowEachOtherADescriptor) {
   NotedPeers right;
   using Noted = std::map<unsigned, ino_t>;
   const auto open_with = [&](shm::Peers* peers) {
-    return std::move(*ShmPort::open("test", pool_.get(),
-                                    {.directory = directory_, .peers = peers}, monotonic_now()));
+    return std::move(*ShmPort::open("test", pool_.get(), {.directory = directory_, .peers = peers},
+                                    monotonic_now()));
   };
   const auto a = open_with(&left);
   auto b = open_with(&right);

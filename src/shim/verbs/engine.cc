@@ -27,6 +27,7 @@
 #include "engine/app_engine.h"
 #include "engine/attachment.h"
 #include "placement/placement.h"
+#include "shim/verbs/shared_heap.h"
 #include "wire/roce.h"
 
 namespace tideline::shim::verbs {
@@ -248,6 +249,7 @@ Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
       static_cast<placement::Placement*>(placement)->take_ownership();
     };
     app.context = &*placement_;
+    if (text_of("TIDELINE_HEAP") != "0") open_shared_heap();
   }
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
   worker.set_service(&service_.emplace(*device_, worker));

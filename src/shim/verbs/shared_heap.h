@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory for programs that their peers on this machine can map: what a program allocates for
+// transfers lies in a memfd, so that one-sided operations reach it by a plain copy (placement/).
+// Open from the start of an engine with a direct path on; until then, and when it is full, the C
+// library's memory serves.
+//
+// A forked child keeps what it has as a copy of its own, as of private memory: its pages become
+// copy-on-write (but of a page that neither has written since, it sees what the parent writes).
+//
+// Thread: any.
+#pragma once
+
+#include <cstddef>
+
+namespace tideline::shim::verbs {
+
+// Reserves the addresses. Once; without effect if the system has none.
+void open_shared_heap();
+
+// Null if it cannot be served from here.
+void* allocate_shared(std::size_t alignment, std::size_t size);
+bool is_shared(const void* memory);
+// Of memory that is_shared().
+std::size_t shared_size(const void* memory);
+void free_shared(void* memory);
+
+}  // namespace tideline::shim::verbs
