@@ -81,6 +81,14 @@ Status check_queues(const std::string& interface, const QueuePools& pools) {
                    interface, pools.size())});
 }
 
+// Whether the port takes frames of several segments, and sums them: see tx_burst. A kernel that
+// copies takes a page of its own for each descriptor after a frame's first, which costs more than
+// the frame itself; so whoever sends joins a frame in the pass that sums it, if one segment holds
+// it.
+bool pays_to_gather(XdpMode mode, std::size_t max_frame) {
+  return mode == XdpMode::kZeroCopy || max_frame > packet::kSegmentSize - packet::kHeadroom;
+}
+
 }  // namespace
 
 std::string_view name_of(XdpMode mode) { return kModeNames[static_cast<std::size_t>(mode)]; }
@@ -194,14 +202,14 @@ Result<std::unique_ptr<XdpPort>> XdpPort::open(const XdpSpec& spec, const QueueP
     attached = attachment.attach(mode);
     if (!attached && is_unsupported(attached.error())) continue;
     if (!attached) break;
-    // Gathering is done by the kernel, or by a copy; the checksum by us: see tx_burst.
-    PortInfo info{
-        .name = "xdp:" + spec.interface,
-        .mac = found->mac,
-        .mtu = found->mtu,
-        .queues = static_cast<unsigned>(pools.size()),
-        .capabilities = {
-            .tx_checksum = true, .scatter_gather = true, .max_frame = attachment.max_frame()}};
+    const bool gathers = pays_to_gather(mode, attachment.max_frame());
+    PortInfo info{.name = "xdp:" + spec.interface,
+                  .mac = found->mac,
+                  .mtu = found->mtu,
+                  .queues = static_cast<unsigned>(pools.size()),
+                  .capabilities = {.tx_checksum = gathers,
+                                   .scatter_gather = gathers,
+                                   .max_frame = attachment.max_frame()}};
     std::unique_ptr<XdpPort> port(new XdpPort(std::move(info), found->index, mode,
                                               std::move(attachment.program), std::move(groups),
                                               std::move(attachment.queues)));

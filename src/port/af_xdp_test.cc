@@ -336,6 +336,22 @@ TEST_F(AfXdp, EveryReceiveQueueIsServed) {
   EXPECT_GT(received[1], 0U);
 }
 
+// Where the kernel copies, a scattered frame costs it more than one that we joined while summing
+// it.
+TEST_F(AfXdp, TakesScatteredFramesWhereNoSegmentHoldsThem) {
+  for (const unsigned mtu : {1500U, 9000U}) {
+    cable(mtu);
+    {
+      const auto port = open("tl-near");
+      ASSERT_TRUE(port.has_value()) << port.error().message();
+      EXPECT_EQ((*port)->capabilities().scatter_gather, mtu == 9000);
+      EXPECT_EQ((*port)->capabilities().tx_checksum, mtu == 9000);
+    }
+    testing::remove_veth("tl-near");
+  }
+  has_veth_ = false;
+}
+
 TEST_F(AfXdp, NothingIsCopiedByUsThatLiesInTheQueuesPool) {
   cable(9000);
   auto near = open("tl-near,all");
