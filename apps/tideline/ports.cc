@@ -87,7 +87,8 @@ int ports(bool json) {
        .form = "xdp:IF[,mode=zerocopy|copy|generic][,all]",
        .what =
            "an interface, through AF_XDP; takes frames for our addresses only, which must not be "
-           "the kernel's; on a veth, the other end needs `ethtool -K PEER tx off`",
+           "the kernel's, but capture and relay take all, and the kernel gets none; on a veth, the "
+           "other end needs `ethtool -K PEER tx off`",
        .lacks = xdp_lacks()},
       {.name = "dgram",
        .form = "dgram:LOCAL,REMOTE",

@@ -109,8 +109,9 @@ Result<std::unique_ptr<port::Port>> open_port(std::string_view name, Pool& pool,
         port::PacketPort::open(std::string(name.substr(7)), {&pool}, {.promiscuous = all}));
   }
   if (name.starts_with("xdp:")) {
-    const auto spec = port::XdpSpec::parse(name.substr(4));
-    if (!spec) return fail(spec.error());
+    auto spec = port::XdpSpec::parse(name.substr(4));
+    if (!spec) return fail(std::move(spec.error()));
+    spec->take_all |= all;
     return as_port(port::XdpPort::open(*spec, {&pool}));
   }
   if (name.starts_with("dgram:")) return open_dgram(name.substr(6), own_mtu, pool);

@@ -53,6 +53,18 @@ wait "$last_child" || fail "capture: exit status $?"
 children=()
 [ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -eq 3 ] || fail "capture"
 
+# Over XDP it takes all that comes, too; nothing here is for an address of ours.
+ip link add tl1 type veth peer name tl2
+sysctl -qw net.ipv6.conf.tl1.disable_ipv6=1 net.ipv6.conf.tl2.disable_ipv6=1
+ip address add 198.18.9.1/24 dev tl1
+ip link set tl1 up
+ip link set tl2 up
+start xdp-capture capture -w "$directory/xdp.pcap" --wire xdp:tl2 --count 2
+ping -c 3 -i 0.2 -W 1 198.18.9.2 >"$directory/ping.log" 2>&1 || true
+wait "$last_child" || fail "capture over XDP: exit status $?"
+children=()
+[ "$(tshark -n -r "$directory/xdp.pcap" -Y arp 2>/dev/null | wc -l)" -eq 2 ] || fail "capture over XDP"
+
 # What was captured, replayed to a host that answers into a file, and captured again.
 expect 0 '2 frames' capture -w "$directory/again.pcap" --count 2 \
   --wire "pcap:$directory/frames.pcap,fast"
