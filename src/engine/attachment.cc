@@ -120,6 +120,11 @@ Result<std::unique_ptr<port::Port>> open_port(std::string_view name, Pool& pool,
     if (!spec) return fail(std::move(spec.error()));
     return as_port(port::PcapPort::open(*spec, &pool, {.mtu = own_mtu, .epoch = epoch()}));
   }
+  if (name == "memory") {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = "a memory wire joins hosts of one program, and this command has one",
+                 .remedy = "between programs use shm:NAME"});
+  }
   return fail({.kind = ErrorKind::kUsage,
                .what = fmt::format("there is no wire like '{}'", name),
                .remedy = "see `tideline ports` for the kinds of wires"});

@@ -42,6 +42,8 @@ expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 0 'tap:NAME' ports
 expect 0 '"usable"' ports --json
 
+expect 2 'shm:NAME' ping 192.0.2.1 -c 1 --wire memory --ip 192.0.2.2/24
+
 # Two programs of ours on a wire of datagrams; then a capture of what the kernel sends.
 start echo echo --wire "dgram:$directory/a,$directory/b" --ip 192.0.2.1/24
 expect 0 '3 received' ping 192.0.2.1 -c 3 -i 0.01 -s 1000 \
