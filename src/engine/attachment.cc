@@ -115,11 +115,6 @@ Result<std::unique_ptr<port::Port>> open_port(std::string_view name, Pool& pool,
     return as_port(port::XdpPort::open(*spec, {&pool}));
   }
   if (name.starts_with("dgram:")) return open_dgram(name.substr(6), own_mtu, pool);
-  if (name.starts_with("pcap:")) {
-    auto spec = port::PcapSpec::parse(name.substr(5));
-    if (!spec) return fail(std::move(spec.error()));
-    return as_port(port::PcapPort::open(*spec, &pool, {.mtu = own_mtu, .epoch = epoch()}));
-  }
   if (name == "memory") {
     return fail({.kind = ErrorKind::kUsage,
                  .what = "a memory wire joins hosts of one program, and this command has one",
@@ -164,7 +159,8 @@ WireOpener::WireOpener(const AttachmentOptions& options)
 
 Result<std::unique_ptr<port::Port>> WireOpener::open(const std::string& wire, packet::Pool& pool,
                                                      bool all, Leases& leases) {
-  auto opened = open_port(wire, pool, all, options_, leases);
+  auto opened = wire.starts_with("pcap:") ? open_pcap(wire.substr(5), pool)
+                                          : open_port(wire, pool, all, options_, leases);
   if (!opened) return opened;
   std::unique_ptr<port::Port> port = std::move(*opened);
   const std::size_t wire_mtu = port->info().mtu;
@@ -184,13 +180,29 @@ Result<std::unique_ptr<port::Port>> WireOpener::open(const std::string& wire, pa
     auto writer = port::PcapWriter::create(options_.capture, epoch(), options_.capture_limit);
     if (!writer) return fail(std::move(writer.error()));
     capture_ = std::move(*writer);
+    files_.push_back(capture_);
     port = std::make_unique<port::CapturePort>(std::move(port), capture_, nic::write_segments);
   }
   ++opened_;
   return port;
 }
 
-Status WireOpener::flush() { return capture_ == nullptr ? Status() : capture_->flush(); }
+Result<std::unique_ptr<port::Port>> WireOpener::open_pcap(const std::string& words,
+                                                          packet::Pool& pool) {
+  auto spec = port::PcapSpec::parse(words);
+  if (!spec) return fail(std::move(spec.error()));
+  auto port = port::PcapPort::open(
+      *spec, &pool, {.mtu = options_.mtu == 0 ? kDefaultMtu : options_.mtu, .epoch = epoch()});
+  if (port && (*port)->output() != nullptr) files_.push_back((*port)->output());
+  return as_port(std::move(port));
+}
+
+Status WireOpener::flush() {
+  for (const auto& file : files_) {
+    if (Status s = file->flush(); !s) return s;
+  }
+  return {};
+}
 
 Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
                                  std::size_t mtu) {

@@ -56,14 +56,18 @@ class WireOpener {
                                            Leases& leases);
   // Frames captured so far.
   std::uint64_t captured() const { return capture_ == nullptr ? 0 : capture_->frames(); }
-  // Writes the capture out.
+  // Writes out what was captured, and what was sent to files. An error says that frames are
+  // missing.
   Status flush();
 
  private:
+  Result<std::unique_ptr<port::Port>> open_pcap(const std::string& words, packet::Pool& pool);
+
   AttachmentOptions options_;
   std::uint64_t seed_;
   unsigned opened_ = 0;
   std::shared_ptr<port::PcapWriter> capture_;
+  std::vector<std::shared_ptr<port::PcapWriter>> files_;  // all that are written
 };
 
 // A host as the options and the leases make it, with packets of `mtu` bytes at most.

@@ -42,7 +42,7 @@ Result<std::unique_ptr<PcapPort>> PcapPort::open(const PcapSpec& spec, Pool* poo
                                                  const PcapPortOptions& options) {
   auto in = PcapReader::open(spec.in);
   if (!in) return fail(std::move(in.error()));
-  std::unique_ptr<PcapWriter> out;
+  std::shared_ptr<PcapWriter> out;
   if (!spec.out.empty()) {
     auto created = PcapWriter::create(spec.out, options.epoch);
     if (!created) return fail(std::move(created.error()));

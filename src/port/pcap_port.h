@@ -44,11 +44,12 @@ class PcapPort final : public Port {
   // Never readable: the time of the next frame is the deadline.
   int fd(unsigned /*queue*/) const override { return bell_.fd(); }
   Instant next_deadline(unsigned /*queue*/) const override { return due_; }
-  // Everything that was sent to the file system.
-  Status flush() { return out_ == nullptr ? Status{} : out_->flush(); }
+  // The file for what is sent; null if it is forgotten. Who opens the port flushes it, for a
+  // port that ends has nobody to tell that frames are missing.
+  const std::shared_ptr<PcapWriter>& output() const { return out_; }
 
  private:
-  PcapPort(PortInfo info, PcapReader in, std::unique_ptr<PcapWriter> out, ring::EventBell bell,
+  PcapPort(PortInfo info, PcapReader in, std::shared_ptr<PcapWriter> out, ring::EventBell bell,
            bool fast, Pool* pool)
       : Port(std::move(info)),
         in_(std::move(in)),
@@ -61,7 +62,7 @@ class PcapPort final : public Port {
   void read_next();
 
   PcapReader in_;
-  std::unique_ptr<PcapWriter> out_;
+  std::shared_ptr<PcapWriter> out_;
   ring::EventBell bell_;
   bool fast_;
   Pool* pool_;

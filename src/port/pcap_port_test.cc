@@ -90,7 +90,7 @@ TEST_F(PcapPortTest, WritesWhatIsSentWithItsChecksum) {
   burst.push(make_frame(*pool, 5000, 2));
   EXPECT_EQ(port->tx_burst(0, burst, now), 1U);
   EXPECT_EQ(port->stats(0).dropped(Drop::kTxLong), 1U);
-  ASSERT_TRUE(port->flush().has_value());
+  ASSERT_TRUE(port->output()->flush().has_value());
   const auto frames = frames_of(out);
   ASSERT_EQ(frames.size(), 1U);
   auto expected = frame_bytes(300, 1);

@@ -74,5 +74,7 @@ expect 0 'frames received' echo --wire "pcap:$directory/frames.pcap,$directory/a
   --ip 192.0.2.77/24 --duration 0.2
 [ "$(tshark -n -r "$directory/answers.pcap" -Y 'arp.opcode == 2' 2>/dev/null | wc -l)" -ge 1 ] ||
   fail "no answer to what was replayed"
+expect 3 'frames are missing' echo --wire "pcap:$directory/frames.pcap,/dev/full,fast" \
+  --ip 192.0.2.77/24 --duration 0.2
 expect 2 'two files' echo --wire pcap:a,b,c --ip 192.0.2.2/24
 echo "exit statuses, errors, dgram and capture as they should be"
