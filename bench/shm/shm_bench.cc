@@ -65,6 +65,17 @@ class Streams {
          .measure = port,
          .limit_name = "queue under a mutex",
          .limit = [this, length] { return locked_queue_rate(length, duration_) / 1e6; }});
+    // What small frames cost is the way of a line between the cores, which differs between runs.
+    series_.push_back({.name = fmt::format("{} B frames, beside the way of a line", length),
+                       .unit = "M/s",
+                       .measure = port,
+                       .limit_name = "one for each time a line goes there and back",
+                       .limit = [] { return line_trips_per_second() / 1e6; }});
+  }
+
+  static double line_trips_per_second() {
+    constexpr std::uint64_t kTrips = 5'000;
+    return 1e9 / static_cast<double>(cache_line_round_trips(kTrips, kLatencyTime).quantile_ns(0.5));
   }
 
   void add_bytes(std::size_t length) {
