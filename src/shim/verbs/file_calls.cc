@@ -286,6 +286,7 @@ using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace):
 // Each asks once for the C library's function, then whose the path is.
 extern "C" {
 
+// NOLINTBEGIN(readability-identifier-naming): the C library's names
 // NOLINTBEGIN(cert-dcl50-cpp,cppcoreguidelines-pro-type-vararg): as POSIX declares them
 
 int open(const char* path, int flags, ...) {
@@ -459,7 +460,7 @@ int readdir_r(DIR* directory, dirent* out, dirent** result) {
   return own ? 0 : real(directory, out, result);
 }
 int readdir64_r(DIR* directory, dirent64* out, dirent64** result)
-    __attribute__((alias("readdir_r"), nothrow));
+    __attribute__((alias("readdir_r")));
 
 void rewinddir(DIR* directory) noexcept {
   static auto* const real = next<void(DIR*)>("rewinddir");
@@ -488,5 +489,7 @@ int scandir64(const char* path, dirent64*** out, int (*wanted)(const dirent64*),
                  reinterpret_cast<int (*)(const dirent*)>(wanted),
                  reinterpret_cast<int (*)(const dirent**, const dirent**)>(compare));
 }
+
+// NOLINTEND(readability-identifier-naming)
 
 }  // extern "C"

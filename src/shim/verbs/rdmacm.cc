@@ -51,7 +51,7 @@ ibv_context** rdma_get_devices(int* count) {
 }
 
 void rdma_free_devices(ibv_context** list) {
-  std::free(list);  // NOLINT(cppcoreguidelines-no-malloc)
+  std::free(static_cast<void*>(list));  // NOLINT(cppcoreguidelines-no-malloc)
 }
 
 rdma_event_channel* rdma_create_event_channel() {
