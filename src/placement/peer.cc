@@ -100,6 +100,7 @@ Result<std::unique_ptr<Peer>> Peer::attach(const UniqueFd& table, pid_t pid) {
   // Read once: its owner may change it.
   const std::uint32_t claimed = __atomic_load_n(&header.gid_count, __ATOMIC_RELAXED);
   const std::size_t count = std::min<std::size_t>(claimed, rdma::kGidTableSize);
+  gids.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     gids.emplace_back(header.gids.at(2 * i), header.gids.at(2 * i + 1));
   }

@@ -409,33 +409,28 @@ TEST_F(Direct, ClaimsAboutFilesAreNotBelieved) {
   auto& region = share(net.b, far);
   const UniqueFd elsewhere(::memfd_create("elsewhere", MFD_CLOEXEC));
   ASSERT_TRUE(elsewhere);
-  auto mapping = Mapping::map(b_->descriptor(), kTableSize, tideline::Access::kReadOnly);
-  ASSERT_TRUE(mapping);
-  const std::uint32_t slot = rdma::RegionTable::slot_of(region.key, kRegionSlots);
-  const auto* entry = &mapping->at<Entry<Region>>(kRegionsAt)[slot];
-  ASSERT_GE(entry->value.file, 0);
   const auto view = View::attach(copy_of(b_->descriptor()));
+  ASSERT_TRUE(view);
   auto peer = Peer::attach(copy_of(b_->descriptor()), ::getpid());
   ASSERT_TRUE(peer);
   std::uint32_t sequence = 0;
-  Region claimed = *view->region(region.key, sequence);
+  const auto claimed = view->region(region.key, sequence);
+  ASSERT_TRUE(claimed);
   const auto reaches = [&](const Region& claim) {
-    // Without the kernel's way: in another pid namespace the descriptor cannot be opened either, so
-    // only the checks of the file are left to say no.
-    sequence += 2;
+    sequence += 2;  // as a new entry
     return (*peer)->window_of(claim, sequence) != nullptr;
   };
-  EXPECT_TRUE(reaches(claimed));
-  Region wrong = claimed;
+  EXPECT_TRUE(reaches(*claimed));
+  Region wrong = *claimed;
   wrong.file = elsewhere.get();
   EXPECT_FALSE(reaches(wrong)) << "another file";
-  wrong = claimed;
+  wrong = *claimed;
   wrong.file = 0;
   EXPECT_FALSE(reaches(wrong)) << "no file in memory";
-  wrong = claimed;
+  wrong = *claimed;
   wrong.file_offset = kPageSize;
   EXPECT_FALSE(reaches(wrong)) << "past its end";
-  wrong = claimed;
+  wrong = *claimed;
   wrong.file_offset = UINT64_MAX - 10;
   EXPECT_FALSE(reaches(wrong)) << "wraps";
 }

@@ -49,7 +49,7 @@ Result<std::unique_ptr<Table>> Table::create() {
 }
 
 void Table::set_gids(const rdma::GidTable& gids) {
-  std::uint32_t count = 0;
+  std::size_t count = 0;
   for (std::size_t i = 0; i < rdma::GidTable::size(); ++i) {
     const auto& entry = gids.at(i);
     if (!entry) continue;
@@ -57,7 +57,7 @@ void Table::set_gids(const rdma::GidTable& gids) {
     header().gids[2 * count + 1] = entry->gid.low();
     ++count;
   }
-  header().gid_count = count;
+  header().gid_count = static_cast<std::uint32_t>(count);
 }
 
 void Table::show(const rdma::MemoryRegion& region) {

@@ -97,16 +97,10 @@ class Turn {
       }
       if (!wqe.started) {
         if (!may_start(wqe)) return Sending::kIdle;
-        if (is_local(wqe.request.opcode)) {
-          execute_local(wqe);
-          retire(core_, qp_, now_);
-          continue;
-        }
-        const Way way = core_.direct == nullptr ? Way::kFrames : place(wqe);
+        const Way way = begin(wqe);
         if (way == Way::kDone) continue;
         if (way == Way::kWaits) return Sending::kIdle;
         if (way == Way::kLater) return Sending::kNoBuffer;
-        start(wqe);
       }
       if (is_window_full()) return Sending::kIdle;
       return send(wqe);
@@ -154,10 +148,21 @@ class Turn {
 
   enum class Way : std::uint8_t {
     kFrames,
-    kDone,   // it went by the direct path
-    kWaits,  // it will, when what was sent before has been acknowledged
+    kDone,   // without a packet
+    kWaits,  // by the direct path, when what was sent before has been acknowledged
     kLater,  // the rest of it, in the next run
   };
+
+  Way begin(SendWqe& wqe) {
+    if (is_local(wqe.request.opcode)) {
+      execute_local(wqe);
+      retire(core_, qp_, now_);
+      return Way::kDone;
+    }
+    const Way way = core_.direct == nullptr ? Way::kFrames : place(wqe);
+    if (way == Way::kFrames) start(wqe);
+    return way;
+  }
 
   // WRITE and READ by the direct path, which must not overtake what went by frames (ordering of
   // table 76). There is nothing to wait for on the way, so no PSN is used and no response comes.

@@ -164,7 +164,7 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   Arrival arrival;
   auto fds = receive_message(socket, arrival.hello);
   if (!fds) return std::unexpected(std::move(fds.error()));
-  const std::optional<std::vector<UniqueFd>>& passed = *fds;
+  std::optional<std::vector<UniqueFd>>& passed = *fds;
   if (!passed) return std::nullopt;
   if (!is_complete(*passed)) return peer_error("a Hello needs two or three descriptors");
   Status status = check_bounds(arrival.hello, slots);
@@ -176,7 +176,7 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   if (!arena) return std::unexpected(std::move(arena.error()));
   arrival.ring = std::move(*ring);
   arrival.arena = std::move(*arena);
-  if (passed->size() == 3) arrival.theirs = std::move((**fds)[2]);
+  if (passed->size() == 3) arrival.theirs = std::move((*passed)[2]);
   return arrival;
 }
 
@@ -195,7 +195,7 @@ Result<std::optional<Acceptance>> receive_welcome(int socket) {
   Welcome welcome;
   auto fds = receive_message(socket, welcome);
   if (!fds) return std::unexpected(std::move(fds.error()));
-  const std::optional<std::vector<UniqueFd>>& passed = *fds;
+  std::optional<std::vector<UniqueFd>>& passed = *fds;
   if (!passed) return std::nullopt;
   if (welcome.accepted == 0) return peer_error("the destination refuses this member");
   if (!is_complete(*passed)) return peer_error("a Welcome needs two or three descriptors");
@@ -204,7 +204,7 @@ Result<std::optional<Acceptance>> receive_welcome(int socket) {
   auto hints = adopt((*passed)[1].get(), sizeof(HintPage), Sharing::kReadWrite);
   if (!hints) return std::unexpected(std::move(hints.error()));
   Acceptance acceptance{.index = std::move(*index), .hints = std::move(*hints)};
-  if (passed->size() == 3) acceptance.theirs = std::move((**fds)[2]);
+  if (passed->size() == 3) acceptance.theirs = std::move((*passed)[2]);
   if (const auto credentials = credentials_of(socket)) acceptance.pid = credentials->pid;
   return acceptance;
 }

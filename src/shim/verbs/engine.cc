@@ -188,7 +188,11 @@ class AppEngineOfProcess final : public Engine {
   void report();
 
  private:
-  AppEngineOfProcess() = default;
+  AppEngineOfProcess(const engine::AttachmentOptions& options,
+                     std::unique_ptr<placement::Placement> placement)
+      : interface_(interface_of(options.wire)),
+        placement_(std::move(placement)),
+        wires_(options) {}
 
   bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) override {
     using Turn = engine::AppEngine::Turn;
@@ -196,35 +200,24 @@ class AppEngineOfProcess final : public Engine {
         [&](engine::Worker& /*worker*/, Instant now) { body(context, now); },
         sends ? Turn::kWhole : Turn::kNone);
   }
-  Status attach(engine::AttachmentOptions options);
+  Status attach(const engine::AttachmentOptions& options);
   Status wait_until_ready();
 
-  std::optional<engine::WireOpener> wires_;
-  std::string interface_;
+  const std::string interface_;  // of the machine, for programs; empty: none
   RandomKeys keys_;
   Rng rng_{0};
   std::unique_ptr<placement::Placement> placement_;  // null: everything goes by frames
+  engine::WireOpener wires_;
   std::optional<rdma::Device> device_;
   std::optional<DeviceService> service_;
   std::unique_ptr<engine::AppEngine> engine_;
 };
 
-Status AppEngineOfProcess::attach(engine::AttachmentOptions options) {
-  if (wants_direct_path(options)) {
-    auto created = placement::Placement::create();
-    if (!created) return fail(std::move(created.error()));
-    placement_ = std::move(*created);
-    options.peers = &*placement_;
-    // Yama lets only descendants reach into a process, unless it says otherwise; elsewhere this
-    // fails, and is not needed. Peers of other users are refused nevertheless: ptrace(2).
-    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
-  }
-  wires_.emplace(options);
-  interface_ = interface_of(options.wire);
+Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
   auto pool = packet::Pool::create({.segments = 16384, .loans = 8192});
   if (!pool) return fail(std::move(pool.error()));
   engine::Leases leases;
-  auto port = wires_->open(options.wire, **pool, false, leases);
+  auto port = wires_.open(options.wire, **pool, false, leases);
   if (!port) return fail(std::move(port.error()));
   const std::size_t mtu = options.mtu == 0 ? (*port)->info().mtu : options.mtu;
   auto host = engine::host_options(options, leases, mtu);
@@ -284,8 +277,19 @@ Status AppEngineOfProcess::wait_until_ready() {
 
 Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
   if (Status s = install_fault_handlers(); !s) return fail(std::move(s.error()));
-  std::unique_ptr<AppEngineOfProcess> engine(new AppEngineOfProcess());
-  if (Status s = engine->attach(options_from_environment()); !s) return fail(std::move(s.error()));
+  engine::AttachmentOptions options = options_from_environment();
+  std::unique_ptr<placement::Placement> placement;
+  if (wants_direct_path(options)) {
+    auto created = placement::Placement::create();
+    if (!created) return fail(std::move(created.error()));
+    placement = std::move(*created);
+    options.peers = &*placement;
+    // Yama lets only descendants reach into a process, unless it says otherwise; elsewhere this
+    // fails, and is not needed. Peers of other users are refused nevertheless: ptrace(2).
+    ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+  }
+  std::unique_ptr<AppEngineOfProcess> engine(new AppEngineOfProcess(options, std::move(placement)));
+  if (Status s = engine->attach(options); !s) return fail(std::move(s.error()));
   return engine;
 }
 
@@ -316,7 +320,7 @@ void AppEngineOfProcess::report() {
     }
   });
   std::fprintf(stderr, "tideline: pid %d:%s\n", ::getpid(), text.c_str());
-  if (Status s = wires_->flush(); !s) {
+  if (Status s = wires_.flush(); !s) {
     std::fprintf(stderr, "tideline: %s\n", s.error().message().c_str());
   }
 }

@@ -9,12 +9,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <utility>
 
 #include "base/bits.h"
+#include "base/check.h"
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/memfd.h"
@@ -46,8 +48,10 @@ void in_parent() { heap().mutex.unlock(); }
 void in_child() {
   Heap& h = heap();
   if (std::byte* begin = h.begin.load(std::memory_order_relaxed); begin != nullptr) {
-    ::mmap(begin, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
-           h.fd.get(), 0);
+    void* own = ::mmap(begin, kSize, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, h.fd.get(), 0);
+    // A child must not go on that would write into its parent's memory.
+    CHECK(own == begin, "errno {}", errno);
   }
   h.mutex.unlock();
 }
