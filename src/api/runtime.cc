@@ -68,7 +68,10 @@ Runtime::Runtime(const EngineOptions& options, engine::AttachmentOptions attachm
       now_(monotonic_now()) {}
 
 // The worker goes first: its frames borrow from streams.
-Runtime::~Runtime() { worker_.reset(); }
+Runtime::~Runtime() {
+  worker_.reset();
+  streams_.clear();  // while the list that they leave is there
+}
 
 Status Runtime::add_host(const HostOptions& options) {
   if (has_host()) {

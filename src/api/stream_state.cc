@@ -23,16 +23,14 @@ tcp::StreamOptions to_tcp(const StreamOptions& options) {
 bool StreamState::open(const StreamOptions& options) {
   BufferPool& buffers = runtime().buffers();
   const auto outgoing = buffers.take(buffer_size(options.send_buffer));
-  receive_memory_ = buffers.take(buffer_size(options.receive_buffer));
-  if (outgoing.empty() || receive_memory_.empty()) {
+  const auto incoming = buffers.take(buffer_size(options.receive_buffer));
+  if (outgoing.empty() || incoming.empty()) {
     buffers.give(outgoing);
-    buffers.give(receive_memory_);
+    buffers.give(incoming);
     return false;
   }
   send_.reset(outgoing);
-  indices_.written.store(0, std::memory_order_relaxed);
-  indices_.consumed.store(0, std::memory_order_relaxed);
-  incoming_.emplace(fifo_.emplace(receive_memory_, indices_));
+  receive_ = std::make_unique<Receive>(incoming);
   id_ = {};
   tuple_ = {};
   end_ = tcp::End::kNone;
@@ -64,7 +62,7 @@ bool StreamState::is_sending_on() {
 }
 
 void StreamState::consumed(std::size_t size) {
-  fifo_->set_consumed(fifo_->consumed() + size);
+  fifo().set_consumed(fifo().consumed() + size);
   runtime().tcp().consumed(id_, runtime().now());
 }
 
@@ -93,7 +91,7 @@ void StreamState::close() {
   if (held_by_tcp_ && later) {
     shuts_down_later_ = true;
   } else if (held_by_tcp_) {
-    runtime().tcp().close(id_, fifo_->readable() > 0, runtime().now());
+    runtime().tcp().close(id_, fifo().readable() > 0, runtime().now());
   } else {
     let_go();
   }
@@ -108,7 +106,8 @@ void StreamState::abort() {
 void StreamState::let_go() {
   if (held_by_program_ || held_by_tcp_) return;
   runtime().buffers().give(send_.memory());
-  runtime().buffers().give(receive_memory_);
+  runtime().buffers().give(receive_->memory);
+  receive_.reset();
   runtime().give_back(*this);
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <memory>
 #include <span>
 
 #include <tideline/event.h>
@@ -23,19 +23,21 @@ class StreamState final : private tcp::StreamOwner, public Source {
 
   // Takes buffers. False: there are none.
   bool open(const StreamOptions& options);
-  tcp::Attachment attachment() { return {.owner = this, .send = &send_, .receive = &*incoming_}; }
+  tcp::Attachment attachment() {
+    return {.owner = this, .send = &send_, .receive = &receive_->incoming};
+  }
   // What it is the owner of from now on.
   void join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected);
   // There will be no connection.
   void give_up();
 
   SendQueue& send() { return send_; }
-  tcp::ByteFifo& fifo() { return *fifo_; }
+  tcp::ByteFifo& fifo() { return receive_->fifo; }
   tcp::ConnectionId id() const { return id_; }
   const tcp::Tuple& tuple() const { return tuple_; }
   Stream::State state() const;
   tcp::End end() const { return end_; }
-  bool at_end() const { return peer_closed_ && fifo_->readable() == 0; }
+  bool at_end() const { return peer_closed_ && receive_->fifo.readable() == 0; }
   // The program has closed it, and the peer has not yet acknowledged that.
   bool is_sending_on();
   // The program has closed it, and it is not over.
@@ -67,10 +69,16 @@ class StreamState final : private tcp::StreamOwner, public Source {
   tcp::ConnectionId id_;
   tcp::Tuple tuple_;
   SendQueue send_;
-  tcp::FifoIndices indices_;
-  std::span<std::byte> receive_memory_;
-  std::optional<tcp::ByteFifo> fifo_;
-  std::optional<tcp::IncomingFifo> incoming_;
+  // Made anew for each connection.
+  struct Receive {
+    explicit Receive(std::span<std::byte> bytes) : memory(bytes), fifo(bytes, indices) {}
+
+    std::span<std::byte> memory;
+    tcp::FifoIndices indices;
+    tcp::ByteFifo fifo;
+    tcp::IncomingFifo incoming{fifo};
+  };
+  std::unique_ptr<Receive> receive_;
   tcp::End end_ = tcp::End::kNone;
   bool connected_ = false;
   bool peer_closed_ = false;

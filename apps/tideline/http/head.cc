@@ -314,15 +314,19 @@ void ChunkDecoder::take_syntax(char c) {
       expect('\n', Part::kSize);
       break;
     case Part::kTrailer:
-      // Fields that nobody asked for, up to an empty line.
-      if (++trailer_ > kMaxHead) state_ = State::kBad;
-      if (c == '\n') {
-        if (line_ == 0) state_ = State::kDone;
-        line_ = 0;
-      } else if (c != '\r') {
-        ++line_;
-      }
+      take_trailer(c);
       break;
+  }
+}
+
+// Fields that nobody asked for, up to an empty line.
+void ChunkDecoder::take_trailer(char c) {
+  if (++trailer_ > kMaxHead) state_ = State::kBad;
+  if (c == '\n') {
+    if (line_ == 0) state_ = State::kDone;
+    line_ = 0;
+  } else if (c != '\r') {
+    ++line_;
   }
 }
 

@@ -99,6 +99,7 @@ class ChunkDecoder {
   enum class Part : std::uint8_t { kSize, kExtension, kSizeLf, kData, kDataCr, kDataLf, kTrailer };
 
   void take_syntax(char c);
+  void take_trailer(char c);
 
   State state_ = State::kMore;
   Part part_ = Part::kSize;

@@ -138,7 +138,8 @@ std::string decode(std::string_view bytes, std::size_t step) {
 }
 
 TEST(HttpChunks, AreJoined) {
-  for (const std::size_t step : {1, 2, 3, 1000}) {
+  for (const std::size_t step :
+       {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{1000}}) {
     EXPECT_EQ(decode("5\r\nhello\r\n00a;x=y\r\n, world!!!\r\n0\r\n\r\nrest", step),
               "hello, world!!!");
     EXPECT_EQ(decode("0\r\nTrailer: x\r\n\r\n", step), "");
