@@ -190,9 +190,7 @@ class AppEngineOfProcess final : public Engine {
  private:
   AppEngineOfProcess(const engine::AttachmentOptions& options,
                      std::unique_ptr<placement::Placement> placement)
-      : interface_(interface_of(options.wire)),
-        placement_(std::move(placement)),
-        wires_(options) {}
+      : interface_(interface_of(options.wire)), placement_(std::move(placement)), wires_(options) {}
 
   bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) override {
     using Turn = engine::AppEngine::Turn;
