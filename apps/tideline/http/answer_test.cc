@@ -54,7 +54,8 @@ class HttpAnswer : public testing::Test {
     return read < 0 ? "error" : std::string(bytes.data(), static_cast<std::size_t>(read));
   }
   static std::string field(const Answer& answer, const std::string& name) {
-    const auto head = parse_response(answer.text.substr(0, *head_size(answer.text)));
+    const std::string_view text(answer.text);
+    const auto head = parse_response(text.substr(0, *head_size(text)));
     return std::string(head->fields.find(name).value_or(""));
   }
 

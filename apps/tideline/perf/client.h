@@ -50,7 +50,7 @@ class Client {
     lanes_.clear();
     net_.drain(std::chrono::seconds(2));
     if (error_ && figures_.bytes == 0) return fail(std::move(*error_));
-    return std::move(figures_);
+    return figures_;
   }
 
  private:

@@ -34,6 +34,8 @@ Result<UniqueFd> open_socket() {
   UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("cannot open a TCP socket");
   set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  // As tideline, where the kernel lets us: like is compared with like.
+  (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
   return fd;
 }
 
