@@ -21,8 +21,6 @@ expect 2 'app' ping 192.0.2.1 --placement frontend --wire $tap --ip 192.0.2.2/24
 expect 1 '1 lost' ping 192.0.2.9 -c 1 -i 0.01 --placement app --wire $tap --ip 192.0.2.2/24
 expect 2 'no address' ping 192.0.2.1 -c 1 --wire $tap
 expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
-expect 2 '1838' ping 192.0.2.1 -c 1 --mtu 9000 --ip 192.0.2.2/24 \
-  --wire "dgram:$directory/a,$directory/b"
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire xdp:nosuch --ip 192.0.2.2/24
 expect 2 'mode=generic' ping 192.0.2.1 -c 1 --wire xdp:lo,mode=fast --ip 192.0.2.2/24
