@@ -28,11 +28,12 @@ case $kind in
     ;;
   *) fail "no wire '$kind'" ;;
 esac
-host="--ip 192.0.2.2/24 --ip6 2001:db8::2/64 --mtu $mtu"
+ours4="--ip 192.0.2.2/24"
+ours6="--ip6 2001:db8::2/64"
 
 # The kernel asks. Each reply is compared by ping itself, and counted. All three go out at once: after its last request
 # ping waits for an interval and no longer, here a second.
-start echo echo --wire "$wire" $host --capture "$directory/echo.pcap"
+start echo echo --wire "$wire" $ours4 $ours6 --mtu "$mtu" --capture "$directory/echo.pcap"
 for address in 192.0.2.2 2001:db8::2; do
   for size in $sizes; do
     ping -n -c 3 -l 3 -s "$size" $address >"$directory/ping.log" 2>&1 ||
@@ -44,10 +45,12 @@ for address in 192.0.2.2 2001:db8::2; do
 done
 stop "$last_child"
 
-# tideline asks.
+# tideline asks, with no more addresses than it needs: each is tested for duplicates first.
 for address in 192.0.2.1 2001:db8::1; do
+  ours=$ours4
+  [ $address = 192.0.2.1 ] || ours=$ours6
   for size in $sizes; do
-    "$tideline" ping $address -c 3 -i 0.01 -s "$size" --wire "$wire" $host --json \
+    "$tideline" ping $address -c 3 -i 0.01 -s "$size" --wire "$wire" $ours --mtu "$mtu" --json \
       --capture "$directory/ping-$address-$size.pcap" >"$directory/ping.log" 2>&1 || fail "to $address, $size bytes"
     python3 - "$directory/ping.log" <<'PYTHON' || fail "to $address, $size bytes"
 import json, sys
