@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/siphash.h"
 #include "tcp/slab.h"
 #include "tcp/tcb.h"
 
