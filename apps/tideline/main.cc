@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <vector>
 
 #include "commands.h"
 #include "session.h"
@@ -60,7 +62,61 @@ struct Arguments {
   GetOptions get;
 };
 
-CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
+// One of the commands: what it is called with, and what it does.
+struct Command {
+  CLI::App* parser;
+  int (*run)(const Arguments& arguments);
+};
+
+Command add_ping(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand("ping", "ask a host for echoes");
+  command->add_option("HOST", arguments.ping.host, "IPv4 or IPv6 address")->required();
+  command->add_option("-c,--count", arguments.ping.count, "requests (default: until stopped)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("-s,--size", arguments.ping.size, "bytes of data")
+      ->check(CLI::Range(0, 65507))
+      ->capture_default_str();
+  command->add_option("-i,--interval", arguments.ping.interval, "seconds between requests")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return ping(a.wire, a.ping); }};
+}
+
+Command add_echo(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("echo", "answer ICMP echo requests, and UDP on port 7, until stopped");
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return echo(a.wire); }};
+}
+
+Command add_capture(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("capture", "write the frames that arrive on a wire, until stopped");
+  command->add_option("-w,--write", arguments.capture.file, "the pcap file")->required();
+  command->add_option("--count", arguments.capture.count, "stop after so many frames")
+      ->check(CLI::PositiveNumber);
+  add_wire_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return capture(a.wire, a.capture); }};
+}
+
+Command add_relay(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("relay", "forward frames between two wires, both ways, until stopped");
+  command->add_option("WIRE", arguments.relay.wires, "the two wires")->required()->expected(2);
+  add_link_options(*command, arguments.wire);
+  add_impair_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return relay(a.wire, a.relay); }};
+}
+
+Command add_ports(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
+  command->add_flag("--json", arguments.wire.json, "print one JSON object");
+  return {.parser = command, .run = [](const Arguments& a) { return ports(a.wire.json); }};
+}
+
+Command add_udp_blast(CLI::App& app, Arguments& arguments) {
   UdpBlastOptions& options = arguments.blast;
   CLI::App* command = app.add_subcommand(
       "udp-blast",
@@ -80,10 +136,10 @@ CLI::App* add_udp_blast(CLI::App& app, Arguments& arguments) {
   command->add_flag("--no-gso", options.no_offload, "every datagram in a packet of its own");
   add_host_options(*command, arguments.wire);
   command->get_option("--wire")->required(false);
-  return command;
+  return {.parser = command, .run = [](const Arguments& a) { return udp_blast(a.wire, a.blast); }};
 }
 
-CLI::App* add_perf(CLI::App& app, Arguments& arguments) {
+Command add_perf(CLI::App& app, Arguments& arguments) {
   PerfOptions& options = arguments.perf;
   CLI::App* command = app.add_subcommand(
       "perf", "how much TCP carries (port 5001): throughput, latency, connections per second");
@@ -112,7 +168,45 @@ CLI::App* add_perf(CLI::App& app, Arguments& arguments) {
       "read it in place)");
   command->add_flag("--poll", options.poll, "never sleep");
   add_host_options(*command, arguments.wire);
-  return command;
+  return {.parser = command, .run = [](const Arguments& a) { return perf(a.wire, a.perf); }};
+}
+
+Command add_serve(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("serve", "serve the files of a directory over HTTP/1.1, until stopped");
+  command->add_option("DIR", arguments.serve.directory, "the directory")->required();
+  command->add_option("--port", arguments.serve.port, "the TCP port")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return serve(a.wire, a.serve); }};
+}
+
+Command add_get(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand("get", "download a file over HTTP/1.1");
+  command->add_option("URL", arguments.get.url, "http://ADDRESS[:PORT]/PATH")->required();
+  command->add_option("-o,--output", arguments.get.output,
+                      "the file to write (default: as in the URL; - is standard output); what "
+                      "FILE.part has of it is not asked for again");
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return get(a.wire, a.get); }};
+}
+
+Command add_devices(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("devices", "the RDMA device that `tideline run` gives to programs");
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return devices(a.wire); }};
+}
+
+Command add_run(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
+  command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
+  add_host_options(*command, arguments.wire);
+  command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
+      ->required();
+  return {.parser = command, .run = [](const Arguments& a) { return run_program(a.wire, a.run); }};
 }
 
 int run(int argc, char** argv) {
@@ -120,93 +214,20 @@ int run(int argc, char** argv) {
   app.footer(kExamples);
   app.require_subcommand(1);
   Arguments arguments;
-
-  CLI::App* ping_command = app.add_subcommand("ping", "ask a host for echoes");
-  ping_command->add_option("HOST", arguments.ping.host, "IPv4 or IPv6 address")->required();
-  ping_command->add_option("-c,--count", arguments.ping.count, "requests (default: until stopped)")
-      ->check(CLI::PositiveNumber);
-  ping_command->add_option("-s,--size", arguments.ping.size, "bytes of data")
-      ->check(CLI::Range(0, 65507))
-      ->capture_default_str();
-  ping_command->add_option("-i,--interval", arguments.ping.interval, "seconds between requests")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
-  add_host_options(*ping_command, arguments.wire);
-
-  CLI::App* echo_command =
-      app.add_subcommand("echo", "answer ICMP echo requests, and UDP on port 7, until stopped");
-  add_host_options(*echo_command, arguments.wire);
-
-  CLI::App* capture_command =
-      app.add_subcommand("capture", "write the frames that arrive on a wire, until stopped");
-  capture_command->add_option("-w,--write", arguments.capture.file, "the pcap file")->required();
-  capture_command->add_option("--count", arguments.capture.count, "stop after so many frames")
-      ->check(CLI::PositiveNumber);
-  add_wire_options(*capture_command, arguments.wire);
-
-  CLI::App* relay_command =
-      app.add_subcommand("relay", "forward frames between two wires, both ways, until stopped");
-  relay_command->add_option("WIRE", arguments.relay.wires, "the two wires")
-      ->required()
-      ->expected(2);
-  add_link_options(*relay_command, arguments.wire);
-  add_impair_options(*relay_command, arguments.wire);
-
-  CLI::App* ports_command =
-      app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
-  ports_command->add_flag("--json", arguments.wire.json, "print one JSON object");
-
-  CLI::App* blast_command = add_udp_blast(app, arguments);
-
-  CLI::App* perf_command = add_perf(app, arguments);
-
-  CLI::App* serve_command =
-      app.add_subcommand("serve", "serve the files of a directory over HTTP/1.1, until stopped");
-  serve_command->add_option("DIR", arguments.serve.directory, "the directory")->required();
-  serve_command->add_option("--port", arguments.serve.port, "the TCP port")
-      ->check(CLI::Range(1, 65535))
-      ->capture_default_str();
-  add_host_options(*serve_command, arguments.wire);
-
-  CLI::App* get_command = app.add_subcommand("get", "download a file over HTTP/1.1");
-  get_command->add_option("URL", arguments.get.url, "http://ADDRESS[:PORT]/PATH")->required();
-  get_command->add_option("-o,--output", arguments.get.output,
-                          "the file to write (default: as in the URL; - is standard output); what "
-                          "FILE.part has of it is not asked for again");
-  add_host_options(*get_command, arguments.wire);
-
-  CLI::App* devices_command =
-      app.add_subcommand("devices", "the RDMA device that `tideline run` gives to programs");
-  add_host_options(*devices_command, arguments.wire);
-
-  CLI::App* run_command = app.add_subcommand(
-      "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
-  run_command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
-  add_host_options(*run_command, arguments.wire);
-  run_command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
-      ->required();
-
-  for (CLI::App* command :
-       {ping_command, echo_command, capture_command, relay_command, ports_command, blast_command,
-        perf_command, serve_command, get_command, devices_command, run_command}) {
-    command->footer(kExamples);
+  std::vector<Command> commands;
+  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_udp_blast,
+                         add_perf, add_serve, add_get, add_devices, add_run}) {
+    commands.push_back(add(app, arguments));
+    commands.back().parser->footer(kExamples);
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }
-  if (ping_command->parsed()) return ping(arguments.wire, arguments.ping);
-  if (echo_command->parsed()) return echo(arguments.wire);
-  if (capture_command->parsed()) return capture(arguments.wire, arguments.capture);
-  if (blast_command->parsed()) return udp_blast(arguments.wire, arguments.blast);
-  if (devices_command->parsed()) return devices(arguments.wire);
-  if (perf_command->parsed()) return perf(arguments.wire, arguments.perf);
-  if (serve_command->parsed()) return serve(arguments.wire, arguments.serve);
-  if (get_command->parsed()) return get(arguments.wire, arguments.get);
-  if (relay_command->parsed()) return relay(arguments.wire, arguments.relay);
-  if (run_command->parsed()) return run_program(arguments.wire, arguments.run);
-  return ports(arguments.wire.json);
+  const auto given = std::ranges::find_if(
+      commands, [](const Command& command) { return command.parser->parsed(); });
+  return given->run(arguments);
 }
 
 }  // namespace

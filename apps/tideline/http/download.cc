@@ -67,9 +67,10 @@ Result<Download::Outcome> Download::run() {
     while (engine_.next()) continue;  // there is one stream
     progress_();
     if (ready) heard = monotonic_now();
-    auto outcome = take(*stream);
-    if (!outcome) return fail(std::move(outcome.error()));
-    if (*outcome) return **outcome;
+    auto taken = take(*stream);
+    if (!taken) return fail(std::move(taken.error()));
+    const std::optional<Outcome>& outcome = *taken;
+    if (outcome) return *outcome;
     if (stream->state() == Stream::State::kEnded || monotonic_now() - heard > kSilence) {
       const auto error = stream->error();
       reason_ = error ? error->what : "the connection ended too early";
