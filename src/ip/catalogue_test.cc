@@ -128,6 +128,7 @@ std::vector<Case> link_cases() {
   };
 }
 
+// NOLINTNEXTLINE(readability-function-size): a table
 std::vector<Case> header_cases() {
   return {
       {"Item09_Version", summed(with(echo_frame4(), kIp, {0x65})), DropReason::kIpv4Version, {}},

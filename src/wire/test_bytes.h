@@ -26,8 +26,9 @@ inline ByteVector from_hex(std::string_view hex) {
     }
     std::uint8_t value = 0;
     const std::string_view digits = hex.substr(0, 2);
-    const char* end = digits.data() + digits.size();
-    CHECK(digits.size() == 2 && std::from_chars(digits.data(), end, value, 16).ptr == end);
+    const char* begin = digits.data();  // NOLINT(bugprone-suspicious-stringview-data-usage): sized
+    const char* end = begin + digits.size();
+    CHECK(digits.size() == 2 && std::from_chars(begin, end, value, 16).ptr == end);
     bytes.push_back(static_cast<std::byte>(value));
     hex.remove_prefix(2);
   }
