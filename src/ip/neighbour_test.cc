@@ -142,7 +142,7 @@ TEST_F(Neighbours, SndPacket_Incomplete_KeepsTheLatest) {
 }
 
 TEST_F(Neighbours, SndPacket_Incomplete_MemoryOfAllThatWaitIsBounded) {
-  send(kA, 7 * 2048);  // 8 segments with the first, which has headroom
+  send(kA, std::size_t{7} * 2048);  // 8 segments with the first, which has headroom
   EXPECT_EQ(pool->in_use(), 8U);
   send(kB, 1);
   EXPECT_EQ(drops.of(Discard::kNeighbourQueueFull), 1U);
