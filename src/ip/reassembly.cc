@@ -87,12 +87,13 @@ PacketPtr Reassembler::add(PacketPtr frame, const PacketLayout& layout, Instant 
   frame->truncate(layout.end);  // Ethernet padding
   if (offset == 0) {
     if (!own_front(frame, layout.l4, context_)) return nullptr;
-    datagram->first = layout;
   } else {
     frame->trim_front(layout.l4);
   }
   if (!make_room(key, source, frame->segment_count())) return nullptr;
   if (!place(*datagram, frame, offset, size)) return nullptr;
+  // Of what stays: the headers of a duplicate may differ.
+  if (offset == 0) datagram->first = layout;
   if (datagram->total == 0 || datagram->bytes < datagram->total) return nullptr;
   return assemble(key, *datagram);
 }
