@@ -35,7 +35,9 @@ class Fragments : public ::testing::TestWithParam<bool> {
                    .fragment_offset = static_cast<std::uint16_t>(offset),
                    .protocol = wire::kProtocolIcmp,
                    .source = source4,
-                   .destination = kOurs4},
+                   .destination = kOurs4,
+                   .options = longer_headers ? wire::Ipv4Options{.size = 4, .bytes = kNoOperations}
+                                             : wire::Ipv4Options{}},
                   data);
     }
     ByteVector header(sizeof(wire::Ipv6FragmentHeader));
@@ -44,6 +46,12 @@ class Fragments : public ::testing::TestWithParam<bool> {
                                   .more = more,
                                   .identification = id},
                header);
+    if (longer_headers) {
+      return ipv6({.next_header = wire::kProtocolDestinationOptions,
+                   .source = source6,
+                   .destination = kOurs6},
+                  wire::from_hex("2c 00 01 04 00 00 00 00") + header + data);
+    }
     return ipv6({.next_header = wire::kProtocolFragment, .source = source6, .destination = kOurs6},
                 header + data);
   }
@@ -63,8 +71,12 @@ class Fragments : public ::testing::TestWithParam<bool> {
     return one;
   }
 
+  static constexpr std::array<std::byte, wire::Ipv4Options::kMaxSize> kNoOperations{
+      std::byte{1}, std::byte{1}, std::byte{1}, std::byte{1}};
+
   std::unique_ptr<TestHost> host = TestHost::acquainted();
   ByteVector message = request(1000);  // 1008 bytes
+  bool longer_headers = false;         // of what is given: options that say nothing
 };
 
 TEST_P(Fragments, RcvFragments_InAnyOrder_AreOneDatagram) {
@@ -109,6 +121,31 @@ TEST_P(Fragments, RcvDuplicate_HalfDatagram_IsIgnored) {
   EXPECT_EQ(host->drops(Discard::kFragmentDuplicate), 1U);
   give(512, 496, false);
   EXPECT_TRUE(answered());
+}
+
+TEST_P(Fragments, RcvDuplicate_WithLongerHeaders_LeavesThoseOfTheFirst) {
+  give(0, 512, true);
+  longer_headers = true;
+  give(0, 512, true);
+  EXPECT_EQ(host->drops(Discard::kFragmentDuplicate), 1U);
+  longer_headers = false;
+  give(512, 496, false);
+  EXPECT_TRUE(answered());
+}
+
+TEST_P(Fragments, Timer_DuplicateWithLongerHeaders_QuotesTheFirst) {
+  give(0, 512, true);
+  longer_headers = true;
+  give(0, 512, true);
+  longer_headers = false;
+  pass_until_last_second();
+  host->advance(seconds(1));
+  const ByteVector frame = host->next_sent();
+  const std::size_t quote = (six() ? 54 : 34) + 8;
+  const ByteVector fragment = behind(piece(message, 0, 512, true), 14);
+  ASSERT_GT(frame.size(), quote);
+  EXPECT_TRUE(behind(frame, quote) == cut(fragment, frame.size() - quote));
+  EXPECT_EQ(host->pool->in_use(), 0U);
 }
 
 TEST_P(Fragments, RcvLast_TwiceWithDifferentLengths_Discards) {

@@ -50,7 +50,7 @@ expect 0 '3 received' ping 192.0.2.1 -c 3 -i 0.01 -s 1000 \
   --wire "dgram:$directory/b,$directory/a" --ip 192.0.2.2/24
 stop "$last_child"
 start capture capture -w "$directory/frames.pcap" --wire $tap --count 3
-ping -c 3 -i 0.2 -W 1 192.0.2.77 >"$directory/ping.log" 2>&1 || true
+! ping -c 3 -i 0.2 -W 1 192.0.2.77 >"$directory/ping.log" 2>&1 || fail "somebody answers for 192.0.2.77"
 wait "$last_child" || fail "capture: exit status $?"
 children=()
 [ "$(tshark -n -r "$directory/frames.pcap" 2>/dev/null | wc -l)" -eq 3 ] || fail "capture"
@@ -62,7 +62,7 @@ ip address add 198.18.9.1/24 dev tl1
 ip link set tl1 up
 ip link set tl2 up
 start xdp-capture capture -w "$directory/xdp.pcap" --wire xdp:tl2 --count 2
-ping -c 3 -i 0.2 -W 1 198.18.9.2 >"$directory/ping.log" 2>&1 || true
+! ping -c 3 -i 0.2 -W 1 198.18.9.2 >"$directory/ping.log" 2>&1 || fail "somebody answers for 198.18.9.2"
 wait "$last_child" || fail "capture over XDP: exit status $?"
 children=()
 [ "$(tshark -n -r "$directory/xdp.pcap" -Y arp 2>/dev/null | wc -l)" -eq 2 ] || fail "capture over XDP"

@@ -13,18 +13,17 @@ python=/usr/bin/python3  # Debian's: what python3-pyverbs is for
 mkdir "$directory/tests"
 cp $source/* "$directory/tests"
 gunzip "$directory"/tests/*.gz
+# It asks for huge pages, which the machine may not have.
+sed -i 's/def test_huge_page_traffic/def without_huge_pages/' "$directory"/tests/*.py
 wanted=()
 for part in addr atomic cq cq_events cqex device fork mr parent_domain pd qp qpex relaxed_ordering; do
   wanted+=(-k "test_$part.")
 done
 for gid in 1 2; do
-  # Its exit status counts what it finds wrong of the machine, too.
   timeout -s KILL 100 "$tideline" run --wire shm:suite -- $python "$directory/tests/run_tests.py" \
-    --dev tideline0 --gid $gid -v "${wanted[@]}" >"$directory/suite.log" 2>&1 || true
-  # The machine may have no huge pages.
-  bad=$(grep -E '^(FAIL|ERROR): ' "$directory/suite.log" | grep -v test_huge_page_traffic || true)
-  [ -z "$bad" ] || fail "$bad"
-  passed=$(grep -c '\.\.\. ok$' "$directory/suite.log" || true)
+    --dev tideline0 --gid $gid -v "${wanted[@]}" >"$directory/suite.log" 2>&1 ||
+    fail "exit status $?: $(grep -E '^(FAIL|ERROR): ' "$directory/suite.log")"
+  passed=$(grep -c '\.\.\. ok$' "$directory/suite.log") || fail "no test has passed"
   [ "$passed" -ge 75 ] || fail "only $passed tests have run and passed"
 done
 echo "$passed tests of rdma-core have passed"

@@ -108,7 +108,10 @@ both_ways() {  # both_ways PROGRAM ARGUMENTS...
     failures=0
     until next_port "$1" && $way "$@"; do
       [ $((failures += 1)) -lt $attempts ] || fail "'$program'"
-      wait "$server" || true
+      # Gone before the next try, which has a port of its own; why it failed is told, for the logs are written anew.
+      local status=0
+      wait "$server" || status=$?
+      echo "'$program': try $failures of $attempts failed, its server with status $status"
     done
     count "$directory/here.log"
     printf '%-62s %3d s\n' "$program" $((SECONDS - begin))
