@@ -2,6 +2,7 @@
 // Datagrams, and waiting with a deadline: the time of day is asked for and answered over UDP.
 #include <tideline/engine.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -31,7 +32,9 @@ std::string ask(const Endpoint& server) {
     if (!engine->wait(100ms)) continue;
     while (engine->next()) continue;
     if (const auto received = socket->receive(answer)) {
-      return {reinterpret_cast<const char*>(answer.data()), received->size};
+      // A longer one was cut off.
+      return {reinterpret_cast<const char*>(answer.data()),
+              std::min(received->size, answer.size())};
     }
   }
   return {};

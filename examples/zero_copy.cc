@@ -22,9 +22,9 @@ std::byte pattern(std::size_t at) { return static_cast<std::byte>(at * 131 + at 
 
 // Returns whether the memory came back.
 bool send(const Endpoint& server) {
+  std::vector<std::byte> memory(kSize);  // outlives the engine that it is lent to
   auto engine = Engine::open({.wire = "shm:example-zero-copy"});
   auto host = engine->add_host({});
-  std::vector<std::byte> memory(kSize);
   for (std::size_t i = 0; i < kSize; ++i) memory[i] = pattern(i);
   const tideline::Region region = *engine->register_memory(memory);
   auto stream = host->connect(server);

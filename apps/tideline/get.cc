@@ -7,10 +7,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "api_session.h"
@@ -87,28 +89,40 @@ class PartFile {
     fd_ = UniqueFd(::open(part_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
     if (!fd_) value_or_throw(Status(fail_errno("cannot write " + part_)));
   }
+  // Of which there is nothing, nothing is left behind.
+  ~PartFile() {
+    struct stat status{};
+    if (!finished_ && ::fstat(fd_.get(), &status) == 0 && status.st_size == 0) {
+      ::unlink(part_.c_str());
+    }
+  }
+  PartFile(const PartFile&) = delete;
+  PartFile& operator=(const PartFile&) = delete;
 
   http::Target target() const {
     http::Target target{.fd = fd_.get()};
     std::array<char, 512> version{};
     const ssize_t size = ::fgetxattr(fd_.get(), kAttribute, version.data(), version.size());
     struct stat status{};
-    if (size > 0 && ::fstat(fd_.get(), &status) == 0) {
-      target.validator.assign(version.data(), static_cast<std::size_t>(size));
+    const std::string_view known(version.data(),
+                                 static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    // It goes into a request as it is.
+    const bool clean = std::ranges::all_of(known, [](char c) { return c >= ' ' && c != 0x7f; });
+    if (!known.empty() && clean && ::fstat(fd_.get(), &status) == 0) {
+      target.validator = known;
       target.have = static_cast<std::uint64_t>(status.st_size);
     }
     return target;
   }
   // Without attributes on this file system, the next attempt begins anew.
   void keep(const std::string& validator) const {
-    if (validator.empty()) {
-      (void)::fremovexattr(fd_.get(), kAttribute);
-    } else {
-      (void)::fsetxattr(fd_.get(), kAttribute, validator.data(), validator.size(), 0);
-    }
+    const bool kept = !validator.empty() && ::fsetxattr(fd_.get(), kAttribute, validator.data(),
+                                                        validator.size(), 0) == 0;
+    if (!kept) (void)::fremovexattr(fd_.get(), kAttribute);  // of another version
   }
-  void finish(std::uint64_t size) const {
+  void finish(std::uint64_t size) {
     keep({});
+    finished_ = true;
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 ||
         ::rename(part_.c_str(), name_.c_str()) != 0) {
       value_or_throw(Status(fail_errno("cannot name " + name_)));
@@ -119,6 +133,7 @@ class PartFile {
   std::string name_;
   std::string part_;
   UniqueFd fd_;
+  bool finished_ = false;
 };
 
 // Until it is whole, or hopeless, or the user has enough. Whether it is whole.

@@ -120,7 +120,7 @@ class Stream {
   // bytes are left unread, the peer is told so (RST). The object is no stream afterwards. Lent
   // memory stays on loan until drain() says that nothing is left.
   void close();
-  // RST; what was not yet sent is lost.
+  // RST; what was not yet sent is lost. Lent memory stays on loan as after close().
   void abort();
 
  private:

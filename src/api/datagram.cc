@@ -39,11 +39,14 @@ Status DatagramState::bind(std::uint16_t port) {
 }
 
 void DatagramState::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
-  if (count_ == kMostWaiting) {
+  const std::size_t segments = payload->segment_count();
+  if (count_ == kMostWaiting || segments_ + segments > kMostSegments) {
     runtime().count_datagram_dropped();
     return;
   }
-  waiting_[(first_ + count_++) % kMostWaiting] = {.payload = std::move(payload), .path = path};
+  waiting_[(first_ + count_++) % kMostWaiting] = {
+      .payload = std::move(payload), .path = path, .segments = segments};
+  segments_ += segments;
   mark(Ready::kReadable);
 }
 
@@ -64,6 +67,7 @@ std::optional<DatagramSocket::Received> DatagramState::take(std::span<std::byte>
     payload.trim_front(size);
   } else {
     front.payload.reset();
+    segments_ -= front.segments;
     first_ = (first_ + 1) % kMostWaiting;
     --count_;
   }

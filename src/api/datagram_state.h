@@ -19,6 +19,8 @@ namespace tideline::api {
 class DatagramState final : public Source, private ip::UdpHandler {
  public:
   static constexpr std::size_t kMostWaiting = 256;  // packets, of one or many datagrams
+  // Of the engine's pool, that they may hold: an eighth of it.
+  static constexpr std::size_t kMostSegments = 1024;
 
   explicit DatagramState(Runtime& runtime) : Source(runtime) {}
   ~DatagramState();
@@ -32,6 +34,7 @@ class DatagramState final : public Source, private ip::UdpHandler {
   struct Waiting {
     packet::PacketPtr payload;
     ip::UdpPath path;
+    std::size_t segments = 0;  // of the payload as it came
   };
 
   void receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) override;
@@ -41,6 +44,7 @@ class DatagramState final : public Source, private ip::UdpHandler {
   std::array<Waiting, kMostWaiting> waiting_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  std::size_t segments_ = 0;
 };
 
 }  // namespace tideline::api

@@ -58,7 +58,9 @@ Stream::State StreamState::state() const {
 }
 
 bool StreamState::is_sending_on() {
-  return is_ending() && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
+  if (held_by_program_ || !held_by_tcp_) return false;
+  if (send_.has_loans()) return true;  // also of one that has failed: frames may still borrow
+  return end_ == tcp::End::kNone && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
 }
 
 void StreamState::consumed(std::size_t size) {
@@ -170,14 +172,18 @@ StreamState* ListenerState::accept() {
   if (stream == nullptr) return nullptr;
   first_ = std::exchange(stream->queued, nullptr);
   if (first_ == nullptr) last_ = nullptr;
+  --waiting_;
   runtime().tcp().accepted(stream->id());
   return stream;
 }
 
 tcp::Attachment ListenerState::incoming(tcp::ListenerId /*listener*/, tcp::ConnectionId id,
                                         const tcp::Tuple& tuple, Instant /*now*/) {
+  // TCP counts those that live; one that was reset waits here for accept(), too.
+  if (waiting_ >= options_.backlog) return {};
   StreamState* stream = runtime().make_stream(options_.stream);
   if (stream == nullptr) return {};
+  ++waiting_;
   stream->join(id, tuple, true);
   (last_ == nullptr ? first_ : last_->queued) = stream;
   last_ = stream;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -38,7 +39,8 @@ class StreamState final : private tcp::StreamOwner, public Source {
   Stream::State state() const;
   tcp::End end() const { return end_; }
   bool at_end() const { return peer_closed_ && receive_->fifo.readable() == 0; }
-  // The program has closed it, and the peer has not yet acknowledged that.
+  // The program has closed it, and the peer has not yet acknowledged that, or lent memory is in
+  // use.
   bool is_sending_on();
   // The program has closed it, and it is not over.
   bool is_ending() { return !held_by_program_ && held_by_tcp_ && end_ == tcp::End::kNone; }
@@ -106,6 +108,7 @@ class ListenerState final : public Source, private tcp::ListenerOwner {
   tcp::ListenerId id_;
   StreamState* first_ = nullptr;
   StreamState* last_ = nullptr;
+  std::uint32_t waiting_ = 0;
 };
 
 tcp::StreamOptions to_tcp(const StreamOptions& options);

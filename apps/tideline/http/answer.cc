@@ -61,6 +61,18 @@ Answer plain(int status, std::string_view fields, bool has_body, bool closes, st
   return answer;
 }
 
+// A path as path_of() gives it, for a URL: RFC 3986 §2.1.
+std::string encoded(std::string_view path) {
+  std::string text;
+  for (const char c : path) {
+    const bool plain_here = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                            (c >= '0' && c <= '9') ||
+                            std::string_view("-._~/").find(c) != std::string_view::npos;
+    text += plain_here ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
 // Whether the client has this version: RFC 9110 §13.1.2, §13.1.3.
 bool has_it(const RequestHead& request, const File& file) {
   if (request.fields.find("If-None-Match")) {
@@ -125,8 +137,7 @@ Answer answer(const RequestHead& request, const Files& files, std::time_t now) {
   if (file) return give(request, std::move(*file), closes, now);
   std::string fields;
   if (file.error() == 301) {
-    const std::string_view target = request.target.substr(0, request.target.find_first_of("?#"));
-    fields = fmt::format("Location: {}/\r\n", target);
+    fields = fmt::format("Location: /{}/\r\n", encoded(*path));
   }
   return plain(file.error(), fields, !is_head, closes, now);
 }

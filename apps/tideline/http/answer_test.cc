@@ -26,6 +26,7 @@ class HttpAnswer : public testing::Test {
     directory_ = name;
     fs::create_directories(directory_ / "root/sub");
     fs::create_directories(directory_ / "root/empty");
+    fs::create_directories(directory_ / "root/a b");
     write("secret", "secret");
     write("root/a.txt", "0123456789");
     write("root/sub/index.html", "index");
@@ -104,6 +105,9 @@ TEST_F(HttpAnswer, DirectoriesAndErrors) {
   const Answer moved = get("/sub?x");
   EXPECT_EQ(moved.status, 301);
   EXPECT_EQ(field(moved, "Location"), "/sub/");
+  // Never to another host, however the path is written.
+  EXPECT_EQ(field(get("//evil.example/..%2fsub"), "Location"), "/sub/");
+  EXPECT_EQ(field(get("/%61%20b"), "Location"), "/a%20b/");
   EXPECT_EQ(get("/empty/").status, 404);
   EXPECT_EQ(get("/none").status, 404);
   const Answer post = ask("POST /a.txt HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");

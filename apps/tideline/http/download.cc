@@ -44,7 +44,7 @@ std::string Download::request() const {
   std::string text = fmt::format(
       "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: tideline\r\nAccept: */*\r\nConnection: close\r\n",
       url_.target, url_.host);
-  if (target_.have > 0 && !target_.validator.empty()) {
+  if (resumes()) {
     text += fmt::format("Range: bytes={}-\r\nIf-Range: {}\r\n", target_.have, target_.validator);
   }
   return text + "\r\n";
@@ -143,10 +143,7 @@ Status Download::begin_body(const ResponseHead& head) {
       done_ = true;
       return {};
     }
-    target_.have = 0;
     target_.validator.clear();
-    reason_ = "the file has changed";
-    framing_ = Framing::kUntilEnd;
     return fail({.kind = ErrorKind::kPeer,
                  .what = "the file has become shorter than what is here of it",
                  .remedy = "remove the .part file"});
@@ -156,8 +153,8 @@ Status Download::begin_body(const ResponseHead& head) {
 }
 
 Status Download::begin_part(const ResponseHead& head) {
-  const auto field = head.fields.find("Content-Range");
-  const auto range = field ? parse_content_range(*field) : std::nullopt;
+  const auto range = parse_content_range(head.fields.find("Content-Range").value_or(""));
+  if (!resumes()) return peer_failed(url_, "sends a part that was not asked for");
   if (!range || range->first.begin != target_.have) {
     return peer_failed(url_, "sends another part than was asked for");
   }
@@ -169,7 +166,8 @@ Status Download::begin_part(const ResponseHead& head) {
 }
 
 Status Download::begin_anew(const ResponseHead& head) {
-  if (target_.have > 0 && (!target_.seekable || ::ftruncate(target_.fd, 0) != 0)) {
+  // Whatever is there, also what nobody knows the version of.
+  if (target_.seekable ? ::ftruncate(target_.fd, 0) != 0 : target_.have > 0) {
     return peer_failed(url_, "cannot continue, and what was written cannot be taken back");
   }
   target_.have = 0;
@@ -180,7 +178,7 @@ Status Download::begin_anew(const ResponseHead& head) {
 
 Result<std::optional<Download::Outcome>> Download::take_body(Stream& stream) {
   for (;;) {
-    if (framing_ == Framing::kLength && left_ == 0) return Outcome::kDone;
+    if (framing_ == Framing::kLength && left_ == 0) return end_of_body();
     const auto piece = stream.received();
     if (piece.empty()) break;
     std::size_t used = piece.size();
@@ -200,16 +198,26 @@ Result<std::optional<Download::Outcome>> Download::take_body(Stream& stream) {
     if (Status s = write(payload); !s) return fail(std::move(s.error()));
     stream.consume(used);
     if (framing_ == Framing::kChunked && chunks_.state() == ChunkDecoder::State::kDone) {
-      return Outcome::kDone;
+      return end_of_body();
     }
   }
   if (!stream.at_end()) return std::nullopt;
-  if (framing_ == Framing::kUntilEnd) return Outcome::kDone;
+  if (framing_ == Framing::kUntilEnd) return end_of_body();
   reason_ = "the connection ended too early";
   return Outcome::kBroken;
 }
 
+// A part may be less than what was asked for: RFC 9110 §15.3.7.
+Download::Outcome Download::end_of_body() {
+  if (!target_.size || target_.have == *target_.size) return Outcome::kDone;
+  reason_ = "the server sends only a part";
+  return Outcome::kBroken;
+}
+
 Status Download::write(std::span<const std::byte> bytes) {
+  if (target_.size && bytes.size() > *target_.size - target_.have) {
+    return peer_failed(url_, "sends more than it has said");
+  }
   while (!bytes.empty()) {
     const ssize_t size = target_.seekable ? ::pwrite(target_.fd, bytes.data(), bytes.size(),
                                                      static_cast<off_t>(target_.have))

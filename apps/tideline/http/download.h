@@ -44,6 +44,7 @@ class Download {
  private:
   enum class Framing : std::uint8_t { kLength, kChunked, kUntilEnd };
 
+  bool resumes() const { return target_.have > 0 && !target_.validator.empty(); }
   std::string request() const;
   // Takes what has been received. Nothing: more is needed.
   Result<std::optional<Outcome>> take(Stream& stream);
@@ -52,6 +53,8 @@ class Download {
   Status begin_part(const ResponseHead& head);
   Status begin_anew(const ResponseHead& head);
   Result<std::optional<Outcome>> take_body(Stream& stream);
+  // The body is complete: is the file, too?
+  Outcome end_of_body();
   Status write(std::span<const std::byte> bytes);
 
   Engine& engine_;

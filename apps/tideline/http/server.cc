@@ -35,6 +35,7 @@ void Server::accept(Instant now) {
     connection.self = std::prev(connections_.end());
     connection.stream = std::move(*stream);
     connection.stream.set_context(&connection);
+    connection.active = now;
     serve(connection, now);
   }
 }
@@ -45,7 +46,6 @@ void Server::end(Connection& connection) {
 }
 
 void Server::serve(Connection& connection, Instant now) {
-  connection.active = now;
   Stream& stream = connection.stream;
   while (!connection.closing) {
     if (!connection.answering) {
@@ -55,7 +55,10 @@ void Server::serve(Connection& connection, Instant now) {
       }
       begin_answer(connection);
     }
-    if (!send_answer(connection)) {
+    const std::uint64_t before = connection.told + connection.next;
+    const bool sent = send_answer(connection);
+    if (connection.told + connection.next > before) connection.active = now;
+    if (!sent) {
       if (!stream) end(connection);
       return;
     }
@@ -144,6 +147,7 @@ void Server::run_timers(Instant now) {
 
 void Server::wind_down() {
   winding_down_ = true;
+  listener_ = {};
   for (auto next = connections_.begin(); next != connections_.end();) {
     Connection& connection = *next++;
     if (!connection.answering) end(connection);

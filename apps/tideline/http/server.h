@@ -29,7 +29,7 @@ struct ServerCounters {
 class Server {
  public:
   struct Options {
-    Duration idle = std::chrono::seconds(60);   // of a connection without a request
+    Duration idle = std::chrono::seconds(60);   // between two bytes of answers
     Duration linger = std::chrono::seconds(2);  // for what comes behind the last answer
   };
 
@@ -54,7 +54,8 @@ class Server {
     std::uint64_t next = 0;  // of its file
     bool answering = false;
     bool closing = false;  // FIN is sent; only the peer's is waited for
-    Instant active{};
+    Instant
+        active{};  // the last byte of an answer was written; what the peer sends is no sign of life
   };
 
   void accept(Instant now);
