@@ -4,8 +4,9 @@
 // Open from the start of an engine with a direct path on; until then, and when it is full, the C
 // library's memory serves.
 //
-// A forked child keeps what it has as a copy of its own, as of private memory: its pages become
-// copy-on-write (but of a page that neither has written since, it sees what the parent writes).
+// A forked child gets a copy of its own, made while its parent waits (other threads of the parent
+// do not: what they write meanwhile it may see). Children that are made without fork(3)'s handlers
+// (vfork, clone, _Fork) share it: they are to exec.
 //
 // Thread: any.
 #pragma once
@@ -14,7 +15,7 @@
 
 namespace tideline::shim::verbs {
 
-// Reserves the addresses. Once; without effect if the system has none.
+// Reserves the addresses. Without effect if the system has none, or a second time.
 void open_shared_heap();
 
 // Null if it cannot be served from here.

@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <map>
 #include <random>
 #include <thread>
+#include <vector>
 
 #include "base/bits.h"
 
@@ -24,8 +26,18 @@ class SharedHeap : public ::testing::Test {
   static void SetUpTestSuite() {
     EXPECT_EQ(allocate_shared(4096, 4096), nullptr) << "not open yet";
     open_shared_heap();
+    open_shared_heap();  // a program may open its device again
   }
 };
+
+// Whether it is so in a forked child.
+template <typename Function>
+bool in_child(Function is_so) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(is_so() ? 0 : 1);
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && status == 0;
+}
 
 bool is_zero(const void* memory, std::size_t size) {
   const auto* bytes = static_cast<const char*>(memory);
@@ -98,6 +110,72 @@ TEST_F(SharedHeap, AForkedChildHasACopy) {
   EXPECT_STREQ(second, "parent");
   free_shared(first);
   free_shared(second);
+}
+
+// As of private memory: what it had when it was made, whatever its parent does since.
+TEST_F(SharedHeap, AChildsCopyIsItsOwnWhateverTheParentDoes) {
+  auto* written = static_cast<char*>(allocate_shared(4096, 8192));
+  auto* freed = static_cast<char*>(allocate_shared(4096, 8192));
+  auto* untouched = static_cast<char*>(allocate_shared(4096, 8192));
+  std::strcpy(written, "before");
+  std::strcpy(freed + 4096, "before");
+  std::array<int, 2> go{};
+  ASSERT_EQ(::pipe(go.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char byte = 0;
+    const bool told = ::read(go[0], &byte, 1) == 1;
+    ::_exit(told && std::strcmp(written, "before") == 0 &&
+                    std::strcmp(freed + 4096, "before") == 0 && is_zero(untouched, 8192)
+                ? 0
+                : 1);
+  }
+  std::strcpy(written, "after");
+  std::strcpy(untouched, "after");
+  free_shared(freed);
+  void* again = allocate_shared(4096, 8192);
+  std::memset(again, 0xff, 8192);
+  ASSERT_EQ(::write(go[1], "", 1), 1);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ::close(go[0]);
+  ::close(go[1]);
+  for (void* memory : {static_cast<void*>(written), static_cast<void*>(untouched), again}) {
+    free_shared(memory);
+  }
+}
+
+TEST_F(SharedHeap, AGrandchildHasWhatItsParentHad) {
+  auto* memory = static_cast<char*>(allocate_shared(4096, 8192));
+  std::strcpy(memory, "parent");
+  EXPECT_TRUE(in_child([&] {
+    std::strcpy(memory, "child");
+    return in_child([&] { return std::strcmp(memory, "child") == 0; }) &&
+           std::strcmp(memory, "child") == 0;
+  }));
+  EXPECT_STREQ(memory, "parent");
+  free_shared(memory);
+}
+
+TEST_F(SharedHeap, FreeingPreservesErrno) {
+  void* memory = allocate_shared(4096, 8192);
+  errno = EXDEV;
+  free_shared(memory);
+  EXPECT_EQ(errno, EXDEV);
+}
+
+TEST_F(SharedHeap, EndsBeforeTheSystemsMappingsDo) {
+  std::vector<void*> blocks;
+  while (void* memory = allocate_shared(4096, 4096)) {
+    blocks.push_back(memory);
+    ASSERT_LE(blocks.size(), 10'000U);
+  }
+  EXPECT_GE(blocks.size(), 4000U);
+  for (void* memory : blocks) free_shared(memory);
+  void* memory = allocate_shared(4096, 4096);
+  EXPECT_NE(memory, nullptr);
+  free_shared(memory);
 }
 
 TEST_F(SharedHeap, ThreadsShareIt) {
