@@ -104,12 +104,16 @@ Result<std::unique_ptr<Peer>> Peer::attach(const UniqueFd& table, pid_t pid) {
   for (std::size_t i = 0; i < count; ++i) {
     gids.emplace_back(header.gids.at(2 * i), header.gids.at(2 * i + 1));
   }
+  // Before the nonce is read: so it is of the process that has proved itself.
+  UniqueFd process(
+      pid > 0 ? ::open(fmt::format("/proc/{}", pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)
+              : -1);
   std::uint64_t nonce = 0;
   const rdma::DirectPiece to{.address = reinterpret_cast<std::uintptr_t>(&nonce),
                              .length = sizeof(nonce)};
   const bool permitted =
       pid > 0 && read_process(pid, header.nonce_address, {&to, 1}) && nonce == header.nonce;
-  std::unique_ptr<Peer> peer(new Peer(std::move(*view), pid, std::move(gids)));
+  std::unique_ptr<Peer> peer(new Peer(std::move(*view), pid, std::move(process), std::move(gids)));
   peer->permitted_ = permitted;
   return peer;
 }
@@ -173,14 +177,15 @@ std::byte* Peer::window_of(const Region& region, std::uint32_t sequence) {
 // By its descriptor in the peer: proc(5), which asks for less than process_vm_readv does.
 Peer::Window Peer::open_window(const Region& region, std::uint32_t sequence) const {
   Window window{.sequence = sequence};
-  const std::string path = fmt::format("/proc/{}/fd/{}", pid_, region.file);
+  const std::string path = fmt::format("fd/{}", region.file);
   struct stat status{};
   // Looked at first: to open a device or a pipe does things.
-  if (pid_ <= 0 || ::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) ||
-      status.st_ino != region.inode) {
+  if (!process_ || ::fstatat(process_.get(), path.c_str(), &status, 0) != 0 ||
+      !S_ISREG(status.st_mode) || status.st_ino != region.inode) {
     return window;
   }
-  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  const UniqueFd file(
+      ::openat(process_.get(), path.c_str(), O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!file || ::fstat(file.get(), &status) != 0 || status.st_ino != region.inode ||
       !is_in_memory(file.get())) {
     return window;

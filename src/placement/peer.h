@@ -69,14 +69,16 @@ class Peer {
     std::byte* begin = nullptr;
   };
 
-  Peer(View view, pid_t pid, std::vector<rdma::Gid> gids)
-      : view_(std::move(view)), pid_(pid), gids_(std::move(gids)) {}
+  Peer(View view, pid_t pid, UniqueFd process, std::vector<rdma::Gid> gids)
+      : view_(std::move(view)), pid_(pid), process_(std::move(process)), gids_(std::move(gids)) {}
 
   Window open_window(const Region& region, std::uint32_t sequence) const;
   void sweep();
 
   View view_;
   pid_t pid_;
+  UniqueFd
+      process_;  // its directory in /proc, of no use once it has ended; none: nothing is mapped
   std::vector<rdma::Gid> gids_;
   bool permitted_ = false;
   std::unordered_map<std::uint32_t, Window> windows_;  // by key

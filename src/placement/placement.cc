@@ -13,22 +13,33 @@ namespace {
 
 // Longer than any part of a request takes to move; a peer that takes longer has been stopped.
 constexpr Duration kPatience = std::chrono::seconds(1);
+// For one that has been waited for in vain, and has not moved since: each region is hidden alone.
+constexpr Duration kLeftPatience = std::chrono::milliseconds(1);
+// A process that has ended may still be in the kernel with the rest of a part.
+constexpr Duration kLastBreath = std::chrono::milliseconds(10);
 constexpr int kSpinsBeforeYield = 100;
 
 // Waits until a source is not placing, or places something that it has looked at since. False: it
 // takes too long.
-bool let_pass(const View& source) {
-  const auto& placing = source.header().placing;
+bool let_pass(Source& source) {
+  const auto& placing = source.view.header().placing;
   const std::uint64_t found = placing.load(std::memory_order_seq_cst);
   if (found % 2 == 0) return true;
-  const Instant deadline = monotonic_now() + kPatience;
-  for (int spins = 0; placing.load(std::memory_order_acquire) == found && source.owner_lives();
-       ++spins) {
+  Instant deadline = monotonic_now() + (found == source.stuck ? kLeftPatience : kPatience);
+  bool lives = true;
+  for (int spins = 0; placing.load(std::memory_order_acquire) == found; ++spins) {
     if (spins < kSpinsBeforeYield) {
       cpu_relax();
       continue;
     }
-    if (monotonic_now() > deadline) return false;
+    if (lives && !source.view.owner_lives()) {
+      lives = false;
+      deadline = monotonic_now() + kLastBreath;
+    }
+    if (monotonic_now() > deadline) {
+      if (lives) source.stuck = found;
+      return !lives;
+    }
     ::sched_yield();  // it may have lost its core to us
   }
   return true;
@@ -84,8 +95,9 @@ bool Placement::reaches(rdma::QueuePair& qp, const rdma::DirectRequest& request)
 }
 
 Status Placement::hide(const rdma::MemoryRegion& region) {
+  if (!Table::is_for_peers(region)) return {};
   table_->hide(region);
-  for (const auto& source : sources_) {
+  for (auto& source : sources_) {
     if (!source || let_pass(*source)) continue;
     return fail({.kind = ErrorKind::kPeer,
                  .what = "a peer has been moving bytes of the memory region for too long",
@@ -95,10 +107,20 @@ Status Placement::hide(const rdma::MemoryRegion& region) {
   return {};
 }
 
-void Placement::source_up(unsigned slot, UniqueFd theirs) {
+// A destroyed queue pair's memory may still be registered: what is under way through it ends first,
+// if it does so in time.
+void Placement::hide(const rdma::QueuePair& qp) {
+  table_->hide(qp);
+  for (auto& source : sources_) {
+    if (source) (void)let_pass(*source);
+  }
+}
+
+bool Placement::source_up(unsigned slot, UniqueFd theirs) {
   sources_.at(slot).reset();
-  // One that shows something else can place nothing either: it has no table of ours.
-  if (auto view = View::attach(theirs)) sources_.at(slot).emplace(std::move(*view));
+  auto view = View::attach(theirs);
+  if (view) sources_.at(slot).emplace(Source{.view = std::move(*view)});
+  return view.has_value();
 }
 
 void Placement::destination_up(unsigned slot, pid_t pid, UniqueFd theirs) {

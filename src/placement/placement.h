@@ -27,6 +27,12 @@ struct Counters {
   std::uint64_t refused = 0;     // and so sent by frames
 };
 
+// Who may place into ours.
+struct Source {
+  View view;
+  std::uint64_t stuck = 0;  // its `placing` when it was waited for in vain; even: never
+};
+
 class Placement final : public rdma::DirectPath, public port::shm::Peers {
  public:
   static Result<std::unique_ptr<Placement>> create();
@@ -44,11 +50,11 @@ class Placement final : public rdma::DirectPath, public port::shm::Peers {
   void show(const rdma::MemoryRegion& region) override { table_->show(region); }
   void show(const rdma::QueuePair& qp) override { table_->show(qp); }
   Status hide(const rdma::MemoryRegion& region) override;
-  void hide(const rdma::QueuePair& qp) override { table_->hide(qp); }
+  void hide(const rdma::QueuePair& qp) override;
 
   // port::shm::Peers
   int descriptor() const override { return table_->fd(); }
-  void source_up(unsigned slot, UniqueFd theirs) override;
+  bool source_up(unsigned slot, UniqueFd theirs) override;
   void source_down(unsigned slot) override { sources_.at(slot).reset(); }
   void destination_up(unsigned slot, pid_t pid, UniqueFd theirs) override;
   void destination_down(unsigned slot) override { peers_.at(slot).reset(); }
@@ -60,7 +66,7 @@ class Placement final : public rdma::DirectPath, public port::shm::Peers {
 
   std::unique_ptr<Table> table_;
   std::array<std::unique_ptr<Peer>, port::shm::kMaxMembers> peers_;
-  std::array<std::optional<View>, port::shm::kMaxMembers> sources_;  // who may place into ours
+  std::array<std::optional<Source>, port::shm::kMaxMembers> sources_;
   Counters counters_;
 };
 

@@ -443,16 +443,18 @@ TEST_F(Direct, DeregistrationWaitsForWhoIsPlacing) {
   b_->source_up(5, copy_of(table->fd()));
   Pages far(true);
   auto& region = share(net.b, far);
+  auto& local = share(net.b, far, rdma::Access::kLocalWrite);
   table->begin_placing();
   const Status refused = net.b.context->deregister_region(region);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().errno_value, EBUSY);
+  EXPECT_TRUE(net.b.context->deregister_region(local)) << "which no peer can see";
   std::atomic<bool> over{false};
   std::thread placing([&] {
     over = true;
     table->end_placing();
   });
-  EXPECT_TRUE(net.b.context->deregister_region(region));
+  while (!net.b.context->deregister_region(region)) std::this_thread::yield();
   EXPECT_TRUE(over);
   placing.join();
   b_->source_down(5);

@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "base/memfd.h"
-#include "placement/backing.h"
 
 namespace tideline::placement {
 namespace {
@@ -60,20 +59,22 @@ void Table::set_gids(const rdma::GidTable& gids) {
   header().gid_count = static_cast<std::uint32_t>(count);
 }
 
+bool Table::is_for_peers(const rdma::MemoryRegion& region) {
+  return (region.access & kRemote) != rdma::Access::kNone;
+}
+
 void Table::show(const rdma::MemoryRegion& region) {
-  if (!region.valid || (region.access & kRemote) == rdma::Access::kNone || region.length == 0) {
-    return;
-  }
+  if (!region.valid || !is_for_peers(region) || region.length == 0) return;
   Region shown{.key = region.key,
                .domain = region.pd->number,
                .access = static_cast<std::uint32_t>(region.access),
                .base = region.iova,
                .length = region.length,
                .address = region.address};
-  if (auto backing = find_backing(region.address, region.length)) {
+  if (auto backing = find_backing(region.address, region.length, open_files_)) {
     shown.file_offset = backing->offset;
     shown.inode = backing->inode;
-    shown.file = backing->file.get();
+    shown.file = backing->file->get();
     files_.insert_or_assign(region.key, std::move(backing->file));
   }
   const std::uint32_t slot = rdma::RegionTable::slot_of(region.key, kRegionSlots);

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/time.h"
+#include "placement/backing.h"
 #include "placement/layout.h"
 #include "rdma/queue_pair.h"
 
@@ -31,6 +32,8 @@ class Table {
   // On the same thread, before the table goes; or the thread ends.
   void release_ownership() { header().owner.release(); }
 
+  // Whether peers may do anything with it; other regions are not shown.
+  static bool is_for_peers(const rdma::MemoryRegion& region);
   void show(const rdma::MemoryRegion& region);
   void show(const rdma::QueuePair& qp);
   void hide(const rdma::MemoryRegion& region);
@@ -46,7 +49,8 @@ class Table {
   UniqueFd fd_;
   Mapping mapping_;
   // Of regions that are shared mappings: their files, kept open for peers to open them.
-  std::unordered_map<std::uint32_t, UniqueFd> files_;
+  OpenFiles open_files_;
+  std::unordered_map<std::uint32_t, std::shared_ptr<const UniqueFd>> files_;
 };
 
 }  // namespace tideline::placement

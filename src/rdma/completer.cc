@@ -112,6 +112,7 @@ class Response {
       req_.retries_left = qp_.attributes.retry_count;
       req_.rnr_left = qp_.attributes.rnr_retry;
       req_.went_back = false;
+      req_.patience_end = kNever;
       // Acknowledged in the midst of being sent again.
       if (req_.cursor_psn < una) go_back(core_, qp_);
       restart_ack_timer(core_, qp_, now_);
@@ -135,8 +136,12 @@ class Response {
   // A peer answers in order. While it is busy with what we have sent before we went back, it has
   // not come to what we have sent since: not a reason to send that once more, which a slow peer
   // would have to answer, too, and be slower still.
+  // But a peer that answers old requests only must not be waited for without end.
   void wait_longer() {
-    if (!is_silent()) restart_ack_timer(core_, qp_, now_);
+    constexpr int kTimeouts = 16;
+    if (req_.patience_end == kNever) req_.patience_end = now_ + kTimeouts * qp_.ack_timeout;
+    if (is_silent() || now_ >= req_.patience_end) return;
+    restart_ack_timer(core_, qp_, now_);
   }
 
   void retry() {
@@ -146,6 +151,7 @@ class Response {
       return;
     }
     --req_.retries_left;
+    req_.patience_end = kNever;
     go_back(core_, qp_);
     restart_ack_timer(core_, qp_, now_);
   }

@@ -46,6 +46,8 @@ struct RequesterState {
   bool drained = false;    // SQD: told
   Instant ack_deadline = kNever;
   Instant silent_until = kNever;  // after an RNR NAK; never: not silent
+  // How long old responses may put ack_deadline off; never: none has yet since the last step.
+  Instant patience_end = kNever;
 };
 
 // What is kept of a READ or an atomic for a duplicate request: C9-106 ff.

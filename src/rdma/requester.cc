@@ -78,6 +78,9 @@ bool is_local(SendOpcode opcode) {
 // As long as a part is on its way, the peer cannot take the region back.
 constexpr std::uint32_t kDirectPart = 256U << 10;
 constexpr std::uint32_t kWorthWaiting = 4096;
+// What a part costs at least of core_.direct_budget: a call of the kernel takes as long as a copy
+// of some kilobytes.
+constexpr std::uint32_t kLeastCharge = 4096;
 
 // A turn at the request under the cursor: one frame, or a reason why not.
 class Turn {
@@ -179,7 +182,8 @@ class Turn {
         return Way::kFrames;
       }
       req_.placed += size;
-      core_.direct_budget -= std::min<std::uint64_t>(core_.direct_budget, size);
+      core_.direct_budget -=
+          std::min<std::uint64_t>(core_.direct_budget, std::max(size, kLeastCharge));
     }
     req_.placed = 0;
     const bool write = wqe.request.opcode == SendOpcode::kWrite;

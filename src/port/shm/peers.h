@@ -16,8 +16,9 @@ class Peers {
   // What the others are given; it lives as long as the member.
   virtual int descriptor() const = 0;
 
-  // The owner of a slot sends here from now on, or no more.
-  virtual void source_up(unsigned slot, UniqueFd theirs) = 0;
+  // The owner of a slot sends here from now on, or no more. False: what it shows is of no use, and
+  // it is shown nothing.
+  virtual bool source_up(unsigned slot, UniqueFd theirs) = 0;
   virtual void source_down(unsigned slot) = 0;
   // The owner of a slot has answered; `pid`, as the kernel says, or 0 if this process has no number
   // for it.

@@ -164,17 +164,17 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   // Before the Welcome, so before the sender can read it.
   index().of_source[source].consumed.store(0, std::memory_order_release);
   for (auto& loan : index().loans[source]) loan.store(0, std::memory_order_release);
-  if (config_.peers != nullptr && arrival.theirs) {
-    config_.peers->source_up(source, std::move(arrival.theirs));
-  }
+  const bool known = config_.peers != nullptr && arrival.theirs &&
+                     config_.peers->source_up(source, std::move(arrival.theirs));
   // A source that has ended already is received nevertheless; its hang-up comes next.
-  [[maybe_unused]] const Status told =
-      send_welcome(socket.get(), memory_.index.fd.get(), memory_.hints.fd.get(), own_descriptor());
+  [[maybe_unused]] const Status told = send_welcome(
+      socket.get(), memory_.index.fd.get(), memory_.hints.fd.get(), known ? own_descriptor() : -1);
   watch(socket.get(), source);
   const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
   from_[source] =
       std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag);
   presumed_ &= ~bit(source);
+  promiscuous_ &= ~bit(source);
   if (from_[source]->is_promiscuous()) promiscuous_ |= bit(source);
   linked_ |= bit(source);
   active_ |= bit(source);

@@ -67,7 +67,10 @@ class ShmStations : public ::testing::Test {
 class NotedPeers final : public shm::Peers {
  public:
   int descriptor() const override { return file_.get(); }
-  void source_up(unsigned slot, UniqueFd theirs) override { sources[slot] = inode_of(theirs); }
+  bool source_up(unsigned slot, UniqueFd theirs) override {
+    sources[slot] = inode_of(theirs);
+    return true;
+  }
   void source_down(unsigned slot) override { sources.erase(slot); }
   void destination_up(unsigned slot, pid_t pid, UniqueFd theirs) override {
     EXPECT_EQ(pid, ::getpid());
