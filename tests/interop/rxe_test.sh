@@ -111,6 +111,8 @@ both_ways() {  # both_ways PROGRAM ARGUMENTS...
       # Gone before the next try, which has a port of its own; why it failed is told, for the logs are written anew.
       local status=0
       wait "$server" || status=$?
+      ! grep -qi 'invalid data' "$directory/here.log" "$directory/there.log" || fail "'$program': wrong data"
+      ! grep -q 'tideline: pid ' "$directory/here.log" || count "$directory/here.log"
       echo "'$program': try $failures of $attempts failed, its server with status $status"
     done
     count "$directory/here.log"
