@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine behind the verbs of this process: started when it is first asked for, by ibv_open_device
-// or for the device's GUID or GIDs, on the wire that the environment names. Only engine.cc knows how it is made; everything else of this shim
-// sees the device and the lock.
+// The engine behind the verbs of this process: started when it is first asked for, by
+// ibv_open_device or for the device's GUID or GIDs, on the wire that the environment names. Only
+// engine.cc knows how it is made; everything else of this shim sees the device and the lock.
 //
 //   TIDELINE_WIRE      shm:default if it is not set; as --wire of the command line
 //   TIDELINE_IP, TIDELINE_IP6, TIDELINE_GATEWAY, TIDELINE_MTU, TIDELINE_IMPAIR, TIDELINE_SEED,
