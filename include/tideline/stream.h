@@ -27,11 +27,12 @@ class StreamState;
 enum class Congestion : std::uint8_t { kCubic, kReno };
 
 struct StreamOptions {
-  // Bytes, rounded up to a power of two from 64 KiB to 64 MiB. The receive buffer bounds the window
-  // that the peer sees; a stream never has more on the way than fits its two ends' buffers. What is
-  // lent needs no buffer, but counts as if it did.
-  std::size_t send_buffer = std::size_t{512} << 10;
-  std::size_t receive_buffer = std::size_t{1} << 20;
+  // Bytes, from 64 KiB to 64 MiB, that buffers grow to at most: the send buffer to what the path
+  // takes, the receive buffer, which bounds the window that the peer sees, to what the program
+  // takes in two round trips. A stream without bytes on the way has no memory, and while memory is
+  // short (EngineOptions::buffer_memory) none grows. What is lent counts as if it were copied.
+  std::size_t send_buffer = std::size_t{4} << 20;
+  std::size_t receive_buffer = std::size_t{8} << 20;
   // Nagle's algorithm off. What is written between two polls travels together in any case.
   bool no_delay = true;
   bool quick_ack = false;  // no delayed acknowledgments

@@ -245,7 +245,7 @@ TEST(ApiErrors, SayWhatIsWrong) {
   const auto wrong = Engine::open({.wire = "cable:1"});
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().kind, ErrorKind::kUsage);
-  Station station({.wire = "shm:api", .buffer_memory = 1 << 20});
+  Station station({.wire = "shm:api", .buffer_memory = 0});
   EXPECT_FALSE(station.engine.add_host({}));
   EXPECT_FALSE(station.host.listen(0));
   const auto listener = station.host.listen(80);

@@ -64,7 +64,7 @@ Runtime::Runtime(const EngineOptions& options, engine::AttachmentOptions attachm
     : options_(std::move(attachment)),
       max_connections_(options.max_connections),
       wires_(options_),
-      buffers_(options.buffer_memory),
+      chunks_(options.buffer_memory),
       now_(monotonic_now()) {}
 
 // The worker goes first: its frames borrow from streams.
@@ -89,7 +89,7 @@ Status Runtime::add_host(const HostOptions& options) {
   auto host = engine::host_options(options_, leases, mtu_);
   if (!host) return fail(std::move(host.error()));
   host->max_connections = max_connections_;
-  host->max_receive_buffer = kLargestBuffer;
+  host->max_receive_buffer = kMostReceiveBuffer;
   for (const auto& prefix : leases.ipv4) options_.ip4.push_back(prefix.to_text());
   for (const auto& prefix : leases.ipv6) options_.ip6.push_back(prefix.to_text());
   return worker_->add_host(*host);
@@ -113,7 +113,18 @@ bool Runtime::poll() {
   now_ = monotonic_now();
   worker_->flush(now_);  // first, for the peer may be waiting
   worker_->turn(now_);
+  tell_of_memory();
   return first_ != nullptr;
+}
+
+void Runtime::wait_for_memory(StreamState& stream) { waiting_for_memory_.push_back(&stream); }
+
+void Runtime::forget_waiting(StreamState& stream) { std::erase(waiting_for_memory_, &stream); }
+
+void Runtime::tell_of_memory() {
+  if (waiting_for_memory_.empty() || !chunks_.can_send()) return;
+  for (StreamState* stream : waiting_for_memory_) stream->memory_is_back();
+  waiting_for_memory_.clear();
 }
 
 bool Runtime::wait(Duration timeout) {
@@ -159,6 +170,7 @@ bool Runtime::drain(Duration timeout) {
 }
 
 StreamState* Runtime::make_stream(const StreamOptions& options) {
+  if (chunks_.is_full()) return nullptr;
   StreamState* stream = nullptr;
   if (free_streams_.empty()) {
     stream = streams_.emplace_back(std::make_unique<StreamState>(*this)).get();
@@ -166,9 +178,8 @@ StreamState* Runtime::make_stream(const StreamOptions& options) {
     stream = free_streams_.back();
     free_streams_.pop_back();
   }
-  if (stream->open(options)) return stream;
-  free_streams_.push_back(stream);
-  return nullptr;
+  stream->open(options);
+  return stream;
 }
 
 void Runtime::give_back(StreamState& stream) { free_streams_.push_back(&stream); }

@@ -16,17 +16,20 @@
 
 #include <tideline/engine.h>
 
-#include "api/buffers.h"
 #include "base/clock.h"
 #include "base/time.h"
 #include "engine/attachment.h"
 #include "engine/worker.h"
 #include "packet/pass_counter.h"
+#include "tcp/chunk_pool.h"
 
 namespace tideline::api {
 
 class Runtime;
 class StreamState;
+
+// Decides the scale of windows.
+inline constexpr std::size_t kMostReceiveBuffer = std::size_t{64} << 20;
 
 // An object of the program's that can be ready.
 class Source {
@@ -84,7 +87,10 @@ class Runtime {
   StreamState* make_stream(const StreamOptions& options);
   // TCP has let go of it, and the program too.
   void give_back(StreamState& stream);
-  BufferPool& buffers() { return buffers_; }
+  tcp::ChunkPool& chunks() { return chunks_; }
+  // Tells the stream when there is memory to send from.
+  void wait_for_memory(StreamState& stream);
+  void forget_waiting(StreamState& stream);
   packet::PassCounter& passes() { return passes_; }
   void count_datagram_dropped() { ++datagrams_dropped_; }
 
@@ -93,6 +99,7 @@ class Runtime {
 
   Runtime(const EngineOptions& options, engine::AttachmentOptions attachment);
 
+  void tell_of_memory();
   // Whether wake() was called since the last time.
   bool take_wake() { return woken_.exchange(false, std::memory_order_acq_rel); }
 
@@ -101,10 +108,11 @@ class Runtime {
   engine::WireOpener wires_;
   engine::Leases leases_;
   std::size_t mtu_ = 0;
-  BufferPool buffers_;
+  tcp::ChunkPool chunks_;
   std::vector<std::unique_ptr<StreamState>>
       streams_;  // outlive the worker, whose host they hear of
   std::vector<StreamState*> free_streams_;
+  std::vector<StreamState*> waiting_for_memory_;
   packet::PassCounter passes_;  // of copies between the program and its streams
   std::uint64_t datagrams_dropped_ = 0;
   Source* first_ = nullptr;

@@ -7,21 +7,31 @@
 
 namespace tideline::api {
 
-void SendQueue::reset(std::span<std::byte> memory) {
-  memory_ = memory;
+void SendQueue::reset(std::size_t most) {
+  chunks_.reset();
+  most_ = std::max(most, kLeastLimit);
+  limit_ = std::min<std::uint64_t>(most_, kFirstLimit);
+  is_offered_ = false;
   end_ = released_ = copied_ = freed_ = lent_ = on_loan_ = 0;
   first_ = count_ = loans_ = 0;
 }
 
-std::span<std::byte> SendQueue::ring(std::uint64_t copied, std::size_t most) const {
-  const std::size_t begin = copied & (memory_.size() - 1);
-  return memory_.subspan(begin, std::min(most, memory_.size() - begin));
+std::span<std::byte> SendQueue::copies(std::uint64_t copied, std::size_t most) const {
+  const auto piece = chunks_.at(copied);
+  return piece.first(std::min(most, piece.size()));
 }
 
-std::span<std::byte> SendQueue::space() const { return ring(copied_, room()); }
+std::span<std::byte> SendQueue::space() {
+  if (room() == 0) return {};
+  const auto piece = chunks_.make(copied_);
+  is_offered_ = !piece.empty();
+  return piece.first(std::min(room(), piece.size()));
+}
 
 void SendQueue::wrote(std::size_t size) {
-  CHECK(size <= space().size(), "{} bytes written into {}", size, space().size());
+  CHECK(size <= copies(copied_, room()).size(), "{} bytes written into {}", size,
+        copies(copied_, room()).size());
+  is_offered_ = false;
   copied_ += size;
   end_ += size;
 }
@@ -32,7 +42,7 @@ void SendQueue::add(const Piece& piece) {
 }
 
 bool SendQueue::lend(std::span<const std::byte> memory) {
-  if (loans_ == kMostLoans || on_loan_ >= memory_.size()) return false;
+  if (loans_ == kMostLoans || on_loan_ >= limit_) return false;
   if (memory.empty()) return true;
   const std::uint64_t listed = count_ == 0 ? released_ : piece(count_ - 1).end;
   if (listed < end_) {
@@ -48,7 +58,7 @@ bool SendQueue::lend(std::span<const std::byte> memory) {
 
 std::span<const std::byte> SendQueue::at(std::uint64_t offset, std::size_t most) const {
   most = static_cast<std::size_t>(std::min<std::uint64_t>(most, end_ - offset));
-  if (count_ == 0 || offset >= piece(count_ - 1).end) return ring(offset - lent_, most);
+  if (count_ == 0 || offset >= piece(count_ - 1).end) return copies(offset - lent_, most);
   // The piece that ends behind the offset: most often near the end, where new data is.
   std::size_t low = 0;
   std::size_t high = count_ - 1;
@@ -62,7 +72,7 @@ std::span<const std::byte> SendQueue::at(std::uint64_t offset, std::size_t most)
   }
   const Piece& found = piece(low);
   most = static_cast<std::size_t>(std::min<std::uint64_t>(most, found.end - offset));
-  if (found.memory == nullptr) return ring(offset - found.lent_before, most);
+  if (found.memory == nullptr) return copies(offset - found.lent_before, most);
   return {found.memory + (offset - found.begin), most};
 }
 
@@ -83,6 +93,12 @@ void SendQueue::release(std::uint64_t offset) {
     const Piece& front = piece(0);
     freed_ = (front.memory == nullptr ? offset : front.begin) - front.lent_before;
   }
+  chunks_.drop_before(freed_);
+  if (freed_ == copied_ && !is_offered_) chunks_.clear();
+}
+
+void SendQueue::want(std::uint64_t bytes) {
+  if (!chunks_.pool().is_short()) limit_ = std::max(limit_, std::min(bytes, most_));
 }
 
 }  // namespace tideline::api

@@ -6,7 +6,7 @@
 //   stream   0 .. released_ ........................... end_
 //                 | copied | lent | copied | lent |  copied |
 //   pieces_       |--------|------|--------|------|           while anything is on loan
-//   memory_       ^ ring of the copied bytes only, at `offset - lent before it`
+//   chunks_       ^ the copied bytes only, at `offset - lent before it`
 //
 // Thread: the engine's.
 #pragma once
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tcp/buffers.h"
+#include "tcp/chunks.h"
 
 namespace tideline::api {
 
@@ -24,17 +25,28 @@ class SendQueue final : public tcp::SendBuffer {
  public:
   static constexpr std::size_t kMostLoans = 256;
 
-  // Starts anew. The size is a power of two.
-  void reset(std::span<std::byte> memory);
-  std::span<std::byte> memory() const { return memory_; }
+  // What it holds before TCP asks for more, and at least of `most`.
+  static constexpr std::size_t kFirstLimit = std::size_t{512} << 10;
+  static constexpr std::size_t kLeastLimit = std::size_t{64} << 10;
 
-  // How many bytes can be copied in now, and the first piece of that room.
-  std::size_t room() const { return memory_.size() - static_cast<std::size_t>(copied_ - freed_); }
-  std::span<std::byte> space() const;
+  explicit SendQueue(tcp::ChunkPool& pool) : chunks_(pool, tcp::ChunkPool::Use::kSend) {}
+
+  // Starts anew; holds `most` bytes at most.
+  void reset(std::size_t most);
+
+  // How many bytes can be copied in now, if there is memory.
+  std::size_t room() const {
+    const std::uint64_t held = copied_ - freed_;
+    return held < limit_ ? static_cast<std::size_t>(limit_ - held) : 0;
+  }
+  // The first piece of that room. Empty although there is room: memory lacks.
+  std::span<std::byte> space();
+  // Memory lacks, and nothing that could be acknowledged will give any back.
+  bool is_starved() const { return room() > 0 && chunks_.held() == 0; }
   // So many bytes, at most space(), were put there.
   void wrote(std::size_t size);
   // `memory` stays as it is until released(). False: too much is on loan, in pieces or in bytes: as
-  // many as the ring holds; the last piece may exceed that.
+  // many as may be copied; the last piece may exceed that.
   bool lend(std::span<const std::byte> memory);
 
   std::uint64_t released() const { return released_; }
@@ -43,9 +55,10 @@ class SendQueue final : public tcp::SendBuffer {
   std::uint64_t end() const override { return end_; }
   std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const override;
   void release(std::uint64_t offset) override;
+  void want(std::uint64_t bytes) override;
 
  private:
-  // Of the stream. `memory` is null where the bytes lie in the ring.
+  // Of the stream. `memory` is null where the bytes were copied.
   struct Piece {
     std::uint64_t begin;
     std::uint64_t end;
@@ -55,13 +68,16 @@ class SendQueue final : public tcp::SendBuffer {
 
   const Piece& piece(std::size_t index) const { return pieces_[(first_ + index) % pieces_.size()]; }
   void add(const Piece& piece);
-  // The ring's part from the byte number `copied` on.
-  std::span<std::byte> ring(std::uint64_t copied, std::size_t most) const;
+  // The copied bytes from number `copied` on.
+  std::span<std::byte> copies(std::uint64_t copied, std::size_t most) const;
 
-  std::span<std::byte> memory_;
+  tcp::Chunks chunks_;
+  std::uint64_t limit_ = 0;
+  std::uint64_t most_ = 0;
+  bool is_offered_ = false;  // space() is being filled
   std::uint64_t end_ = 0;
   std::uint64_t released_ = 0;
-  std::uint64_t copied_ = 0;  // bytes ever put into the ring
+  std::uint64_t copied_ = 0;  // bytes ever copied in
   std::uint64_t freed_ = 0;   // of these, given back
   std::uint64_t lent_ = 0;    // bytes ever lent
   // A ring, made at the first loan.

@@ -14,16 +14,16 @@
 namespace tideline::api {
 namespace {
 
-constexpr std::size_t kRing = 1024;
+constexpr std::size_t kLimit = SendQueue::kLeastLimit;
 
 struct Model {
-  std::vector<std::byte> memory = std::vector<std::byte>(kRing);
+  tcp::ChunkPool pool{1 << 20};
   std::deque<std::vector<std::byte>> lent;
   std::vector<std::byte> stream;
-  SendQueue queue;
+  SendQueue queue{pool};
   Rng rng{7};
 
-  Model() { queue.reset(memory); }
+  Model() { queue.reset(kLimit); }
 
   std::vector<std::byte> bytes(std::size_t size) {
     std::vector<std::byte> made(size);
@@ -45,7 +45,7 @@ struct Model {
   }
   void check(std::uint64_t offset) {
     while (offset < queue.end()) {
-      const auto piece = queue.at(offset, 700);
+      const auto piece = queue.at(offset, 9000);
       ASSERT_FALSE(piece.empty());
       ASSERT_TRUE(std::ranges::equal(
           piece, std::span(stream).subspan(static_cast<std::size_t>(offset), piece.size())))
@@ -60,11 +60,11 @@ TEST(SendQueue, GivesWhatWasWrittenAndLent) {
   for (int i = 0; i < 4000; ++i) {
     switch (model.rng.below(4)) {
       case 0:
-        model.write(1 + static_cast<std::size_t>(model.rng.below(400)));
+        model.write(1 + static_cast<std::size_t>(model.rng.below(25'000)));
         break;
       case 1:
-        if (model.queue.end() - model.queue.released() < 20'000) {
-          model.lend(1 + static_cast<std::size_t>(model.rng.below(3000)));
+        if (model.queue.end() - model.queue.released() < 500'000) {
+          model.lend(1 + static_cast<std::size_t>(model.rng.below(90'000)));
         }
         break;
       case 2: {
@@ -77,21 +77,22 @@ TEST(SendQueue, GivesWhatWasWrittenAndLent) {
     }
     if (HasFatalFailure()) return;
     ASSERT_EQ(model.queue.end(), model.stream.size());
-    ASSERT_LE(model.queue.room(), kRing);
+    ASSERT_LE(model.queue.room(), kLimit);
   }
   model.queue.release(model.queue.end());
-  EXPECT_EQ(model.queue.room(), kRing);
+  EXPECT_EQ(model.queue.room(), kLimit);
   EXPECT_FALSE(model.queue.has_loans());
+  EXPECT_EQ(model.pool.in_use(), 0U);
 }
 
 TEST(SendQueue, RefusesTooManyLoans) {
   Model model;
-  ASSERT_TRUE(model.lend(kRing - 1));
-  ASSERT_TRUE(model.lend(5000));
+  ASSERT_TRUE(model.lend(kLimit - 1));
+  ASSERT_TRUE(model.lend(90'000));
   EXPECT_FALSE(model.lend(1));
-  model.queue.release(kRing - 1 + 4999);
+  model.queue.release(kLimit - 1 + 89'999);
   EXPECT_FALSE(model.lend(1));
-  model.queue.release(kRing - 1 + 5000);
+  model.queue.release(kLimit - 1 + 90'000);
   for (std::size_t i = 0; i < SendQueue::kMostLoans; ++i) {
     model.write(1);
     ASSERT_TRUE(model.lend(2));
@@ -103,13 +104,59 @@ TEST(SendQueue, RefusesTooManyLoans) {
   model.check(model.queue.released());
 }
 
-TEST(SendQueue, ARingThatIsFullGetsRoomByRelease) {
+TEST(SendQueue, WhatIsFullGetsRoomByRelease) {
   Model model;
-  model.write(kRing);
+  while (model.queue.room() > 0) model.write(kLimit);
   EXPECT_TRUE(model.queue.space().empty());
   model.queue.release(100);
   EXPECT_EQ(model.queue.room(), 100U);
   EXPECT_EQ(model.queue.space().size(), 100U);
+}
+
+TEST(SendQueue, GrowsWhenTcpWantsMoreUnlessMemoryIsShort) {
+  tcp::ChunkPool pool(std::size_t{8} << 20);
+  SendQueue queue(pool);
+  queue.reset(std::size_t{4} << 20);
+  EXPECT_EQ(queue.room(), SendQueue::kFirstLimit);
+  queue.want(1 << 20);
+  EXPECT_EQ(queue.room(), 1U << 20);
+  queue.want(1);
+  EXPECT_EQ(queue.room(), 1U << 20);
+  queue.want(1 << 30);
+  EXPECT_EQ(queue.room(), 4U << 20);
+
+  SendQueue other(pool);
+  other.reset(std::size_t{4} << 20);
+  std::vector<std::byte*> taken;
+  while (!pool.is_short()) taken.push_back(pool.take(tcp::ChunkPool::Use::kSend, 0));
+  other.want(1 << 20);
+  EXPECT_EQ(other.room(), SendQueue::kFirstLimit);
+  for (std::byte* chunk : taken) pool.give(chunk);
+}
+
+TEST(SendQueue, SpaceThatIsBeingFilledStays) {
+  Model model;
+  model.write(10);
+  const auto space = model.queue.space();
+  model.queue.release(10);
+  EXPECT_EQ(model.queue.space().data(), space.data());
+  model.queue.wrote(0);
+  EXPECT_EQ(model.pool.in_use(), tcp::ChunkPool::kChunk);
+}
+
+TEST(SendQueue, IsStarvedWhenMemoryLacksAndNothingOfItIsOnTheWay) {
+  tcp::ChunkPool pool(tcp::ChunkPool::kChunk);
+  SendQueue queue(pool);
+  SendQueue other(pool);
+  queue.reset(1 << 20);
+  other.reset(1 << 20);
+  queue.wrote(queue.space().size());
+  EXPECT_TRUE(queue.space().empty());
+  EXPECT_FALSE(queue.is_starved());
+  EXPECT_TRUE(other.space().empty());
+  EXPECT_TRUE(other.is_starved());
+  queue.release(queue.end());
+  EXPECT_FALSE(other.space().empty());
 }
 
 }  // namespace

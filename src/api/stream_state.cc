@@ -20,24 +20,15 @@ tcp::StreamOptions to_tcp(const StreamOptions& options) {
   return tcp;
 }
 
-bool StreamState::open(const StreamOptions& options) {
-  BufferPool& buffers = runtime().buffers();
-  const auto outgoing = buffers.take(buffer_size(options.send_buffer));
-  const auto incoming = buffers.take(buffer_size(options.receive_buffer));
-  if (outgoing.empty() || incoming.empty()) {
-    buffers.give(outgoing);
-    buffers.give(incoming);
-    return false;
-  }
-  send_.reset(outgoing);
-  receive_ = std::make_unique<Receive>(incoming);
+void StreamState::open(const StreamOptions& options) {
+  send_.reset(options.send_buffer);
+  receive_.reset(std::min(options.receive_buffer, kMostReceiveBuffer));
   id_ = {};
   tuple_ = {};
   end_ = tcp::End::kNone;
   connected_ = peer_closed_ = wants_room_ = has_lent_ = shuts_down_later_ = false;
   queued = nullptr;
   held_by_program_ = true;
-  return true;
 }
 
 void StreamState::join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected) {
@@ -64,8 +55,13 @@ bool StreamState::is_sending_on() {
 }
 
 void StreamState::consumed(std::size_t size) {
-  fifo().set_consumed(fifo().consumed() + size);
+  receive_.consume(size);
   runtime().tcp().consumed(id_, runtime().now());
+}
+
+void StreamState::want_room() {
+  const bool asked = std::exchange(wants_room_, true);
+  if (!asked && send_.is_starved()) runtime().wait_for_memory(*this);
 }
 
 bool StreamState::lend(std::span<const std::byte> memory) {
@@ -87,13 +83,14 @@ void StreamState::shut_down() {
 
 void StreamState::close() {
   forget();
+  if (wants_room_) runtime().forget_waiting(*this);
   set_context(nullptr);
   held_by_program_ = false;
   const bool later = state() == Stream::State::kConnecting && send_.end() > 0;
   if (held_by_tcp_ && later) {
     shuts_down_later_ = true;
   } else if (held_by_tcp_) {
-    runtime().tcp().close(id_, fifo().readable() > 0, runtime().now());
+    runtime().tcp().close(id_, receive_.readable() > 0, runtime().now());
   } else {
     let_go();
   }
@@ -107,9 +104,8 @@ void StreamState::abort() {
 
 void StreamState::let_go() {
   if (held_by_program_ || held_by_tcp_) return;
-  runtime().buffers().give(send_.memory());
-  runtime().buffers().give(receive_->memory);
-  receive_.reset();
+  send_.reset(0);
+  receive_.reset(0);
   runtime().give_back(*this);
 }
 

@@ -13,32 +13,31 @@
 
 #include "api/runtime.h"
 #include "api/send_queue.h"
-#include "tcp/byte_fifo.h"
+#include "tcp/receive_queue.h"
 #include "tcp/tcp.h"
 
 namespace tideline::api {
 
 class StreamState final : private tcp::StreamOwner, public Source {
  public:
-  explicit StreamState(Runtime& runtime) : Source(runtime) {}
+  explicit StreamState(Runtime& runtime)
+      : Source(runtime), send_(runtime.chunks()), receive_(runtime.chunks()) {}
 
-  // Takes buffers. False: there are none.
-  bool open(const StreamOptions& options);
-  tcp::Attachment attachment() {
-    return {.owner = this, .send = &send_, .receive = &receive_->incoming};
-  }
+  // Begins anew.
+  void open(const StreamOptions& options);
+  tcp::Attachment attachment() { return {.owner = this, .send = &send_, .receive = &receive_}; }
   // What it is the owner of from now on.
   void join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected);
   // There will be no connection.
   void give_up();
 
   SendQueue& send() { return send_; }
-  tcp::ByteFifo& fifo() { return receive_->fifo; }
+  const tcp::ReceiveQueue& received() const { return receive_; }
   tcp::ConnectionId id() const { return id_; }
   const tcp::Tuple& tuple() const { return tuple_; }
   Stream::State state() const;
   tcp::End end() const { return end_; }
-  bool at_end() const { return peer_closed_ && receive_->fifo.readable() == 0; }
+  bool at_end() const { return peer_closed_ && receive_.readable() == 0; }
   // The program has closed it, and the peer has not yet acknowledged that, or lent memory is in
   // use.
   bool is_sending_on();
@@ -49,7 +48,9 @@ class StreamState final : private tcp::StreamOwner, public Source {
   void wrote() { runtime().tcp().written(id_); }
   void consumed(std::size_t size);
   // The next room in the send buffer is told.
-  void want_room() { wants_room_ = true; }
+  void want_room();
+  // Memory was given back since want_room().
+  void memory_is_back() { writable(id_, {}); }
   bool lend(std::span<const std::byte> memory);
   void shut_down();
   // The program lets go.
@@ -71,16 +72,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   tcp::ConnectionId id_;
   tcp::Tuple tuple_;
   SendQueue send_;
-  // Made anew for each connection.
-  struct Receive {
-    explicit Receive(std::span<std::byte> bytes) : memory(bytes), fifo(bytes, indices) {}
-
-    std::span<std::byte> memory;
-    tcp::FifoIndices indices;
-    tcp::ByteFifo fifo;
-    tcp::IncomingFifo incoming{fifo};
-  };
-  std::unique_ptr<Receive> receive_;
+  tcp::ReceiveQueue receive_;
   tcp::End end_ = tcp::End::kNone;
   bool connected_ = false;
   bool peer_closed_ = false;

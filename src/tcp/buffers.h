@@ -24,6 +24,8 @@ class SendBuffer {
   virtual std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const = 0;
   // What is before `offset` was acknowledged, and no frame borrows it any more.
   virtual void release(std::uint64_t offset) = 0;
+  // TCP could have so many bytes on their way, and unacknowledged: a buffer that grows may.
+  virtual void want(std::uint64_t /*bytes*/) {}
 
  protected:
   ~SendBuffer() = default;
@@ -34,11 +36,17 @@ class ReceiveBuffer {
  public:
   // Bytes before this offset have room. What was once granted stays granted.
   virtual std::uint64_t limit() const = 0;
-  // Takes bytes of the stream, whole below limit(), in any order; some come twice.
-  virtual void put(std::uint64_t offset, packet::PacketPtr payload,
-                   packet::PassCounter& passes) = 0;
+  // What the owner has taken of what was published.
+  virtual std::uint64_t consumed() const = 0;
+  // Takes bytes of the stream, whole below limit(), in any order; some come twice. False: there is
+  // no memory now, and nothing was taken; the peer will send them again.
+  [[nodiscard]] virtual bool put(std::uint64_t offset, packet::PacketPtr payload,
+                                 packet::PassCounter& passes) = 0;
   // All bytes before `end` are there, and are the owner's.
   virtual void publish(std::uint64_t end) = 0;
+  // At the owner's pace, the peer could have so many bytes on their way: a buffer that grows may
+  // make room for them.
+  virtual void want(std::uint64_t /*window*/) {}
 
  protected:
   ~ReceiveBuffer() = default;

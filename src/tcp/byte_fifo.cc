@@ -65,7 +65,7 @@ std::size_t ByteFifo::read(std::span<std::byte> bytes) {
   return size;
 }
 
-void IncomingFifo::put(std::uint64_t offset, packet::PacketPtr payload,
+bool IncomingFifo::put(std::uint64_t offset, packet::PacketPtr payload,
                        packet::PassCounter& passes) {
   passes.add(packet::Pass::kCopy, payload->size());
   for (const packet::Segment* each = &payload->first(); each != nullptr; each = each->next()) {
@@ -77,6 +77,7 @@ void IncomingFifo::put(std::uint64_t offset, packet::PacketPtr payload,
       offset += to.size();
     }
   }
+  return true;
 }
 
 }  // namespace tideline::tcp

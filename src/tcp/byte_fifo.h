@@ -66,7 +66,8 @@ class IncomingFifo final : public ReceiveBuffer {
   explicit IncomingFifo(ByteFifo& fifo) : fifo_(fifo) {}
 
   std::uint64_t limit() const override { return fifo_.consumed() + fifo_.capacity(); }
-  void put(std::uint64_t offset, packet::PacketPtr payload, packet::PassCounter& passes) override;
+  std::uint64_t consumed() const override { return fifo_.consumed(); }
+  bool put(std::uint64_t offset, packet::PacketPtr payload, packet::PassCounter& passes) override;
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
 
  private:

@@ -33,6 +33,7 @@ enum class Discard : std::uint8_t {
   kRangesFull,
   kOutOfOrderFull,
   kBeyondWindow,  // bytes, trimmed off
+  kNoMemory,      // for what came within the window
   kTimeWaitEvicted,
   kPoolExhausted,
   kNetworkRefused,  // IP did not take a segment

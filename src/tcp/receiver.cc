@@ -65,16 +65,49 @@ void schedule_ack(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   }
 }
 
+// A round trip as the receiver sees it: bytes beyond a window that is told now come one later, or
+// more; so the least counts. On long paths, where it may become longer, timestamps tell it, in
+// milliseconds.
+void measure_round(Tcb& tcb, const Segment& segment, Instant now) {
+  if (tcb.timestamps_on && segment.options.timestamps) {
+    constexpr std::uint32_t kGrain = 1;
+    constexpr std::uint32_t kMost = 10'000;
+    const std::uint32_t ago = timestamp(tcb, now) - segment.options.timestamps->echo;
+    const Duration sample = std::chrono::milliseconds(ago - std::min(ago, kGrain));
+    if (ago <= kMost) tcb.rcv_rtt_told += (sample - tcb.rcv_rtt_told) / 8;
+  }
+  if (tcb.rcv_round_at != Instant{}) {
+    if (tcb.rcv_nxt < tcb.rcv_round_end) return;
+    tcb.rcv_rtt = std::min(tcb.rcv_rtt, now - tcb.rcv_round_at);
+  }
+  tcb.rcv_round_at = now;
+  tcb.rcv_round_end = max(tcb.rcv_adv, tcb.rcv_nxt + 1);
+}
+
+// Dynamic right-sizing: twice what the owner takes in a round trip lets the peer's window double in
+// each, and is no more than a path and an owner of that pace can use.
+void size_window(Tcb& tcb, Instant now) {
+  if (tcb.rcv_rtt == Duration::max()) return;
+  if (now - tcb.rcv_sized_at < std::max(tcb.rcv_rtt, tcb.rcv_rtt_told)) return;
+  const std::uint64_t consumed = tcb.attachment.receive->consumed();
+  const std::uint64_t taken = consumed - tcb.rcv_sized;
+  tcb.rcv_sized_at = now;
+  tcb.rcv_sized = consumed;
+  const std::uint64_t wanted = 2 * taken + 16U * tcb.rcv_mss;
+  if (wanted > tcb.rcv_space) tcb.attachment.receive->want(wanted);
+}
+
 // Data that fills no hole at rcv_nxt: kept behind it, and told at once (RFC 5681 §4.2).
 void receive_out_of_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   tcb.quick_acks = std::max(tcb.quick_acks, kQuickAcksAfterHole);
   wire::SackBlock duplicate;
   const Seq begin = segment.seq;
   const Seq end = begin + segment.size;
-  if (tcb.reassembly.add(core.ranges, core.config.max_out_of_order, begin, end, duplicate)) {
-    tcb.attachment.receive->put(tcb.rcv_offset + (begin - tcb.rcv_nxt), std::move(segment.payload),
-                                core.passes);
-  } else {
+  const std::uint64_t offset = tcb.rcv_offset + (begin - tcb.rcv_nxt);
+  if (!tcb.attachment.receive->put(offset, std::move(segment.payload), core.passes)) {
+    core.counters.count(Discard::kNoMemory);
+  } else if (!tcb.reassembly.add(core.ranges, core.config.max_out_of_order, begin, end,
+                                 duplicate)) {
     core.counters.count(Discard::kOutOfOrderFull);
   }
   if (tcb.sack_on) tcb.dsack = duplicate;
@@ -83,7 +116,10 @@ void receive_out_of_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
 }
 
 void receive_in_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
-  tcb.attachment.receive->put(tcb.rcv_offset, std::move(segment.payload), core.passes);
+  if (!tcb.attachment.receive->put(tcb.rcv_offset, std::move(segment.payload), core.passes)) {
+    core.counters.count(Discard::kNoMemory);
+    return;
+  }
   const Seq before = tcb.rcv_nxt;
   const bool hole = !tcb.reassembly.empty();
   const Seq end = before + segment.size;
@@ -91,6 +127,7 @@ void receive_in_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   tcb.rcv_offset += tcb.rcv_nxt - before;
   tcb.attachment.receive->publish(tcb.rcv_offset);
   tcb.events.readable = true;
+  measure_round(tcb, segment, now);
   schedule_ack(core, tcb, segment, now);
   if (hole) tcb.ack_now = true;
 }
@@ -117,6 +154,7 @@ std::uint16_t announce_window(Tcb& tcb) {
 
 void window_may_open(Core& core, Tcb& tcb, Instant now) {
   if (!tcb.is_synchronized() || tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  size_window(tcb, now);
   const Seq possible = possible_edge(tcb);
   const std::uint32_t gain = possible - tcb.rcv_adv;
   const bool much = gain >= 2U * tcb.rcv_mss && gain >= tcb.rcv_space / 4;

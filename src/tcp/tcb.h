@@ -95,6 +95,7 @@ struct Tcb : TimerNode {
   bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
+  std::uint32_t snd_wanted = 0;  // bytes that the send buffer was asked to hold
   Scoreboard scoreboard;
 
   // Frames that borrow from the send buffer: made since the turn, and before. What was acknowledged
@@ -111,9 +112,15 @@ struct Tcb : TimerNode {
   Seq rcv_adv;  // the right edge of the window that was told
   Seq last_ack_sent;
   Seq rcv_up;
-  std::uint64_t rcv_offset = 0;  // of rcv_nxt, in the stream
-  std::uint32_t rcv_space = 0;   // the largest window that there was room for
-  std::uint16_t rcv_mss = 536;   // the size of the peer's full segments, as seen
+  std::uint64_t rcv_offset = 0;        // of rcv_nxt, in the stream
+  std::uint32_t rcv_space = 0;         // the largest window that there was room for
+  Seq rcv_round_end;                   // a round trip of the peer's data ends here at the latest
+  Instant rcv_round_at{};              // when it began
+  Duration rcv_rtt = Duration::max();  // as the receiver sees it
+  Duration rcv_rtt_told{};             // by timestamps, less their grain
+  Instant rcv_sized_at{};              // when the owner's pace was last looked at
+  std::uint64_t rcv_sized = 0;         // and how much it had consumed
+  std::uint16_t rcv_mss = 536;         // the size of the peer's full segments, as seen
   bool ack_now = false;
   bool ack_delayed = false;  // one is owed
   bool fin_received = false;

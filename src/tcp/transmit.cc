@@ -291,6 +291,11 @@ void release_acknowledged(Core& core, Tcb& tcb) {
   if (tcb.loans[older ^ 1] == 0) until = tcb.una_offset;
   if (until <= tcb.released) return;
   tcb.released = until;
+  // Twice the congestion window, so that it can grow: RFC 9293 leaves the size to us.
+  if (2 * tcb.congestion.cwnd > tcb.snd_wanted) {
+    tcb.snd_wanted = 2 * tcb.congestion.cwnd;
+    tcb.attachment.send->want(tcb.snd_wanted);
+  }
   tcb.attachment.send->release(until);
   tcb.events.writable = true;
   mark_pending(core, tcb);
