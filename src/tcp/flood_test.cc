@@ -18,7 +18,7 @@ TEST(Flood, SynsAreBoundedAndDisturbNobody) {
   const auto syn = [&](std::uint32_t seq, std::uint16_t port) {
     wire::Tcp header{
         .sequence_number = seq, .flags = wire::kTcpSyn, .window = 1000, .options = {.mss = 1460}};
-    world.receive(header, 0, port, false, false);
+    world.receive(header, 0, {.port = port});
   };
   // A connection from before.
   syn(world.their_iss.value(), kPeerPort);
@@ -28,7 +28,7 @@ TEST(Flood, SynsAreBoundedAndDisturbNobody) {
                 .acknowledgment_number = (world.our_iss + 1).value(),
                 .flags = wire::kTcpAck,
                 .window = 1000};
-  world.receive(ack, 0, kPeerPort, false, false);
+  world.receive(ack, 0, {.port = kPeerPort});
   ASSERT_EQ(world.state(), "ESTABLISHED");
 
   Rng rng(1);
@@ -38,7 +38,7 @@ TEST(Flood, SynsAreBoundedAndDisturbNobody) {
   }
   EXPECT_LE(world.counter("connections"), 65U);
   EXPECT_GT(world.counter("cookies_out"), 90'000U);
-  world.receive(ack, 100, kPeerPort, false, false);
+  world.receive(ack, 100, {.port = kPeerPort});
   ASSERT_FALSE(world.sent.empty());
   EXPECT_EQ(Seq(world.sent.back().header.acknowledgment_number) - world.their_iss, 101U);
   // The half-open ones give up.

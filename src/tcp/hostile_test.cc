@@ -15,6 +15,15 @@ SCRIPT(Hostile, BadChecksum_IsDropped, R"(
   +0 > . 1:1(0) ack 101
 )")
 
+SCRIPT(Hostile, SegmentToAGroup_IsDropped, R"(
+  given LISTEN
+  +0 < S 0:0(0) win 1000 group
+  +0 < . 1:1(0) ack 1 port 999 group
+  +0 > nothing
+  count to_group 2
+  count connections 0
+)")
+
 SCRIPT(Hostile, SmallMss_IsRaised, R"(
   given LISTEN
   +0 < S 0:0(0) win 65535 <mss 1>

@@ -33,6 +33,7 @@ struct Line {
   bool ce = false;
   bool ect = false;
   bool bad_sum = false;
+  bool to_group = false;
 };
 
 class Script {
@@ -279,6 +280,8 @@ class Script {
         line.ect = true;
       } else if (words[i] == "badsum") {
         line.bad_sum = true;
+      } else if (words[i] == "group") {
+        line.to_group = true;
       } else if (words[i].starts_with('<')) {
         line.options = parse_options(words[i], line, ours);
       } else {
@@ -295,7 +298,9 @@ class Script {
                      .window = line.window.value_or(512),
                      .urgent_pointer = line.urgent};
     if (line.options) header.options = *line.options;
-    world_.receive(header, line.size, line.port, line.ce, line.bad_sum);
+    world_.receive(
+        header, line.size,
+        {.port = line.port, .ce = line.ce, .bad_sum = line.bad_sum, .to_group = line.to_group});
   }
 
   void expect(const Words& words) {

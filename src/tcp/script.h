@@ -12,7 +12,7 @@
 // Before `given`: config ecn | gso | ipv6 | backlog N | buffer N | mtu N | no_delay | cork |
 //   keepalive IDLE INTERVAL PROBES | user_timeout SECONDS | reno | pacing BYTES_PER_SECOND.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
-// +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ce] [badsum] [port N]
+// +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ce] [badsum] [group] [port N]
 // +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [<OPTIONS>] [ect] [port N]   |   > nothing
 //   FLAGS: S F R P U E W and . for ACK. P is compared only if the script has it.
 //   OPTIONS: mss N, sackOK, wscale N, TS val N ecr N (`*` is any), sack A:B ...

@@ -130,8 +130,8 @@ void World::set_option(const std::string& name) {
   }
 }
 
-void World::receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool ce, bool bad_sum) {
-  header.source_port = port;
+void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) {
+  header.source_port = arrival.port;
   header.destination_port = kPort;
   const std::size_t header_size = header.header_size();
   std::vector<std::byte> bytes(header_size + size);
@@ -143,7 +143,7 @@ void World::receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool
   }
   auto sum = pseudo_header(their_address(), our_address(), bytes.size());
   sum.add(bytes);
-  const auto checksum = static_cast<std::uint16_t>(sum.checksum() ^ (bad_sum ? 1 : 0));
+  const auto checksum = static_cast<std::uint16_t>(sum.checksum() ^ (arrival.bad_sum ? 1 : 0));
   wire::view_as<wire::TcpHeader>(wire::MutableBytes(bytes)).checksum = wire::be16(checksum);
   packet::PassCounter passes;
   packet::PacketPtr packet = packet::copy_of(bytes, *pool_, passes);
@@ -154,7 +154,8 @@ void World::receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool
                                    .protocol = wire::kProtocolTcp},
                         .source = their_address(),
                         .destination = our_address(),
-                        .traffic_class = static_cast<std::uint8_t>(ce ? 3 : 0)};
+                        .to_group = arrival.to_group,
+                        .traffic_class = static_cast<std::uint8_t>(arrival.ce ? 3 : 0)};
   tcp().receive(std::move(packet), datagram, now);
   tcp().flush(now);
 }

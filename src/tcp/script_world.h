@@ -55,7 +55,14 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   void write(std::size_t size);
   void read(std::size_t size);  // compares, and tells TCP
   void set_option(const std::string& name);
-  void receive(wire::Tcp header, std::size_t size, std::uint16_t port, bool ce, bool bad_sum);
+  // How a segment of the peer's comes.
+  struct Arrival {
+    std::uint16_t port;
+    bool ce = false;
+    bool bad_sum = false;
+    bool to_group = false;
+  };
+  void receive(wire::Tcp header, std::size_t size, const Arrival& arrival);
   void error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu);
   // Runs timers until the script's time.
   void advance(Duration time);
