@@ -11,6 +11,7 @@ int echo(const WireOptions& wire);
 int capture(const WireOptions& wire, const CaptureOptions& options);
 int relay(const WireOptions& wire, const RelayOptions& options);
 int ports(bool json);
+int doctor(bool json);
 int devices(const WireOptions& wire);
 // Does not return if the program could be started.
 int run_program(const WireOptions& wire, const RunOptions& options);

@@ -116,6 +116,13 @@ Command add_ports(CLI::App& app, Arguments& arguments) {
   return {.parser = command, .run = [](const Arguments& a) { return ports(a.wire.json); }};
 }
 
+Command add_doctor(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "doctor", "what of this machine serves tideline, what does not, and how to mend it");
+  command->add_flag("--json", arguments.wire.json, "print one JSON object");
+  return {.parser = command, .run = [](const Arguments& a) { return doctor(a.wire.json); }};
+}
+
 Command add_udp_blast(CLI::App& app, Arguments& arguments) {
   UdpBlastOptions& options = arguments.blast;
   CLI::App* command = app.add_subcommand(
@@ -215,8 +222,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Arguments arguments;
   std::vector<Command> commands;
-  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_udp_blast,
-                         add_perf, add_serve, add_get, add_devices, add_run}) {
+  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor,
+                         add_udp_blast, add_perf, add_serve, add_get, add_devices, add_run}) {
     commands.push_back(add(app, arguments));
     commands.back().parser->footer(kExamples);
   }

@@ -1,24 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tideline ports`: the kinds of wires, and what this machine allows of each. Nothing is
 // changed, but the directory where members of a segment meet is made.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/capability.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "commands.h"
-#include "port/xdp_program.h"
+#include "machine.h"
 #include "report.h"
-#include "shm_wire.h"
 
 namespace tideline::app {
 namespace {
@@ -30,41 +20,6 @@ struct Kind {
   std::string lacks;     // empty: it works here
   std::string allows{};  // what it allows beyond that
 };
-
-bool may_configure_network() {
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
-  if (::syscall(SYS_capget, &header, data.data()) != 0) return false;
-  return (data[0].effective & (1U << CAP_NET_ADMIN)) != 0;
-}
-
-std::string tap_lacks() {
-  const UniqueFd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-  if (!tun) {
-    return fmt::format("cannot open /dev/net/tun: {}; load the module tun, or run as root",
-                       std::strerror(errno));
-  }
-  return may_configure_network() ? "" : "run as root, or give the program CAP_NET_ADMIN";
-}
-
-std::string packet_lacks() {
-  const UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (socket) return "";
-  return fmt::format(
-      "cannot open a packet socket: {}; run as root, or give the program "
-      "CAP_NET_RAW",
-      std::strerror(errno));
-}
-
-std::string xdp_lacks() {
-  const UniqueFd socket(::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
-  if (socket) {
-    const auto program = port::XdpProgram::load(false);
-    return program ? "" : program.error().message();
-  }
-  return fmt::format("cannot open an AF_XDP socket: {}; {}", std::strerror(errno),
-                     port::kXdpNeedsCapabilities);
-}
 
 }  // namespace
 

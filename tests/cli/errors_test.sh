@@ -42,6 +42,27 @@ expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
 expect 0 'tap:NAME' ports
 expect 0 '"usable"' ports --json
 
+expect 0 'tideline works here' doctor
+expect 0 'nobody holds UDP port 4791' doctor
+python3 - "$tideline" >"$directory/out.log" 2>&1 <<'HOLDER' || fail "doctor: exit status $?"
+import socket, subprocess, sys
+holder = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+holder.bind(("::", 4791))
+sys.exit(subprocess.run([sys.argv[1], "doctor"]).returncode)
+HOLDER
+grep -q 'UDP port 4791 of the kernel is held' "$directory/out.log" || fail "doctor does not see port 4791"
+status=0
+setpriv --bounding-set -all --inh-caps -all "$tideline" doctor >"$directory/out.log" 2>&1 || status=$?
+{ [ $status -eq 0 ] && grep -q 'wire tap .*limited .*CAP_NET_ADMIN' "$directory/out.log"; } ||
+  fail "doctor without capabilities: exit status $status"
+# Where no segment can be, the default wire is missing.
+status=0
+unshare --mount env -u XDG_RUNTIME_DIR sh -c '
+  mount -t tmpfs -o ro none /run && mount -t tmpfs -o ro none /tmp && exec "$0" doctor --json' \
+  "$tideline" >"$directory/out.log" 2>&1 || status=$?
+{ [ $status -eq 3 ] && grep -q '"missing"' "$directory/out.log"; } ||
+  fail "doctor without a directory: exit status $status"
+
 expect 2 'shm:NAME' ping 192.0.2.1 -c 1 --wire memory --ip 192.0.2.2/24
 
 # Two programs of ours on a wire of datagrams; then a capture of what the kernel sends.
