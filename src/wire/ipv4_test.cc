@@ -17,7 +17,7 @@ const ByteVector kUdp = from_hex(packets::kIpv4Udp.hex);
 ByteVector changed(ByteVector packet, std::size_t offset, std::initializer_list<unsigned> values) {
   packet = with(with(std::move(packet), offset, values), 10, {0, 0});
   const std::size_t size =
-      std::min<std::size_t>(packet.size(), (std::to_integer<unsigned>(packet[0]) & 15) * 4);
+      std::min(packet.size(), (std::to_integer<std::size_t>(packet[0]) & 15U) * 4);
   const unsigned sum = checksum(Bytes(packet).first(size));
   return with(std::move(packet), 10, {sum >> 8, sum & 0xff});
 }

@@ -33,7 +33,7 @@ T load(Bytes frame, std::size_t at) {
 TrustedTcp parse_trusting(Bytes frame) {
   const std::size_t l4 = 14 + std::size_t{4} * (load<std::uint8_t>(frame, 14) & 15U);
   return {.l4 = l4,
-          .payload = l4 + (load<std::uint8_t>(frame, l4 + 12) >> 4) * 4U,
+          .payload = l4 + std::size_t{4} * (load<std::uint8_t>(frame, l4 + 12) >> 4),
           .end = 14U + load<std::uint16_t>(frame, 16),
           .sequence_number = load<std::uint32_t>(frame, l4 + 4),
           .acknowledgment_number = load<std::uint32_t>(frame, l4 + 8)};

@@ -131,47 +131,71 @@ std::size_t size_of(std::uint64_t number) {
   return std::array<std::size_t, 4>{64, 1400, 112, 120}[number % 4];
 }
 
-// The body of a bystander: exchanges numbered frames with the other one, sleeping when there is
-// nothing to do, sends to the two other slots, and answers who sends to it.
+// A bystander: exchanges numbered frames with the other one, sleeping when there is nothing to do,
+// sends to the two other slots, and answers who sends to it.
+class Bystander {
+ public:
+  Bystander(Station& station, unsigned self, Board& board)
+      : station_(station), self_(self), board_(board) {
+    station_.secret = board.secret;
+  }
+
+  void run() {
+    while (!board_.stop.load(std::memory_order_relaxed)) {
+      send();
+      const Instant now = monotonic_now();
+      receive(now);
+      for (const PacketPtr& frame : burst_) take(*frame, now);
+      burst_.clear();
+      const auto silence = static_cast<std::uint64_t>((now - heard_).count());
+      if (silence > board_.longest_silence_ns) board_.longest_silence_ns = silence;
+    }
+  }
+
+ private:
+  bool may_send() const { return sent_ < expected_ + 16; }
+  void send() {
+    if (may_send() && station_.send(other(), sent_, size_of(sent_))) ++sent_;
+    if (sent_ % 16 != 0) return;
+    for (const unsigned slot : {2U, 3U}) station_.send(slot, sent_, 200);
+  }
+  void receive(Instant now) {
+    ShmPort& port = *station_.port;
+    if (port.rx_burst(0, burst_, now) > 0) return;
+    port.arm(0);
+    if (port.rx_burst(0, burst_, now) == 0 && !may_send()) {
+      pollfd wait{.fd = port.fd(0), .events = POLLIN};
+      ::poll(&wait, 1, 1000);
+    }
+    port.disarm(0);
+  }
+  void take(const Packet& frame, Instant now) {
+    const unsigned source = Station::source_of(frame);
+    if (source != other()) {
+      station_.send(source, 0, 64);
+      return;
+    }
+    if (!Station::has_secret(frame, board_.secret)) return;
+    if (!Station::is_right(frame, expected_)) ++board_.wrong;
+    ++expected_;
+    ++board_.received.at(self_);
+    heard_ = now;
+  }
+  unsigned other() const { return 1 - self_; }
+
+  Station& station_;
+  unsigned self_;
+  Board& board_;
+  std::uint64_t sent_ = 0;
+  std::uint64_t expected_ = 0;
+  Instant heard_ = monotonic_now();
+  Burst burst_;
+};
+
 int stand_by(const std::string& directory, unsigned self, Board& board) {
   const auto station = Station::open(directory);
   if (station == nullptr || station->port->slot() != self) return 1;
-  station->secret = board.secret;
-  const unsigned other = 1 - self;
-  std::uint64_t sent = 0;
-  std::uint64_t expected = 0;
-  Instant heard = monotonic_now();
-  Burst burst;
-  while (!board.stop.load(std::memory_order_relaxed)) {
-    if (sent < expected + 16 && station->send(other, sent, size_of(sent))) ++sent;
-    if (sent % 16 == 0) {
-      for (const unsigned slot : {2U, 3U}) station->send(slot, sent, 200);
-    }
-    const Instant now = monotonic_now();
-    if (station->port->rx_burst(0, burst, now) == 0) {
-      station->port->arm(0);
-      if (station->port->rx_burst(0, burst, now) == 0 && sent >= expected + 16) {
-        pollfd wait{.fd = station->port->fd(0), .events = POLLIN};
-        ::poll(&wait, 1, 1000);
-      }
-      station->port->disarm(0);
-    }
-    for (const PacketPtr& frame : burst) {
-      const unsigned source = Station::source_of(*frame);
-      if (source == other) {
-        if (!Station::has_secret(*frame, board.secret)) continue;
-        if (!Station::is_right(*frame, expected)) ++board.wrong;
-        ++expected;
-        ++board.received.at(self);
-        heard = now;
-      } else {
-        station->send(source, 0, 64);
-      }
-    }
-    burst.clear();
-    const auto silence = static_cast<std::uint64_t>((now - heard).count());
-    if (silence > board.longest_silence_ns) board.longest_silence_ns = silence;
-  }
+  Bystander(*station, self, board).run();
   return 0;
 }
 
