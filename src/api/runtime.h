@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include <tideline/engine.h>
 
 #include "api/buffers.h"
+#include "api/shared_heap.h"
 #include "base/clock.h"
 #include "base/time.h"
 #include "engine/attachment.h"
@@ -85,6 +87,14 @@ class Runtime {
   // TCP has let go of it, and the program too.
   void give_back(StreamState& stream);
   BufferPool& buffers() { return buffers_; }
+  // A send buffer: memory that peers can read, if there is any.
+  std::span<std::byte> take_send_buffer(std::size_t size);
+  void give_send_buffer(std::span<std::byte> buffer);
+  // As long as the engine lives.
+  std::span<std::byte> allocate(std::size_t size);
+  // The stream holds what lies in a peer's memory, and is asked to settle() it soon.
+  void add_holder(StreamState& stream) { holders_.push_back(&stream); }
+  void remove_holder(StreamState& stream) { std::erase(holders_, &stream); }
   packet::PassCounter& passes() { return passes_; }
   void count_datagram_dropped() { ++datagrams_dropped_; }
 
@@ -94,6 +104,10 @@ class Runtime {
   Runtime(const EngineOptions& options, engine::AttachmentOptions attachment);
 
   // Whether wake() was called since the last time.
+  // Sleeps until `end` at most.
+  void sleep(Instant end);
+  void settle_holders();
+  void withdraw_memory();
   bool take_wake() { return woken_.exchange(false, std::memory_order_acq_rel); }
 
   engine::AttachmentOptions options_;
@@ -102,9 +116,13 @@ class Runtime {
   engine::Leases leases_;
   std::size_t mtu_ = 0;
   BufferPool buffers_;
+  SharedHeap heap_;
+  std::vector<std::unique_ptr<std::byte[]>> allocated_;  // beside it
   std::vector<std::unique_ptr<StreamState>>
       streams_;  // outlive the worker, whose host they hear of
   std::vector<StreamState*> free_streams_;
+  std::vector<StreamState*> holders_;
+  Instant next_withdrawal_{};
   packet::PassCounter passes_;  // of copies between the program and its streams
   std::uint64_t datagrams_dropped_ = 0;
   Source* first_ = nullptr;

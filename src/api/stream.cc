@@ -78,29 +78,14 @@ StreamInfo Stream::info() const {
           .recoveries = info.recoveries};
 }
 
-std::span<const std::byte> Stream::received() const {
-  const tcp::ByteFifo& fifo = state_->fifo();
-  return fifo.piece(fifo.consumed(), fifo.readable());
-}
+std::span<const std::byte> Stream::received() const { return state_->front(); }
 
 void Stream::consume(std::size_t size) {
-  CHECK(size <= state_->fifo().readable(), "{} bytes of {}", size, state_->fifo().readable());
-  state_->consumed(size);
+  state_->consume(size);
+  state_->consumed();
 }
 
-std::size_t Stream::read(std::span<std::byte> buffer) {
-  const std::size_t size = std::min(buffer.size(), state_->fifo().readable());
-  for (std::size_t done = 0; done < size;) {
-    const auto piece = state_->fifo().piece(state_->fifo().consumed() + done, size - done);
-    std::memcpy(buffer.data() + done, piece.data(), piece.size());
-    done += piece.size();
-  }
-  if (size > 0) {
-    state_->runtime().passes().add(packet::Pass::kCopy, size);
-    state_->consumed(size);
-  }
-  return size;
-}
+std::size_t Stream::read(std::span<std::byte> buffer) { return state_->read(buffer); }
 
 bool Stream::at_end() const { return state_->at_end(); }
 

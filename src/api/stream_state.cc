@@ -22,15 +22,15 @@ tcp::StreamOptions to_tcp(const StreamOptions& options) {
 
 bool StreamState::open(const StreamOptions& options) {
   BufferPool& buffers = runtime().buffers();
-  const auto outgoing = buffers.take(buffer_size(options.send_buffer));
+  const auto outgoing = runtime().take_send_buffer(buffer_size(options.send_buffer));
   const auto incoming = buffers.take(buffer_size(options.receive_buffer));
   if (outgoing.empty() || incoming.empty()) {
-    buffers.give(outgoing);
+    runtime().give_send_buffer(outgoing);
     buffers.give(incoming);
     return false;
   }
   send_.reset(outgoing);
-  receive_ = std::make_unique<Receive>(incoming);
+  receive_ = std::make_unique<ReceiveQueue>(incoming, runtime().passes());
   id_ = {};
   tuple_ = {};
   end_ = tcp::End::kNone;
@@ -63,9 +63,47 @@ bool StreamState::is_sending_on() {
   return end_ == tcp::End::kNone && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
 }
 
-void StreamState::consumed(std::size_t size) {
-  fifo().set_consumed(fifo().consumed() + size);
-  runtime().tcp().consumed(id_, runtime().now());
+std::span<const std::byte> StreamState::front() {
+  const auto bytes = receive_->front();
+  end_if_spoilt();
+  return bytes;
+}
+
+std::size_t StreamState::read(std::span<std::byte> buffer) {
+  const std::size_t size = receive_->read(buffer);
+  end_if_spoilt();
+  if (size > 0) consumed();
+  return size;
+}
+
+bool StreamState::settle(Instant now) {
+  if (receive_->is_holding() && now - holds_since_ < kHoldTime) return false;
+  receive_->settle();
+  end_if_spoilt();
+  is_holder_ = false;
+  return true;
+}
+
+void StreamState::drop_held() {
+  if (receive_ != nullptr) receive_->drop_held();
+}
+
+void StreamState::end_if_spoilt() {
+  if (receive_->is_spoilt() && end_ == tcp::End::kNone && held_by_tcp_) {
+    runtime().tcp().abort(id_, runtime().now());
+  }
+}
+
+// What an end in peace leaves is the peer's to read for longer: its program may only be stopped.
+void StreamState::withdraw(port::Port& port, Instant before) const {
+  constexpr Duration kLongPatience = std::chrono::minutes(1);
+  if (end_ == tcp::End::kNone || !held_by_tcp_) return;
+  if (end_ == tcp::End::kFinished) before -= kLongPatience;
+  for (std::uint64_t offset = send_.released(); offset < send_.end();) {
+    const auto piece = send_.at(offset, SIZE_MAX);
+    port.withdraw(piece, before);
+    offset += piece.size();
+  }
 }
 
 bool StreamState::lend(std::span<const std::byte> memory) {
@@ -93,7 +131,7 @@ void StreamState::close() {
   if (held_by_tcp_ && later) {
     shuts_down_later_ = true;
   } else if (held_by_tcp_) {
-    runtime().tcp().close(id_, fifo().readable() > 0, runtime().now());
+    runtime().tcp().close(id_, receive_->readable() > 0, runtime().now());
   } else {
     let_go();
   }
@@ -107,8 +145,9 @@ void StreamState::abort() {
 
 void StreamState::let_go() {
   if (held_by_program_ || held_by_tcp_) return;
-  runtime().buffers().give(send_.memory());
-  runtime().buffers().give(receive_->memory);
+  runtime().give_send_buffer(send_.memory());
+  runtime().buffers().give(receive_->memory());
+  if (std::exchange(is_holder_, false)) runtime().remove_holder(*this);
   receive_.reset();
   runtime().give_back(*this);
 }
@@ -123,7 +162,12 @@ void StreamState::established(tcp::ConnectionId id, Instant now) {
   mark(Ready::kWritable);
 }
 
-void StreamState::readable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+void StreamState::readable(tcp::ConnectionId /*id*/, Instant now) {
+  end_if_spoilt();
+  if (receive_->is_holding() && !std::exchange(is_holder_, true)) {
+    holds_since_ = now;
+    runtime().add_holder(*this);
+  }
   if (held_by_program_) mark(Ready::kReadable);
 }
 
@@ -145,7 +189,7 @@ void StreamState::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
 }
 
 void StreamState::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
-  end_ = reason;
+  end_ = receive_->is_spoilt() ? tcp::End::kReset : reason;
   if (held_by_program_) mark(Ready::kEnded | Ready::kReadable);
 }
 

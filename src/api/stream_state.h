@@ -3,6 +3,7 @@
 // until both the program and TCP have let go of it. Thread: the engine's.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,9 +12,9 @@
 #include <tideline/event.h>
 #include <tideline/stream.h>
 
+#include "api/receive_queue.h"
 #include "api/runtime.h"
 #include "api/send_queue.h"
-#include "tcp/byte_fifo.h"
 #include "tcp/tcp.h"
 
 namespace tideline::api {
@@ -25,7 +26,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   // Takes buffers. False: there are none.
   bool open(const StreamOptions& options);
   tcp::Attachment attachment() {
-    return {.owner = this, .send = &send_, .receive = &receive_->incoming};
+    return {.owner = this, .send = &send_, .receive = receive_.get()};
   }
   // What it is the owner of from now on.
   void join(tcp::ConnectionId id, const tcp::Tuple& tuple, bool connected);
@@ -33,12 +34,17 @@ class StreamState final : private tcp::StreamOwner, public Source {
   void give_up();
 
   SendQueue& send() { return send_; }
-  tcp::ByteFifo& fifo() { return receive_->fifo; }
+  // In place, and by copy; what is consumed must be told by consumed().
+  std::span<const std::byte> front();
+  std::size_t read(std::span<std::byte> buffer);
+  void consume(std::size_t size) { receive_->consume(size); }
   tcp::ConnectionId id() const { return id_; }
   const tcp::Tuple& tuple() const { return tuple_; }
   Stream::State state() const;
   tcp::End end() const { return end_; }
-  bool at_end() const { return peer_closed_ && receive_->fifo.readable() == 0; }
+  bool at_end() const {
+    return peer_closed_ && receive_->readable() == 0 && !receive_->is_spoilt();
+  }
   // The program has closed it, and the peer has not yet acknowledged that, or lent memory is in
   // use.
   bool is_sending_on();
@@ -47,7 +53,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
 
   // What has changed is told to TCP.
   void wrote() { runtime().tcp().written(id_); }
-  void consumed(std::size_t size);
+  void consumed() { runtime().tcp().consumed(id_, runtime().now()); }
   // The next room in the send buffer is told.
   void want_room() { wants_room_ = true; }
   bool lend(std::span<const std::byte> memory);
@@ -55,6 +61,15 @@ class StreamState final : private tcp::StreamOwner, public Source {
   // The program lets go.
   void close();
   void abort();
+
+  // How long what lies in a peer's memory is held there for the program to copy.
+  static constexpr Duration kHoldTime = std::chrono::milliseconds(1);
+  // Copies what was held so long. Whether nothing is held any more.
+  bool settle(Instant now);
+  // Before the end of the engine.
+  void drop_held();
+  // Takes back what frames sent before `before` still borrow, if the connection is over.
+  void withdraw(port::Port& port, Instant before) const;
 
   StreamState* queued = nullptr;  // behind it in a listener's queue
 
@@ -67,20 +82,14 @@ class StreamState final : private tcp::StreamOwner, public Source {
   void released(tcp::ConnectionId id, Instant now) override;
 
   void let_go();
+  // The peer has taken back what it had sent: as if it had reset the connection.
+  void end_if_spoilt();
 
   tcp::ConnectionId id_;
   tcp::Tuple tuple_;
   SendQueue send_;
-  // Made anew for each connection.
-  struct Receive {
-    explicit Receive(std::span<std::byte> bytes) : memory(bytes), fifo(bytes, indices) {}
-
-    std::span<std::byte> memory;
-    tcp::FifoIndices indices;
-    tcp::ByteFifo fifo;
-    tcp::IncomingFifo incoming{fifo};
-  };
-  std::unique_ptr<Receive> receive_;
+  std::unique_ptr<ReceiveQueue> receive_;  // made anew for each connection
+  Instant holds_since_{};
   tcp::End end_ = tcp::End::kNone;
   bool connected_ = false;
   bool peer_closed_ = false;
@@ -88,6 +97,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   bool has_lent_ = false;
+  bool is_holder_ = false;  // on the runtime's list
   bool shuts_down_later_ = false;  // when it is connected
 };
 
