@@ -211,6 +211,7 @@ std::optional<Arrived> Member::front() {
     link.empty_looks = 0;
     front_length_ = frame->length;
     front_is_lent_ = false;
+    front_is_block_ = frame->piece_count == 0;
     Arrived arrived{
         .source = cursor_, .offload = frame->offload, .is_inline = frame->is_inline()};
     if (link.locate(*frame, arrived)) {
@@ -230,7 +231,7 @@ void Member::pop() {
 }
 
 std::optional<packet::Loan> Member::lend(std::span<const std::byte> bytes) {
-  auto loan = from_[cursor_]->lend(bytes);
+  auto loan = from_[cursor_]->lend(bytes, front_is_block_);
   front_is_lent_ |= loan.has_value();
   return loan;
 }

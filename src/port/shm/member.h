@@ -209,6 +209,7 @@ class Member {
   unsigned cursor_ = 0;  // the source whose turn it is
   unsigned turn_ = 0;    // frames left of that turn
   std::size_t front_length_ = 0;
+  bool front_is_block_ = false;
   bool front_is_lent_ = false;
 
   std::array<Pending, 8> pending_;

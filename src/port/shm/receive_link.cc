@@ -10,8 +10,9 @@ namespace tideline::port::shm {
 namespace {
 
 // Frames of one source on loan at a time. More are copied, so that a holder who keeps them does not
-// use up the source's blocks.
-constexpr std::uint32_t kMostLoans = 16;
+// use up the source's blocks. What lies elsewhere is the source's own to bound.
+constexpr std::uint32_t kMostBlocks = 16;
+constexpr std::uint32_t kMostLoans = 128;
 
 }  // namespace
 
@@ -67,15 +68,19 @@ void ReceiveLink::pop(std::size_t length, bool lent) {
   ring_.pop(at_once ? index_lag_ : 1);
 }
 
-std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes) {
+std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes,
+                                               bool is_block) {
   const std::size_t slot = ring_.slot_index();
   const std::uint32_t sequence = sequence_at(ring_.head());
   if (slot >= kLendableSlots || sequence == 0) return std::nullopt;
   LoanSlot& lent = slots_[slot];
   const bool is_first = lent.link == nullptr;
   // A slot that is in use for another frame is so for one of an earlier round of the ring.
-  if (is_first ? loans_ >= kMostLoans : lent.sequence != sequence) return std::nullopt;
+  if (!is_first && lent.sequence != sequence) return std::nullopt;
   if (is_first) {
+    if (loans_ >= kMostLoans || (is_block && blocks_lent_ >= kMostBlocks)) return std::nullopt;
+    lent.is_block = is_block;
+    blocks_lent_ += is_block ? 1 : 0;
     (*words_)[slot].store(sequence, std::memory_order_relaxed);
     lent.link = shared_from_this();
     lent.sequence = sequence;
@@ -103,6 +108,7 @@ void ReceiveLink::give_back(void* context, std::span<const std::byte> /*memory*/
   if (--lent.parts > 0) return;
   const std::shared_ptr<ReceiveLink> link = std::move(lent.link);
   --link->loans_;
+  link->blocks_lent_ -= lent.is_block ? 1 : 0;
   if (link->words_ == nullptr) return;
   // Release: all reads of the block come before.
   (*link->words_)[lent.slot].store(0, std::memory_order_release);

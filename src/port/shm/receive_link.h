@@ -44,8 +44,8 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
   // Takes the frame at the ring's head, whose bytes are `bytes`, off the ring.
   void pop(std::size_t length, bool lent);
   // Lends bytes of the frame at the ring's head, which is popped next: several parts of it one by
-  // one. None if too many are out.
-  std::optional<packet::Loan> lend(std::span<const std::byte> bytes);
+  // one. `is_block`: they lie in one of the source's blocks. None if too many are out.
+  std::optional<packet::Loan> lend(std::span<const std::byte> bytes, bool is_block);
 
   // Looks in vain at the ring since the last frame.
   std::uint32_t empty_looks = 0;
@@ -58,6 +58,7 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
     std::uint32_t slot = 0;
     std::uint32_t sequence = 0;
     std::uint32_t parts = 0;  // that are out
+    bool is_block = false;
   };
   using LoanWords = std::array<std::atomic<std::uint32_t>, kLendableSlots>;
 
@@ -76,6 +77,7 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
   bool promiscuous_;
   LoanWords* words_;  // in the member's index page; null when retired
   std::uint32_t loans_ = 0;
+  std::uint32_t blocks_lent_ = 0;  // of these
   std::array<LoanSlot, kLendableSlots> slots_;
 };
 

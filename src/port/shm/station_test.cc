@@ -250,6 +250,8 @@ TEST_F(ShmStations, LongFramesAreLentUntilTooManyAreHeld) {
 // Two ports with memory that frames refer to.
 class ShmReferences : public ShmStations {
  protected:
+  ShmReferences() { pool_ = testing::make_pool(4096, 1024); }
+
   std::unique_ptr<ShmPort> open_sharing(bool lends = true) {
     shm::MemberConfig sizes;
     sizes.shared_bytes = 1 << 20;
@@ -413,17 +415,17 @@ TEST_F(ShmReferences, WhoHoldsTooManyGetsCopiesAndTheDeadHoldNothing) {
   auto b = open_sharing();
   meet(*a, *b);
   std::vector<PacketPtr> held;
-  for (std::uint32_t i = 0; i < 20; ++i) {
-    ASSERT_TRUE(transmit(*a, make(*a, *b, i, 30'000, i * std::size_t{30'000})));
+  for (std::uint32_t i = 0; i < 140; ++i) {
+    ASSERT_TRUE(transmit(*a, make(*a, *b, i, 5'000, i * std::size_t{5'000})));
     held.push_back(receive(*b));
     ASSERT_NE(held.back(), nullptr);
   }
   look(*b);
   look(*a);
-  EXPECT_EQ(borrowed_, 16U);
-  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_TRUE(is_frame(*held[i], i, 30'000)) << i;
-  ASSERT_TRUE(transmit(*a, make(*a, *b, 50, 30'000, 700'000)));
-  EXPECT_EQ(borrowed_, 17U);
+  EXPECT_EQ(borrowed_, 128U);
+  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_TRUE(is_frame(*held[i], i, 5'000)) << i;
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 50, 30'000, 800'000)));
+  EXPECT_EQ(borrowed_, 129U);
   b.reset();
   const Instant give_up = monotonic_now() + std::chrono::seconds(3);
   while (borrowed_ > 0 && monotonic_now() < give_up) {
@@ -432,7 +434,7 @@ TEST_F(ShmReferences, WhoHoldsTooManyGetsCopiesAndTheDeadHoldNothing) {
   }
   EXPECT_EQ(borrowed_, 0U);
   // Those who still hold frames of a link that was closed know that they may have changed.
-  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i]->is_intact(), i >= 16) << i;
+  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i]->is_intact(), i >= 128) << i;
 }
 
 TEST_F(ShmReferences, WhoWouldSleepLooksAgain) {
