@@ -56,6 +56,11 @@ double seconds(Duration duration) { return static_cast<double>(duration.count())
 
 double per(double amount, double of) { return of == 0 ? 0 : amount / of; }
 
+// Of both sides: processor time, at the rate of the time stamp counter.
+double cycles(const Figures& figures) {
+  return static_cast<double>(figures.client.cpu_ns + figures.server.cpu_ns) * 1e-9 * tsc_hz();
+}
+
 Json latency_json(const flow::Histogram& latency) {
   return {{"count", latency.count()},
           {"min_ns", latency.least()},
@@ -89,6 +94,7 @@ Json figures_json(const Figures& figures, const Plan& plan, const PerfOptions& o
     json["latency"] = latency_json(figures.latency);
   }
   json["cpu_s"] = static_cast<double>(figures.client.cpu_ns) * 1e-9;
+  json["tsc_hz"] = tsc_hz();
   json["kernel_copies_per_byte"] =
       per(static_cast<double>(figures.client.copied + figures.server.copied), bytes);
   if (plan.mode == Mode::kStream) {
@@ -96,6 +102,7 @@ Json figures_json(const Figures& figures, const Plan& plan, const PerfOptions& o
     // Of both sides: from buffer to buffer.
     json["passes_per_byte"] =
         per(static_cast<double>(figures.client.passed + figures.server.passed), bytes);
+    json["cycles_per_byte"] = per(cycles(figures), bytes);
   }
   return json;
 }
@@ -107,11 +114,11 @@ void print(const Figures& figures, const Plan& plan, const PerfOptions& options)
   if (plan.mode == Mode::kStream) {
     fmt::print(
         "{} stream{} of {} bytes a write: {:.3f} Gb/s over {:.3f} s; {:.2f} passes/byte, {:.2f} "
-        "kernel copies/byte; {:.2f} s of processor here, {:.2f} s there; {}\n",
+        "kernel copies/byte, {:.2f} cycles/byte; {:.2f} s of processor here, {:.2f} s there; {}\n",
         plan.streams, plan.streams == 1 ? "" : "s", plan.size, per(bytes, time) * 8e-9, time,
         per(static_cast<double>(figures.client.passed + figures.server.passed), bytes),
         per(static_cast<double>(figures.client.copied + figures.server.copied), bytes),
-        static_cast<double>(figures.client.cpu_ns) * 1e-9,
+        per(cycles(figures), bytes), static_cast<double>(figures.client.cpu_ns) * 1e-9,
         static_cast<double>(figures.server.cpu_ns) * 1e-9, options.kernel ? "kernel" : "tideline");
   } else {
     const auto us = [&](double share) {

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,6 +116,10 @@ class Engine {
   // or these have failed. False: the time is over, or wake().
   bool drain(std::chrono::nanoseconds timeout);
 
+  // Memory of the engine's own, for as long as it lives. On shm: peers read it where it
+  // is, so that what is lent of it is not copied by this side; the first 16 MiB of it, send buffers
+  // included.
+  std::span<std::byte> allocate_memory(std::size_t size);
   // Memory for Stream::lend. It stays mapped and in place until the region is no longer used. Costs
   // nothing where the engine runs in the program itself, as here.
   Result<Region> register_memory(std::span<const std::byte> memory);

@@ -32,6 +32,8 @@ std::optional<Event> Engine::next() { return runtime_->next(); }
 void Engine::wake() noexcept { runtime_->wake(); }
 bool Engine::drain(std::chrono::nanoseconds timeout) { return runtime_->drain(timeout); }
 
+std::span<std::byte> Engine::allocate_memory(std::size_t size) { return runtime_->allocate(size); }
+
 Result<Region> Engine::register_memory(std::span<const std::byte> memory) {
   if (memory.empty()) {
     return fail({.kind = ErrorKind::kUsage, .what = "a region of no bytes"});

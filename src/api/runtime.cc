@@ -15,12 +15,22 @@ namespace {
 constexpr std::size_t kSegments = 8192;
 constexpr std::size_t kLoans = 8192;
 
+// Of a shared segment, that peers can read: half of it to send from, half for regions.
+constexpr std::size_t kSharedMemory = std::size_t{16} << 20;
+std::size_t shared_memory(const EngineOptions& options) {
+  return std::min(kSharedMemory,
+                  options.buffer_memory / 2 / SharedHeap::kGrain * SharedHeap::kGrain);
+}
+// After so long, connections that are over take back what a peer has not read.
+constexpr Duration kPatience = std::chrono::seconds(1);
+
 engine::AttachmentOptions to_attachment(const EngineOptions& options) {
   return {.wire = options.wire,
           .mtu = options.mtu,
           .impair = options.impair,
           .seed = options.seed,
-          .capture = options.capture};
+          .capture = options.capture,
+          .shared_memory = shared_memory(options)};
 }
 
 // No later than the clock goes.
@@ -57,6 +67,9 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const EngineOptions& options) {
   auto worker = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
   if (!worker) return fail(std::move(worker.error()));
   runtime->worker_ = std::move(*worker);
+  const std::span<std::byte> shared = runtime->worker_->port().shared_memory();
+  runtime->heap_ = SharedHeap(shared.first(shared.size() / 2));
+  runtime->chunks_.add_shared(shared.subspan(shared.size() / 2));
   return runtime;
 }
 
@@ -64,11 +77,12 @@ Runtime::Runtime(const EngineOptions& options, engine::AttachmentOptions attachm
     : options_(std::move(attachment)),
       max_connections_(options.max_connections),
       wires_(options_),
-      chunks_(options.buffer_memory),
+      chunks_(options.buffer_memory - shared_memory(options) / 2),
       now_(monotonic_now()) {}
 
-// The worker goes first: its frames borrow from streams.
+// The worker goes first: its frames borrow from streams. What streams hold is of its pool.
 Runtime::~Runtime() {
+  for (const auto& stream : streams_) stream->drop_held();
   worker_.reset();
   streams_.clear();  // while the list that they leave is there
 }
@@ -111,6 +125,8 @@ Status Runtime::wait_until_ready(Duration timeout) {
 
 bool Runtime::poll() {
   now_ = monotonic_now();
+  if (!holders_.empty()) settle_holders();
+  if (now_ >= next_withdrawal_) withdraw_memory();
   worker_->flush(now_);  // first, for the peer may be waiting
   worker_->turn(now_);
   tell_of_memory();
@@ -133,8 +149,30 @@ bool Runtime::wait(Duration timeout) {
     if (poll()) return true;
     if (first) end = after(now_, timeout);
     if (take_wake() || now_ >= end) return false;
-    worker_->wait(end);
+    sleep(end);
   }
+}
+
+void Runtime::sleep(Instant end) {
+  worker_->wait(holders_.empty() ? end : std::min(end, now_ + StreamState::kHoldTime));
+}
+
+void Runtime::settle_holders() {
+  std::erase_if(holders_, [this](StreamState* each) { return each->settle(now_); });
+}
+
+void Runtime::withdraw_memory() {
+  next_withdrawal_ = now_ + kPatience;
+  const Instant before = now_ - kPatience;
+  if (worker_->port().oldest_borrowed() >= before) return;
+  for (const auto& stream : streams_) stream->withdraw(worker_->port(), before);
+}
+
+std::span<std::byte> Runtime::allocate(std::size_t size) {
+  const auto shared = heap_.take(size);
+  if (!shared.empty()) return shared;
+  allocated_.push_back(std::make_unique<std::byte[]>(size));
+  return {allocated_.back().get(), size};
 }
 
 std::optional<Event> Runtime::next() {
@@ -164,7 +202,7 @@ bool Runtime::drain(Duration timeout) {
     if (!sending && farewell == kNever) farewell = now_ + kFarewell;
     if (!sending && (now_ >= std::min(end, farewell) || !any(&StreamState::is_ending))) return true;
     if (take_wake() || now_ >= end) return !sending;
-    worker_->wait(std::min(end, farewell));
+    sleep(std::min(end, farewell));
     poll();
   }
 }

@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <tideline/engine.h>
 
+#include "api/shared_heap.h"
 #include "base/clock.h"
 #include "base/time.h"
 #include "engine/attachment.h"
@@ -91,6 +93,11 @@ class Runtime {
   // Tells the stream when there is memory to send from.
   void wait_for_memory(StreamState& stream);
   void forget_waiting(StreamState& stream);
+  // As long as the engine lives.
+  std::span<std::byte> allocate(std::size_t size);
+  // The stream holds what lies in a peer's memory, and is asked to settle() it soon.
+  void add_holder(StreamState& stream) { holders_.push_back(&stream); }
+  void remove_holder(StreamState& stream) { std::erase(holders_, &stream); }
   packet::PassCounter& passes() { return passes_; }
   void count_datagram_dropped() { ++datagrams_dropped_; }
 
@@ -100,6 +107,10 @@ class Runtime {
   Runtime(const EngineOptions& options, engine::AttachmentOptions attachment);
 
   void tell_of_memory();
+  void settle_holders();
+  void withdraw_memory();
+  // Sleeps until `end` at most.
+  void sleep(Instant end);
   // Whether wake() was called since the last time.
   bool take_wake() { return woken_.exchange(false, std::memory_order_acq_rel); }
 
@@ -109,10 +120,14 @@ class Runtime {
   engine::Leases leases_;
   std::size_t mtu_ = 0;
   tcp::ChunkPool chunks_;
+  SharedHeap heap_;
+  std::vector<std::unique_ptr<std::byte[]>> allocated_;  // beside it
   std::vector<std::unique_ptr<StreamState>>
       streams_;  // outlive the worker, whose host they hear of
   std::vector<StreamState*> free_streams_;
   std::vector<StreamState*> waiting_for_memory_;
+  std::vector<StreamState*> holders_;
+  Instant next_withdrawal_{};
   packet::PassCounter passes_;  // of copies between the program and its streams
   std::uint64_t datagrams_dropped_ = 0;
   Source* first_ = nullptr;

@@ -78,22 +78,14 @@ StreamInfo Stream::info() const {
           .recoveries = info.recoveries};
 }
 
-std::span<const std::byte> Stream::received() const { return state_->received().front(); }
+std::span<const std::byte> Stream::received() const { return state_->front(); }
 
-void Stream::consume(std::size_t size) { state_->consumed(size); }
-
-std::size_t Stream::read(std::span<std::byte> buffer) {
-  std::size_t done = 0;
-  while (done < buffer.size() && state_->received().readable() > 0) {
-    const auto piece = received();
-    const std::size_t size = std::min(piece.size(), buffer.size() - done);
-    std::memcpy(buffer.data() + done, piece.data(), size);
-    state_->consumed(size);
-    done += size;
-  }
-  if (done > 0) state_->runtime().passes().add(packet::Pass::kCopy, done);
-  return done;
+void Stream::consume(std::size_t size) {
+  state_->consume(size);
+  state_->consumed();
 }
+
+std::size_t Stream::read(std::span<std::byte> buffer) { return state_->read(buffer); }
 
 bool Stream::at_end() const { return state_->at_end(); }
 

@@ -54,9 +54,43 @@ bool StreamState::is_sending_on() {
   return end_ == tcp::End::kNone && runtime().tcp().info(id_).state != tcp::State::kFinWait2;
 }
 
-void StreamState::consumed(std::size_t size) {
-  receive_.consume(size);
-  runtime().tcp().consumed(id_, runtime().now());
+std::span<const std::byte> StreamState::front() {
+  const auto bytes = receive_.front();
+  end_if_spoilt();
+  return bytes;
+}
+
+std::size_t StreamState::read(std::span<std::byte> buffer) {
+  const std::size_t size = receive_.read(buffer);
+  end_if_spoilt();
+  if (size > 0) consumed();
+  return size;
+}
+
+bool StreamState::settle(Instant now) {
+  if (receive_.is_holding() && now - holds_since_ < kHoldTime) return false;
+  receive_.settle();
+  end_if_spoilt();
+  is_holder_ = false;
+  return true;
+}
+
+void StreamState::end_if_spoilt() {
+  if (receive_.is_spoilt() && end_ == tcp::End::kNone && held_by_tcp_) {
+    runtime().tcp().abort(id_, runtime().now());
+  }
+}
+
+// What an end in peace leaves is the peer's to read for longer: its program may only be stopped.
+void StreamState::withdraw(port::Port& port, Instant before) const {
+  constexpr Duration kLongPatience = std::chrono::minutes(1);
+  if (end_ == tcp::End::kNone || !held_by_tcp_) return;
+  if (end_ == tcp::End::kFinished) before -= kLongPatience;
+  for (std::uint64_t offset = send_.released(); offset < send_.end();) {
+    const auto piece = send_.at(offset, SIZE_MAX);
+    port.withdraw(piece, before);
+    offset += piece.size();
+  }
 }
 
 void StreamState::want_room() {
@@ -106,6 +140,7 @@ void StreamState::let_go() {
   if (held_by_program_ || held_by_tcp_) return;
   send_.reset(0);
   receive_.reset(0);
+  if (std::exchange(is_holder_, false)) runtime().remove_holder(*this);
   runtime().give_back(*this);
 }
 
@@ -119,7 +154,12 @@ void StreamState::established(tcp::ConnectionId id, Instant now) {
   mark(Ready::kWritable);
 }
 
-void StreamState::readable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+void StreamState::readable(tcp::ConnectionId /*id*/, Instant now) {
+  end_if_spoilt();
+  if (receive_.is_holding() && !std::exchange(is_holder_, true)) {
+    holds_since_ = now;
+    runtime().add_holder(*this);
+  }
   if (held_by_program_) mark(Ready::kReadable);
 }
 
@@ -141,7 +181,7 @@ void StreamState::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
 }
 
 void StreamState::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
-  end_ = reason;
+  end_ = receive_.is_spoilt() ? tcp::End::kReset : reason;
   if (held_by_program_) mark(Ready::kEnded | Ready::kReadable);
 }
 

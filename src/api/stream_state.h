@@ -3,6 +3,7 @@
 // until both the program and TCP have let go of it. Thread: the engine's.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,9 +12,9 @@
 #include <tideline/event.h>
 #include <tideline/stream.h>
 
+#include "api/borrowing_queue.h"
 #include "api/runtime.h"
 #include "api/send_queue.h"
-#include "tcp/receive_queue.h"
 #include "tcp/tcp.h"
 
 namespace tideline::api {
@@ -21,7 +22,7 @@ namespace tideline::api {
 class StreamState final : private tcp::StreamOwner, public Source {
  public:
   explicit StreamState(Runtime& runtime)
-      : Source(runtime), send_(runtime.chunks()), receive_(runtime.chunks()) {}
+      : Source(runtime), send_(runtime.chunks()), receive_(runtime.chunks(), runtime.passes()) {}
 
   // Begins anew.
   void open(const StreamOptions& options);
@@ -32,12 +33,15 @@ class StreamState final : private tcp::StreamOwner, public Source {
   void give_up();
 
   SendQueue& send() { return send_; }
-  const tcp::ReceiveQueue& received() const { return receive_; }
+  // In place, and by copy; what is consumed must be told by consumed().
+  std::span<const std::byte> front();
+  std::size_t read(std::span<std::byte> buffer);
+  void consume(std::size_t size) { receive_.consume(size); }
   tcp::ConnectionId id() const { return id_; }
   const tcp::Tuple& tuple() const { return tuple_; }
   Stream::State state() const;
   tcp::End end() const { return end_; }
-  bool at_end() const { return peer_closed_ && receive_.readable() == 0; }
+  bool at_end() const { return peer_closed_ && receive_.readable() == 0 && !receive_.is_spoilt(); }
   // The program has closed it, and the peer has not yet acknowledged that, or lent memory is in
   // use.
   bool is_sending_on();
@@ -46,7 +50,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
 
   // What has changed is told to TCP.
   void wrote() { runtime().tcp().written(id_); }
-  void consumed(std::size_t size);
+  void consumed() { runtime().tcp().consumed(id_, runtime().now()); }
   // The next room in the send buffer is told.
   void want_room();
   // Memory was given back since want_room().
@@ -56,6 +60,15 @@ class StreamState final : private tcp::StreamOwner, public Source {
   // The program lets go.
   void close();
   void abort();
+
+  // How long what lies in a peer's memory is held there for the program to copy.
+  static constexpr Duration kHoldTime = std::chrono::milliseconds(1);
+  // Copies what was held so long. Whether nothing is held any more.
+  bool settle(Instant now);
+  // Before the end of the engine.
+  void drop_held() { receive_.drop_held(); }
+  // Takes back what frames sent before `before` still borrow, if the connection is over.
+  void withdraw(port::Port& port, Instant before) const;
 
   StreamState* queued = nullptr;  // behind it in a listener's queue
 
@@ -68,11 +81,14 @@ class StreamState final : private tcp::StreamOwner, public Source {
   void released(tcp::ConnectionId id, Instant now) override;
 
   void let_go();
+  // The peer has taken back what it had sent: as if it had reset the connection.
+  void end_if_spoilt();
 
   tcp::ConnectionId id_;
   tcp::Tuple tuple_;
   SendQueue send_;
-  tcp::ReceiveQueue receive_;
+  BorrowingQueue receive_;
+  Instant holds_since_{};
   tcp::End end_ = tcp::End::kNone;
   bool connected_ = false;
   bool peer_closed_ = false;
@@ -80,6 +96,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   bool has_lent_ = false;
+  bool is_holder_ = false;         // on the runtime's list
   bool shuts_down_later_ = false;  // when it is connected
 };
 

@@ -79,6 +79,8 @@ Result<std::unique_ptr<port::Port>> open_shm(std::string_view name, std::size_t 
   shm.claim.wanted = slot_for<wire::Ipv4Address>(options.ip4);
   if (!shm.claim.wanted) shm.claim.wanted = slot_for<wire::Ipv6Address>(options.ip6);
   shm.claim.highest_first = all;
+  shm.sizes.shared_bytes = options.shared_memory;
+  shm.lends_shared = options.shared_memory > 0;
   auto port = port::ShmPort::open(name, &pool, shm, monotonic_now());
   if (!port) return fail(std::move(port.error()));
   const unsigned slot = (*port)->slot();

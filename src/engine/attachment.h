@@ -34,6 +34,9 @@ struct AttachmentOptions {
   std::string capture{};                // a file for the frames of the wire
   std::uint64_t capture_limit = 0;      // frames; 0: without limit
   port::shm::Peers* peers = nullptr;    // of a shared segment
+  // On a shared segment: bytes of memory that peers can read (port::Port::shared_memory); and, if
+  // there are any, whoever copies from frames asks Packet::is_intact() afterwards.
+  std::size_t shared_memory = 0;
 };
 
 // Addresses that a wire gave out, which nobody else on it can have.

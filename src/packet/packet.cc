@@ -10,6 +10,13 @@ namespace tideline::packet {
 
 void PacketDeleter::operator()(Packet* packet) const noexcept { Pool::put(packet); }
 
+bool Packet::is_intact() const {
+  for (const Segment* each = this; each != nullptr; each = each->next_) {
+    if (each->stands_ != nullptr && !each->stands_(each->context_)) return false;
+  }
+  return true;
+}
+
 std::byte* Packet::prepend(std::size_t size) {
   if (size > headroom()) return nullptr;
   data_ -= size;

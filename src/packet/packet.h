@@ -44,11 +44,16 @@ using PacketPtr = std::unique_ptr<Packet, PacketDeleter>;
 // gone.
 using ReleaseFunction = void (*)(void* context, std::span<const std::byte> memory);
 
-// External memory that a segment borrows. It must not change until it is released.
+// Whether a loan still stands: whoever lent the memory may have taken it back, and write to it.
+using StandsFunction = bool (*)(const void* context);
+
+// External memory that a segment borrows. It must not change until it is released, but for a lender
+// who can take it back: who copies such memory asks Packet::is_intact() afterwards.
 struct Loan {
   std::span<const std::byte> memory;
   ReleaseFunction release = nullptr;  // never null
   void* context = nullptr;
+  StandsFunction stands = nullptr;  // null: it cannot be taken back
 };
 
 class alignas(kCacheLine) Segment {
@@ -80,6 +85,7 @@ class alignas(kCacheLine) Segment {
   Pool* pool_ = nullptr;
   ReleaseFunction release_ = nullptr;  // of a borrowed segment only
   void* context_ = nullptr;
+  StandsFunction stands_ = nullptr;
 };
 
 static_assert(sizeof(Segment) == kCacheLine);
@@ -98,6 +104,9 @@ class Packet : private Segment {
 
   const Metadata& meta() const { return meta_; }
   Metadata& meta() { return meta_; }
+
+  // Whether all that it borrows is what was lent. Asked after a copy, it vouches for the copy.
+  bool is_intact() const;
 
   // Opens `size` bytes before the first: the new first bytes, to be written by the caller. Null if
   // the headroom does not suffice.

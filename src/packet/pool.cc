@@ -114,6 +114,7 @@ PacketPtr Pool::lend(const Loan& loan) {
   packet->capacity_ = packet->size_;
   packet->release_ = loan.release;
   packet->context_ = loan.context;
+  packet->stands_ = loan.stands;
   packet->next_ = nullptr;
   packet->meta_ = {};
   packet->total_ = packet->size_;
@@ -150,6 +151,7 @@ void Pool::restore(Segment* segment) {
   const Loan loan{.memory = {packet->begin_, packet->capacity_},
                   .release = std::exchange(packet->release_, nullptr),
                   .context = packet->context_};
+  packet->stands_ = nullptr;
   // First the descriptor, then the callback: it may free or lend more.
   loans_.push(packet);
   loan.release(loan.context, loan.memory);

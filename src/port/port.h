@@ -68,6 +68,15 @@ class Port {
   // then.
   virtual Instant next_deadline(unsigned /*queue*/) const { return kNever; }
 
+  // Memory that others can read, so that frames which borrow from it are sent without a copy. It
+  // lives as long as the port. Empty: there is none.
+  virtual std::span<std::byte> shared_memory() { return {}; }
+  // Since when the oldest frame that borrows from there has been on its way; kNever: there is none.
+  virtual Instant oldest_borrowed() const { return kNever; }
+  // Ends the borrowing of frames that were sent before `before` and borrow from `memory`. Who has
+  // not copied their bytes by now learns that they are lost. For memory whose owner cannot wait.
+  virtual void withdraw(std::span<const std::byte> /*memory*/, Instant /*before*/) {}
+
   // Asks the kernel where it counts, so not on the data path.
   virtual QueueStats stats(unsigned queue) { return stats_[queue]; }
 

@@ -27,6 +27,7 @@ enum class Drop : std::uint8_t {
   kRxTruncated,  // longer than the port can receive
   kRxOffload,    // offload metadata of the other side that makes no sense
   kRxReference,  // lies outside of its sender's memory
+  kRxWithdrawn,  // its sender took the memory back before it was copied
   kImpairLoss,   // lost on purpose
   kImpairFull,   // more frames on the impaired link than it holds
   kImpairPool,   // no segment free for a duplicate or a corrupted copy

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace tideline::tcp {
@@ -32,6 +33,10 @@ class ChunkPool {
 
   // At most `limit` bytes are in use.
   explicit ChunkPool(std::size_t limit) : limit_(limit) {}
+
+  // Memory that peers can read, so that what is sent from it need not be copied: used first for
+  // sending, and for nothing else. Outlives the pool's chunks. Once.
+  void add_shared(std::span<std::byte> memory);
 
   // For a buffer that holds `held` chunks. Null: it must wait until something is given back.
   std::byte* take(Use use, std::size_t held);
@@ -49,11 +54,16 @@ class ChunkPool {
   std::size_t sixteenths(std::size_t count) const { return limit_ / 16 * count; }
 
   void add_slab();
+  bool is_shared(const std::byte* chunk) const {
+    return !shared_.empty() && chunk >= shared_.data() && chunk < shared_.data() + shared_.size();
+  }
 
   std::size_t limit_;
   std::size_t in_use_ = 0;
   std::vector<std::unique_ptr<std::byte[]>> slabs_;
   std::vector<std::byte*> free_;
+  std::span<std::byte> shared_;
+  std::vector<std::byte*> free_shared_;
 };
 
 }  // namespace tideline::tcp

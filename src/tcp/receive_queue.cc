@@ -2,9 +2,9 @@
 #include "tcp/receive_queue.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
+#include "base/copy.h"
 
 namespace tideline::tcp {
 namespace {
@@ -39,9 +39,8 @@ std::uint64_t ReceiveQueue::limit() const {
   return granted_ = std::max(granted_, consumed_ + window);
 }
 
-bool ReceiveQueue::put(std::uint64_t offset, packet::PacketPtr payload,
-                       packet::PassCounter& passes) {
-  const std::uint64_t end = offset + payload->size();
+bool ReceiveQueue::reserve(std::uint64_t offset, std::size_t size) {
+  const std::uint64_t end = offset + size;
   for (std::uint64_t at = offset; at < end;) {
     const auto room = chunks_.make(at);
     if (room.empty()) {
@@ -51,17 +50,27 @@ bool ReceiveQueue::put(std::uint64_t offset, packet::PacketPtr payload,
     at += room.size();
   }
   put_end_ = std::max(put_end_, end);
-  passes.add(packet::Pass::kCopy, payload->size());
-  for (const packet::Segment* each = &payload->first(); each != nullptr; each = each->next()) {
+  return true;
+}
+
+void ReceiveQueue::place(std::uint64_t offset, const packet::Packet& payload) {
+  for (const packet::Segment* each = &payload.first(); each != nullptr; each = each->next()) {
     std::span<const std::byte> from = each->bytes();
     while (!from.empty()) {
       const auto to = chunks_.at(offset);
       const std::size_t size = std::min(from.size(), to.size());
-      std::memcpy(to.data(), from.data(), size);
+      copy_by_vectors(to.data(), from.data(), size);
       from = from.subspan(size);
       offset += size;
     }
   }
+}
+
+bool ReceiveQueue::put(std::uint64_t offset, packet::PacketPtr payload,
+                       packet::PassCounter& passes) {
+  if (!reserve(offset, payload->size())) return false;
+  passes.add(packet::Pass::kCopy, payload->size());
+  place(offset, *payload);
   return true;
 }
 

@@ -22,10 +22,15 @@ class ReceiveQueue final : public ReceiveBuffer {
   // Begins anew; never promises more than `most` bytes at a time, and at least 64 KiB.
   void reset(std::size_t most);
 
+  std::uint64_t published() const { return published_; }
   std::size_t readable() const { return static_cast<std::size_t>(published_ - consumed_); }
   // The first bytes, as many as lie in one piece; they stay until they are consumed.
   std::span<const std::byte> front() const;
   void consume(std::size_t size);  // at most readable()
+
+  // put() in two steps: memory for `size` bytes at `offset`, or false; and the copy into it.
+  bool reserve(std::uint64_t offset, std::size_t size);
+  void place(std::uint64_t offset, const packet::Packet& payload);
 
   std::uint64_t limit() const override;
   std::uint64_t consumed() const override { return consumed_; }

@@ -371,7 +371,7 @@ class HostileTest : public MemberTest {
  protected:
   HostileTest() : victim_(join()), point_(*MeetingPoint::open(directory_.path())) {
     lease_.emplace(*Lease::claim(point_, config_.slots));
-    ring_ = *Region::make("ring", kRingSlots * kSlotBytes, PageKind::kNormal, Sharing::kReadOnly);
+    ring_ = *Region::make("ring", ring_bytes(kRingSlots), PageKind::kNormal, Sharing::kReadOnly);
     arena_ = *Region::make("arena", kArenaBytes, PageKind::kNormal, Sharing::kReadOnly);
     hello_ = {.source = lease_->slot(),
               .ring_slots = kRingSlots,
@@ -405,8 +405,18 @@ class HostileTest : public MemberTest {
   }
   void put(std::size_t position, std::uint64_t offset, std::uint32_t length) {
     Slot& slot = ring_.memory.at<Slot>(0)[position % kRingSlots];
-    slot.offset() = offset;
+    slot.word() = offset;
     slot.head = std::uint64_t{length} << 32 | sequence_at(position);
+  }
+
+  // A frame of `length` bytes in pieces, all claimed.
+  void put_pieces(std::size_t position, std::uint32_t length, std::span<const Piece> pieces) {
+    Slot& slot = ring_.memory.at<Slot>(0)[position % kRingSlots];
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      slot.word(i) = std::uint64_t{pieces[i].length} << 32 | pieces[i].offset;
+    }
+    const std::uint64_t flags = std::uint64_t{pieces.size()} << kOffloadFlagBits;
+    slot.head = (flags << kLengthBits | length) << 32 | sequence_at(position);
   }
 
   std::unique_ptr<Member> victim_;
@@ -477,6 +487,40 @@ TEST_F(HostileTest, ReferencesOutsideOfTheArenaAreDropped) {
   }
   EXPECT_EQ(frame, frame_of(1400, 0));
   EXPECT_EQ(victim_->counters()[Event::kDropBadReference], 5U);
+}
+
+TEST_F(HostileTest, PiecesOutsideOfTheArenaOrOfTheirFrameAreDropped) {
+  constexpr auto kEnd = static_cast<std::uint32_t>(kArenaBytes);
+  constexpr auto kMost = static_cast<std::uint32_t>(kMaxFrame);
+  ASSERT_TRUE(is_accepted(hello_));
+  const std::vector<std::pair<std::uint32_t, std::vector<Piece>>> lies = {
+      {2000, {{kEnd - 1899, 1900}}},                           // ends behind the arena
+      {2000, {{UINT32_MAX, 1900}}},                            // begins there
+      {2000, {{0, UINT32_MAX}}},                               // longer than it
+      {2000, {{0, 2001}}},                                     // longer than the frame
+      {2000, {{0, 1000}, {0, 1000}, {0, 1}}},                  // together so
+      {2000, {{0, 0}}},                                        // of nothing
+      {2000, {{0, 1000}, {kEnd, 900}}},                        // the second outside
+      {2000, {{0, 1895}}},                                     // a head longer than the slot
+      {2000, {{0, 900}, {0, 900}, {0, 111}}},                  // also beside three pieces
+      {(1U << kLengthBits) - 1, {{0, kEnd}}},                  // longer than any frame
+      {kMost + 1, {{0, 33'000}, {0, kMost - 33'000}}}          // longer by a byte
+  };
+  for (std::size_t i = 0; i < lies.size(); ++i) put_pieces(i, lies[i].first, lies[i].second);
+  put_pieces(lies.size(), 2000, std::array{Piece{kEnd - 1000, 1000}, Piece{0, 950}});
+  std::optional<Arrived> arrived;
+  for (int looks = 0; !arrived && looks < 20; ++looks) arrived = victim_->front();
+  ASSERT_TRUE(arrived);
+  EXPECT_EQ(victim_->counters()[Event::kDropBadReference], lies.size());
+  EXPECT_EQ(arrived->size(), 2000U);
+  EXPECT_EQ(arrived->bytes.size(), 50U);
+  EXPECT_EQ(arrived->piece_count, 2U);
+  // Whatever the source marks as taken back is its own loss.
+  Withdrawals& withdrawals = *ring_.memory.at<Withdrawals>(kRingSlots * kSlotBytes);
+  EXPECT_TRUE(victim_->front_stands());
+  for (auto& each : withdrawals.sequence) each = sequence_at(lies.size());
+  EXPECT_FALSE(victim_->front_stands());
+  victim_->pop();
 }
 
 TEST_F(HostileTest, WhoRingsWithoutEndIsCutOff) {

@@ -30,7 +30,7 @@ class EngineNet {
       : engine_(engine),
         host_(host),
         copies_(copies),
-        payload_(kPayload),
+        payload_(engine.allocate_memory(kPayload)),
         sink_(copies ? kPayload : 0) {
     region_ = *engine.register_memory(payload_);
   }
@@ -49,7 +49,7 @@ class EngineNet {
   // Sends up to `size` bytes of payload; returns how many.
   std::size_t send(Stream& stream, std::size_t size) {
     size = std::min(size, kPayload);
-    if (copies_) return stream.write(std::span(payload_).first(size));
+    if (copies_) return stream.write(payload_.first(size));
     return stream.lend(region_, 0, size) ? size : 0;
   }
   // Takes up to `most` bytes of what was received; returns how many.
@@ -72,7 +72,7 @@ class EngineNet {
   Engine& engine_;
   Host host_;
   bool copies_;
-  std::vector<std::byte> payload_;
+  std::span<std::byte> payload_;
   std::vector<std::byte> sink_;
   Region region_;
 };

@@ -170,7 +170,7 @@ Result<std::optional<Arrival>> receive_hello(const MeetingPoint& meeting_point, 
   Status status = check_bounds(arrival.hello, slots);
   if (status) status = check_owner(meeting_point, arrival.hello, socket);
   if (!status) return std::unexpected(std::move(status.error()));
-  auto ring = adopt((*passed)[0].get(), arrival.hello.ring_slots * kSlotBytes, Sharing::kReadOnly);
+  auto ring = adopt((*passed)[0].get(), ring_bytes(arrival.hello.ring_slots), Sharing::kReadOnly);
   if (!ring) return std::unexpected(std::move(ring.error()));
   auto arena = adopt((*passed)[1].get(), arrival.hello.arena_bytes, Sharing::kReadOnly);
   if (!arena) return std::unexpected(std::move(arena.error()));

@@ -6,15 +6,18 @@
 // others:
 //
 //   arena   [2 KiB block][2 KiB block]..[large block][large block]..        others read
+//           behind the blocks: memory that packets borrow from, and frames refer to
 //   ring    one per destination, made when the first frame is sent to it    that destination reads
-//           [slot 0][slot 1] .. [slot n-1], n a power of two
+//           [slot 0][slot 1] .. [slot n-1], n a power of two; [references taken back]
 //   index   whether its owner sleeps; per source, how many frames are       others read
 //           consumed, and which of these keep their blocks
 //   hint    one bit per source: "my ring has frames"                        the sources write
 //
 //   slot    0          4               8           16                                  128
 //           | sequence | length, flags | offload   | the frame, if length <= 112, or   |
-//           '-- one 64-bit word, stored last --'   | its block's offset (8 bytes)      |
+//           '-- one 64-bit word, stored last --'   | its block's offset (8 bytes), or  |
+//                                                  | up to 3 pieces and the frame's    |
+//                                                  | head, which the pieces follow     |
 //
 // The frame at position p of a ring lies in slot p % n and is there when sequence == low 32 bits of
 // p + 1: the consumer polls the slot itself, and no index crosses on the fast path. Whoever reads
@@ -42,12 +45,12 @@ struct alignas(kSlotBytes) Slot {
   std::atomic<std::uint64_t> offload;
   alignas(std::uint64_t) std::array<std::byte, kInlineBytes> frame;
 
-  // Of a frame that lies in the arena, in place of its bytes.
-  std::atomic<std::uint64_t>& offset() {
-    return *reinterpret_cast<std::atomic<std::uint64_t>*>(frame.data());
+  // In place of the frame's bytes: the offset of its block, or a piece of it.
+  std::atomic<std::uint64_t>& word(std::size_t index = 0) {
+    return *(reinterpret_cast<std::atomic<std::uint64_t>*>(frame.data()) + index);
   }
-  const std::atomic<std::uint64_t>& offset() const {
-    return *reinterpret_cast<const std::atomic<std::uint64_t>*>(frame.data());
+  const std::atomic<std::uint64_t>& word(std::size_t index = 0) const {
+    return *(reinterpret_cast<const std::atomic<std::uint64_t>*>(frame.data()) + index);
   }
 };
 static_assert(sizeof(Slot) == kSlotBytes);
@@ -56,6 +59,22 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 // The upper half of Slot::head: the length below, flags (offload.h) above.
 inline constexpr unsigned kLengthBits = 20;
 static_assert(kMaxFrame < (std::size_t{1} << kLengthBits));
+
+// A part of a frame that lies in the arena's memory for references: a word of the slot, the offset
+// in its low half.
+struct Piece {
+  std::uint32_t offset = 0;
+  std::uint32_t length = 0;
+};
+inline constexpr std::size_t kMaxPieces = 3;
+// How many there are, 0 of a frame that lies in one place: above the flags of OffloadWords.
+inline constexpr unsigned kOffloadFlagBits = 6;
+inline constexpr std::uint32_t kOffloadFlags = (1U << kOffloadFlagBits) - 1;
+static_assert(kLengthBits + kOffloadFlagBits + 2 <= 32);
+// Bytes of the head that fit beside so many pieces.
+constexpr std::size_t head_room(std::size_t pieces) {
+  return kInlineBytes - pieces * sizeof(std::uint64_t);
+}
 
 // Offload metadata as it lies in a slot (offload.h says what the bits mean): flags that fit above
 // the length, and Slot::offload.
@@ -73,8 +92,17 @@ inline constexpr std::uint32_t kMinRingSlots = 8;
 inline constexpr std::uint32_t kMaxRingSlots = 1U << 12;
 inline constexpr std::uint64_t kMaxArenaBytes = std::uint64_t{32} << 20;
 
-// Frames in slots below this one may keep their blocks after they were consumed.
+// Frames in slots below this one may keep their blocks after they were consumed, or refer to memory.
 inline constexpr std::uint32_t kLendableSlots = 256;
+
+// Behind the slots of a ring. Per slot, the sequence of the frame whose memory its sender has taken
+// back, or 0: who has copied from it looks here afterwards. Set before the memory is written to.
+struct Withdrawals {
+  std::array<std::atomic<std::uint32_t>, kLendableSlots> sequence;
+};
+constexpr std::size_t ring_bytes(std::uint32_t slots) {
+  return align_up(slots * kSlotBytes + sizeof(Withdrawals), kPageSize);
+}
 
 struct alignas(kCacheLine) IndexLine {
   std::atomic<std::uint64_t> consumed;
@@ -95,7 +123,7 @@ struct alignas(kPageSize) HintPage {
 static_assert(sizeof(HintPage) == kPageSize);
 
 inline constexpr std::uint32_t kMagic = 0x53'45'47'54;  // "TGES" in memory
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 
 // From the sender to the listener of the destination, with the descriptors of ring and arena, and
 // one for Peers if it has one.

@@ -23,6 +23,9 @@ constexpr std::uint32_t kEmptyLooks = 256;
 Result<Member::Memory> make_memory(const MemberConfig& config) {
   const bool reserved = config.arena_pages == ArenaPages::kReserved;
   std::size_t arena_bytes = config.arena.bytes();
+  if (config.shared_bytes > 0) {
+    arena_bytes = align_up(arena_bytes + config.shared_bytes, kHugePageSize);
+  }
   if (reserved) arena_bytes = align_up(arena_bytes, kHugePageSize);
   auto arena = Region::make("tideline-arena", arena_bytes,
                             reserved ? PageKind::kHuge : PageKind::kNormal, Sharing::kReadOnly);
@@ -43,6 +46,8 @@ Result<Member::Memory> make_memory(const MemberConfig& config) {
 
 Result<std::unique_ptr<Member>> Member::join(const MemberConfig& config, Instant now) {
   CHECK(config.slots <= kMaxMembers && is_power_of_two(config.ring_slots));
+  CHECK(config.arena.bytes() + config.shared_bytes <= kMaxArenaBytes, "{} bytes",
+        config.arena.bytes() + config.shared_bytes);
   auto meeting_point = MeetingPoint::open(config.meeting_point);
   if (!meeting_point) return std::unexpected(std::move(meeting_point.error()));
   auto lease = Lease::claim(*meeting_point, config.slots, config.claim, config.promiscuous);
@@ -108,6 +113,49 @@ void Member::commit(unsigned destination, const Place& place, const OffloadWords
   counters_.count(Event::kSent);
 }
 
+bool Member::refer(unsigned destination, packet::PacketPtr& packet, const OffloadWords& offload,
+                   Instant now) {
+  SendLink* link = link_to(destination);
+  latest_ = destination;
+  if (link == nullptr || !link->refer(packet, offload, now)) return false;
+  told_ |= bit(destination);
+  keeping_ |= bit(destination);
+  counters_.count(Event::kSent);
+  return true;
+}
+
+std::span<std::byte> Member::shared_memory() const {
+  if (config_.shared_bytes == 0) return {};
+  return memory_.arena.memory.bytes().last(config_.shared_bytes);
+}
+
+std::size_t Member::drop_returned() {
+  std::size_t dropped = 0;
+  for (std::uint64_t left = keeping_; left != 0; left &= left - 1) {
+    const auto destination = static_cast<unsigned>(std::countr_zero(left));
+    SendLink* link = to_[destination].get();
+    if (link != nullptr) dropped += link->drop_returned();
+    if (link == nullptr || link->kept() == 0) keeping_ &= ~bit(destination);
+  }
+  return dropped;
+}
+
+Instant Member::oldest_kept() const {
+  Instant oldest = kNever;
+  for (std::uint64_t left = keeping_; left != 0; left &= left - 1) {
+    const auto& link = to_[static_cast<unsigned>(std::countr_zero(left))];
+    if (link != nullptr) oldest = std::min(oldest, link->oldest());
+  }
+  return oldest;
+}
+
+void Member::withdraw(std::span<const std::byte> memory, Instant before) {
+  for (std::uint64_t left = keeping_; left != 0; left &= left - 1) {
+    const auto& link = to_[static_cast<unsigned>(std::countr_zero(left))];
+    if (link != nullptr) link->withdraw(memory, before);
+  }
+}
+
 void Member::flush() {
   for (; told_ != 0; told_ &= told_ - 1) {
     const auto destination = static_cast<unsigned>(std::countr_zero(told_));
@@ -163,13 +211,13 @@ std::optional<Arrived> Member::front() {
     link.empty_looks = 0;
     front_length_ = frame->length;
     front_is_lent_ = false;
-    if (const auto bytes = link.bytes_of(*frame)) {
+    front_is_block_ = frame->piece_count == 0;
+    Arrived arrived{
+        .source = cursor_, .offload = frame->offload, .is_inline = frame->is_inline()};
+    if (link.locate(*frame, arrived)) {
       if (config_.prefetch) link.ring().prefetch_next();
       counters_.count(Event::kReceived);
-      return Arrived{.source = cursor_,
-                     .bytes = *bytes,
-                     .offload = frame->offload,
-                     .is_inline = frame->is_inline()};
+      return arrived;
     }
     counters_.count(Event::kDropBadReference);
     pop();
@@ -183,8 +231,8 @@ void Member::pop() {
 }
 
 std::optional<packet::Loan> Member::lend(std::span<const std::byte> bytes) {
-  auto loan = from_[cursor_]->lend(bytes);
-  front_is_lent_ = loan.has_value();
+  auto loan = from_[cursor_]->lend(bytes, front_is_block_);
+  front_is_lent_ |= loan.has_value();
   return loan;
 }
 

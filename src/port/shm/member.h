@@ -42,6 +42,8 @@ struct MemberConfig {
   bool promiscuous = false;  // asks all others for a copy of all that they send
   std::uint32_t ring_slots = 256;
   ArenaShape arena{.small_blocks = 1024, .large_blocks = 95};
+  // Behind the blocks: memory that frames may refer to. What others map is bounded (kMaxArenaBytes).
+  std::size_t shared_bytes = 0;
   ArenaPages arena_pages = ArenaPages::kCollapsed;
   // A receiver stores its index after so many frames; after every one that lies in a large block,
   // and when the ring is empty.
@@ -56,9 +58,17 @@ enum class SendVerdict : std::uint8_t { kSent, kDropped };
 // A frame that has come. Its source may change the bytes at any time: copy, then parse.
 struct Arrived {
   unsigned source = 0;
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes;  // all of it, or the head of a frame in pieces
   OffloadWords offload;
   bool is_inline = false;
+  std::uint8_t piece_count = 0;
+  std::array<std::span<const std::byte>, kMaxPieces> pieces{};
+
+  std::size_t size() const {
+    std::size_t size = bytes.size();
+    for (const auto& piece : std::span(pieces).first(piece_count)) size += piece.size();
+    return size;
+  }
 };
 
 class Member {
@@ -98,8 +108,22 @@ class Member {
   std::size_t room(std::size_t wanted);
   // The frame that was written to the place prepared last is sent.
   void commit(unsigned destination, const Place& place, const OffloadWords& offload = {});
+  // Sends a packet whose bytes, but for those of its first segment, lie in shared_memory(), and
+  // keeps it. False: it must be copied to a place.
+  bool refer(unsigned destination, packet::PacketPtr& packet, const OffloadWords& offload,
+             Instant now);
   // Tells the destinations of what was committed since the last call.
   void flush();
+
+  // The arena's part that frames may refer to; empty if there is none.
+  std::span<std::byte> shared_memory() const;
+  // Drops the packets that nobody reads any more. Returns how many.
+  std::size_t drop_returned();
+  bool keeps_packets() const { return keeping_ != 0; }
+  // Since when the oldest is kept; kNever if there is none.
+  Instant oldest_kept() const;
+  // Drops those sent before `before` that borrow from `memory`: who still reads them will know.
+  void withdraw(std::span<const std::byte> memory, Instant before);
   // Sends a copy of `frame` and tells.
   SendVerdict send(unsigned destination, std::span<const std::byte> frame);
 
@@ -107,8 +131,11 @@ class Member {
   std::optional<Arrived> front();
   // Takes it off its ring. Nothing else is called in between but lend().
   void pop();
+  // Whether the source has not taken the memory of the frame at the front back.
+  bool front_stands() const { return from_[cursor_]->head_stands(); }
   // Bytes of the frame at the front, which is popped next, on loan: its block stays until the
-  // release, which may come after the member's end. None if it must be copied.
+  // release, which may come after the member's end. None if it must be copied. Of a frame in pieces
+  // each one is lent.
   std::optional<packet::Loan> lend(std::span<const std::byte> bytes);
 
   // Connections, hang-ups, and a look at every ring, whatever the hints say: to be called all the
@@ -168,6 +195,7 @@ class Member {
   std::array<std::unique_ptr<SendLink>, kMaxMembers> to_;
   std::uint64_t connect_allowed_ = UINT64_MAX;  // bit per destination: try again at the next frame
   std::uint64_t told_ = 0;                      // bit per destination: flush() has work
+  std::uint64_t keeping_ = 0;                   // bit per destination: it keeps packets
   unsigned latest_ = 0;                         // the destination of the last prepare()
   std::uint64_t others_ = 0;
   Instant others_expire_{};
@@ -181,6 +209,7 @@ class Member {
   unsigned cursor_ = 0;  // the source whose turn it is
   unsigned turn_ = 0;    // frames left of that turn
   std::size_t front_length_ = 0;
+  bool front_is_block_ = false;
   bool front_is_lent_ = false;
 
   std::array<Pending, 8> pending_;

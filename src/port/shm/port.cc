@@ -20,6 +20,12 @@ namespace {
 // What of a lent frame is copied: Ethernet, IP and TCP headers with options fit, and are parsed in
 // memory that nobody else writes.
 constexpr std::size_t kCopiedHead = 192;
+// Of less, a copy is cheaper than what a reference costs both sides.
+constexpr std::size_t kLeastReferred = 2048;
+// What receivers let go of comes back without a word, mostly before the next frame is sent. Who
+// would sleep instead looks again after so long, and then less and less often.
+constexpr Duration kFirstPause = std::chrono::milliseconds(1);
+constexpr Duration kLongestPause = std::chrono::milliseconds(64);
 
 Drop drop_of(shm::Event reason) {
   switch (reason) {
@@ -77,18 +83,23 @@ Result<std::unique_ptr<ShmPort>> ShmPort::open(std::string_view segment, Pool* p
                                  .uso = true,
                                  .roce_gso = true,
                                  .max_frame = max_frame}};
-  return std::unique_ptr<ShmPort>(new ShmPort(std::move(info), macs, std::move(*member), pool));
+  return std::unique_ptr<ShmPort>(
+      new ShmPort(std::move(info), macs, std::move(*member), pool, options.lends_shared));
 }
 
 ShmPort::ShmPort(PortInfo info, const shm::MacPlan& macs, std::unique_ptr<shm::Member> member,
-                 Pool* pool)
-    : Port(std::move(info)), macs_(macs), member_(std::move(member)), pool_(pool) {}
+                 Pool* pool, bool lends_shared)
+    : Port(std::move(info)),
+      macs_(macs),
+      member_(std::move(member)),
+      pool_(pool),
+      lends_shared_(lends_shared) {}
 
 std::size_t ShmPort::tx_burst(unsigned queue, Burst& burst, Instant now) {
   member_->service(now);
   std::size_t taken = 0;
-  for (const PacketPtr& frame : burst) {
-    if (frame != nullptr && admit(queue, *frame) && send(*frame, now)) ++taken;
+  for (PacketPtr& frame : burst) {
+    if (frame != nullptr && admit(queue, *frame) && send(frame, now)) ++taken;
   }
   member_->flush();
   burst.clear();
@@ -103,9 +114,29 @@ ShmPort::Destinations ShmPort::destinations_of(const Packet& frame, Instant now)
   return {.slots = slots & ~(std::uint64_t{1} << slot()), .is_group = false};
 }
 
-bool ShmPort::send(const Packet& frame, Instant now) {
+// Whoever reads along gets a copy, and so do all.
+bool ShmPort::refer(const Destinations& to, PacketPtr& frame, Instant now) {
+  if (!std::has_single_bit(to.slots) || frame->size() < kLeastReferred) return false;
+  const auto destination = static_cast<unsigned>(std::countr_zero(to.slots));
+  const auto offload = shm::pack_offload(frame->meta().offload);
+  const bool was_keeping = member_->keeps_packets();
+  if (!member_->refer(destination, frame, offload, now)) return false;
+  if (!was_keeping) {
+    pause_ = kFirstPause;
+    next_look_ = now + pause_;
+  }
+  return true;
+}
+
+bool ShmPort::send(PacketPtr& packet, Instant now) {
   QueueStats& stats = counters(0);
-  const Destinations to = destinations_of(frame, now);
+  const Destinations to = destinations_of(*packet, now);
+  const std::size_t size = packet->size();
+  if (refer(to, packet, now)) {
+    stats.sent(size);
+    return true;
+  }
+  const Packet& frame = *packet;
   bool sent = to.is_group && to.slots == 0;  // a call that nobody hears was sent nevertheless
   bool failed = false;
   for (std::uint64_t left = to.slots; left != 0; left &= left - 1) {
@@ -120,7 +151,7 @@ bool ShmPort::send(const Packet& frame, Instant now) {
   }
   if (to.slots == 0 && !to.is_group) stats.drop(Drop::kTxNoPeer);
   sent |= to.is_group && !failed;
-  if (sent) stats.sent(frame.size());
+  if (sent) stats.sent(size);
   return sent;
 }
 
@@ -143,6 +174,7 @@ bool ShmPort::send_to(unsigned destination, const Packet& frame, Drop& reason) {
 
 std::size_t ShmPort::rx_burst(unsigned queue, Burst& burst, Instant now) {
   member_->service(now);
+  if (member_->keeps_packets()) take_back(now);
   QueueStats& stats = counters(queue);
   const std::size_t before = burst.size();
   while (!burst.full()) {
@@ -158,18 +190,39 @@ std::size_t ShmPort::rx_burst(unsigned queue, Burst& burst, Instant now) {
   return burst.size() - before;
 }
 
+void ShmPort::take_back(Instant now) {
+  if (member_->drop_returned() > 0) {
+    pause_ = kFirstPause;
+  } else if (now < next_look_) {
+    return;
+  } else {
+    pause_ = std::min(2 * pause_, kLongestPause);
+  }
+  next_look_ = now + pause_;
+}
+
+Instant ShmPort::next_deadline(unsigned /*queue*/) const {
+  return member_->keeps_packets() ? next_look_ : kNever;
+}
+
 PacketPtr ShmPort::receive(const shm::Arrived& arrived) {
   QueueStats& stats = counters(0);
-  if (arrived.bytes.size() < kMinFrame) {
+  const std::size_t size = arrived.size();
+  if (size < kMinFrame) {
     stats.drop(Drop::kRxShort);
     return nullptr;
   }
   // Who waits for the next frame anyhow gains nothing by a loan of less than a page.
-  const bool is_long = shm::Arena::class_for(arrived.bytes.size()) == shm::BlockClass::kLarge;
-  PacketPtr frame = is_long ? borrow(arrived.bytes) : nullptr;
-  if (frame == nullptr) frame = copy(arrived.bytes);
+  const bool is_lent = shm::Arena::class_for(size) == shm::BlockClass::kLarge &&
+                       (arrived.piece_count == 0 || lends_shared_);
+  PacketPtr frame = is_lent ? borrow(arrived) : nullptr;
+  if (frame == nullptr) frame = copy(arrived);
   if (frame == nullptr) {
     stats.drop(Drop::kRxPool);
+    return nullptr;
+  }
+  if ((arrived.piece_count > 0 || !arrived.is_inline) && !member_->front_stands()) {
+    stats.drop(Drop::kRxWithdrawn);
     return nullptr;
   }
   if (arrived.offload.flags == 0) [[likely]]
@@ -180,33 +233,58 @@ PacketPtr ShmPort::receive(const shm::Arrived& arrived) {
   return nullptr;
 }
 
-PacketPtr ShmPort::copy(std::span<const std::byte> bytes) {
-  PacketPtr frame = pool_->get_chain(bytes.size());
+PacketPtr ShmPort::copy(const shm::Arrived& arrived) {
+  const std::size_t size = arrived.size();
+  PacketPtr frame = pool_->get_chain(size);
   if (frame == nullptr) return nullptr;
-  const std::byte* from = bytes.data();
-  for (packet::Segment* s = &frame->first(); s != nullptr; s = s->next()) {
-    copy_by_vectors(s->writable().data(), from, s->bytes().size());
-    from += s->bytes().size();
-  }
-  counters(0).passes.add(packet::Pass::kCopy, bytes.size());
+  packet::Segment* to = &frame->first();
+  std::size_t filled = 0;
+  const auto put = [&](std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      if (filled == to->bytes().size()) {
+        to = to->next();
+        filled = 0;
+      }
+      const std::size_t part = std::min(bytes.size(), to->bytes().size() - filled);
+      copy_by_vectors(to->writable().data() + filled, bytes.data(), part);
+      filled += part;
+      bytes = bytes.subspan(part);
+    }
+  };
+  put(arrived.bytes);
+  for (std::size_t i = 0; i < arrived.piece_count; ++i) put(arrived.pieces[i]);
+  counters(0).passes.add(packet::Pass::kCopy, size);
   return frame;
 }
 
 // The headers copied, the rest on loan; null if there is no loan to be had.
-PacketPtr ShmPort::borrow(std::span<const std::byte> bytes) {
+PacketPtr ShmPort::borrow(const shm::Arrived& arrived) {
   PacketPtr frame = pool_->get();
   if (frame == nullptr) return nullptr;
-  const auto loan = member_->lend(bytes.subspan(kCopiedHead));
-  if (!loan) return nullptr;
+  std::size_t missing = kCopiedHead;
+  const auto add = [&](std::span<const std::byte> bytes) {
+    const std::size_t part = std::min(missing, bytes.size());
+    copy_by_vectors(frame->append(part), bytes.data(), part);
+    missing -= part;
+    return part == bytes.size() || borrow(bytes.subspan(part), *frame);
+  };
+  bool done = add(arrived.bytes);
+  for (std::size_t i = 0; done && i < arrived.piece_count; ++i) done = add(arrived.pieces[i]);
+  if (!done) return nullptr;
+  counters(0).passes.add(packet::Pass::kCopy, kCopiedHead - missing);
+  return frame;
+}
+
+bool ShmPort::borrow(std::span<const std::byte> bytes, Packet& frame) {
+  const auto loan = member_->lend(bytes);
+  if (!loan) return false;
   PacketPtr rest = pool_->lend(*loan);
   if (rest == nullptr) {
     loan->release(loan->context, loan->memory);
-    return nullptr;
+    return false;
   }
-  copy_by_vectors(frame->append(kCopiedHead), bytes.data(), kCopiedHead);
-  counters(0).passes.add(packet::Pass::kCopy, kCopiedHead);
-  frame->append(std::move(rest));
-  return frame;
+  frame.append(std::move(rest));
+  return true;
 }
 
 QueueStats ShmPort::stats(unsigned queue) {

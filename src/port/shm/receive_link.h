@@ -20,6 +20,8 @@
 
 namespace tideline::port::shm {
 
+struct Arrived;
+
 class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
  public:
   // `index` is the receiver's, zeroed for this source.
@@ -35,12 +37,15 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
   bool is_promiscuous() const { return promiscuous_; }
   RingConsumer& ring() { return ring_; }
 
-  // The bytes of a frame; none if they lie outside of the source's arena.
-  std::optional<std::span<const std::byte>> bytes_of(const RingConsumer::Frame& frame) const;
+  // Where the bytes of the ring's frame lie. False if that is outside of the source's arena.
+  bool locate(const RingConsumer::Frame& frame, Arrived& arrived) const;
+  // Whether the source has not taken back the memory of the frame at the ring's head.
+  bool head_stands() const { return stands(ring_.slot_index(), sequence_at(ring_.head())); }
   // Takes the frame at the ring's head, whose bytes are `bytes`, off the ring.
   void pop(std::size_t length, bool lent);
-  // Lends bytes of the frame at the ring's head, which is popped next. None if too many are out.
-  std::optional<packet::Loan> lend(std::span<const std::byte> bytes);
+  // Lends bytes of the frame at the ring's head, which is popped next: several parts of it one by
+  // one. `is_block`: they lie in one of the source's blocks. None if too many are out.
+  std::optional<packet::Loan> lend(std::span<const std::byte> bytes, bool is_block);
 
   // Looks in vain at the ring since the last frame.
   std::uint32_t empty_looks = 0;
@@ -51,19 +56,28 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
   struct LoanSlot {
     std::shared_ptr<ReceiveLink> link;  // while it is out
     std::uint32_t slot = 0;
+    std::uint32_t sequence = 0;
+    std::uint32_t parts = 0;  // that are out
+    bool is_block = false;
   };
   using LoanWords = std::array<std::atomic<std::uint32_t>, kLendableSlots>;
 
   static void give_back(void* context, std::span<const std::byte> memory);
+  static bool loan_stands(const void* context);
+  std::optional<std::span<const std::byte>> in_arena(std::uint64_t offset,
+                                                     std::size_t length) const;
+  bool stands(std::size_t slot, std::uint32_t sequence) const;
 
   UniqueFd socket_;
   Mapping ring_memory_;
   Mapping arena_;
+  const Withdrawals* withdrawals_;  // of the source, behind the ring
   RingConsumer ring_;
   std::uint32_t index_lag_;
   bool promiscuous_;
   LoanWords* words_;  // in the member's index page; null when retired
   std::uint32_t loans_ = 0;
+  std::uint32_t blocks_lent_ = 0;  // of these
   std::array<LoanSlot, kLendableSlots> slots_;
 };
 

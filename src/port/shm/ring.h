@@ -4,6 +4,7 @@
 // its author frames, and nobody else. No system calls, no clocks. Each end is for one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -32,13 +33,17 @@ class RingProducer {
   std::span<std::byte, kInlineBytes> body() { return next().frame; }
   void publish_inline(std::uint32_t length, const OffloadWords& offload);
   void publish_reference(std::uint64_t offset, std::uint32_t length, const OffloadWords& offload);
+  // The head, of head_room() at most, and behind it the pieces, 1 to kMaxPieces of them.
+  void publish_pieces(std::span<const std::byte> head, std::span<const Piece> pieces,
+                      const OffloadWords& offload);
 
   std::uint64_t tail() const { return tail_; }          // frames published
   std::uint64_t consumed() const { return consumed_; }  // of these, known to be consumed
 
  private:
   Slot& next() { return slots_[tail_ & (slots_.size() - 1)]; }
-  void publish(Slot& slot, std::uint32_t length, const OffloadWords& offload);
+  void publish(Slot& slot, std::uint32_t length, const OffloadWords& offload,
+               std::uint32_t pieces = 0);
 
   std::span<Slot> slots_;
   std::uint64_t tail_ = 0;
@@ -56,6 +61,9 @@ class RingConsumer {
     std::uint64_t offset = 0;  // into the arena, unless is_inline
     const std::byte* inline_frame = nullptr;
     OffloadWords offload{};
+    // Of a frame in pieces; inline_frame is its head then.
+    std::uint8_t piece_count = 0;
+    std::array<Piece, kMaxPieces> pieces{};
 
     bool is_inline() const { return inline_frame != nullptr; }
   };
@@ -76,14 +84,17 @@ class RingConsumer {
     if (static_cast<std::uint32_t>(head) != sequence_at(head_)) return std::nullopt;
     const auto upper = static_cast<std::uint32_t>(head >> 32);
     Frame frame{.length = upper & ((1U << kLengthBits) - 1),
-                .offload = {.flags = upper >> kLengthBits}};
+                .offload = {.flags = (upper >> kLengthBits) & kOffloadFlags}};
     if (frame.offload.flags != 0) {
       frame.offload.fields = at.offload.load(std::memory_order_relaxed);
     }
-    if (frame.length <= kInlineBytes) {
+    frame.piece_count = (upper >> (kLengthBits + kOffloadFlagBits)) & kMaxPieces;
+    if (frame.piece_count > 0) [[unlikely]] {
+      read_pieces(at, frame);
+    } else if (frame.length <= kInlineBytes) {
       frame.inline_frame = at.frame.data();
     } else {
-      frame.offset = at.offset().load(std::memory_order_relaxed);
+      frame.offset = at.word().load(std::memory_order_relaxed);
     }
     return frame;
   }
@@ -105,6 +116,7 @@ class RingConsumer {
 
  private:
   const Slot& slot() const { return slots_[slot_index()]; }
+  static void read_pieces(const Slot& slot, Frame& frame);
 
   std::span<const Slot> slots_;
   std::atomic<std::uint64_t>* index_;

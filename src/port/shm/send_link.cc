@@ -19,15 +19,82 @@ SendLink::SendLink(Parts parts, const Limits& limits, Arena& blocks, std::span<s
       arena_(blocks),
       memory_(arena),
       ring_({parts_.ring.memory.at<Slot>(0), limits.ring_slots}),
-      blocks_(limits.ring_slots) {
-  lent_.reserve(blocks.size());
+      sent_(limits.ring_slots) {
+  lent_.reserve(blocks.size() + kLendableSlots);
 }
 
 SendLink::~SendLink() {
-  for (const std::optional<Block>& block : blocks_) {
-    if (block) arena_.give_back(*block, held_);
+  for (Sent& sent : sent_) give_back(sent);
+  for (Lent& lent : lent_) give_back(lent.sent);
+}
+
+void SendLink::give_back(Sent& sent) {
+  if (sent.block) arena_.give_back(*sent.block, held_);
+  if (sent.packet != nullptr) --kept_;
+  sent = {};
+}
+
+template <typename Visit>
+void SendLink::for_each_out(const Visit& visit) {
+  for (std::uint64_t at = reclaimed_; at < ring_.tail(); ++at) {
+    visit(sent_[slot_of(at)], slot_of(at), sequence_at(at));
   }
-  for (const Lent& lent : lent_) arena_.give_back(lent.block, held_);
+  for (Lent& lent : lent_) visit(lent.sent, lent.slot, lent.sequence);
+}
+
+void SendLink::mark_withdrawn(std::uint32_t slot, std::uint32_t sequence) {
+  if (slot >= kLendableSlots) return;
+  Withdrawals& withdrawals = *parts_.ring.memory.at<Withdrawals>(limits_.ring_slots * kSlotBytes);
+  withdrawals.sequence[slot].store(sequence, std::memory_order_relaxed);
+}
+
+void SendLink::revoke() {
+  for_each_out([this](Sent& sent, std::uint32_t slot, std::uint32_t sequence) {
+    if (sent.by_reference || sent.block) mark_withdrawn(slot, sequence);
+  });
+  // Before whatever is written to the memory now.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void SendLink::withdraw(std::span<const std::byte> memory, Instant before) {
+  const auto is_meant = [&](const Sent& sent) {
+    if (sent.packet == nullptr || sent.since >= before) return false;
+    const packet::Segment* each = sent.packet->first().next();
+    for (; each != nullptr; each = each->next()) {
+      const auto bytes = each->bytes();
+      if (bytes.data() < memory.data() + memory.size() &&
+          memory.data() < bytes.data() + bytes.size()) {
+        return true;
+      }
+    }
+    return false;
+  };
+  for_each_out([&](Sent& sent, std::uint32_t slot, std::uint32_t sequence) {
+    if (is_meant(sent)) mark_withdrawn(slot, sequence);
+  });
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  for_each_out([&](Sent& sent, std::uint32_t, std::uint32_t) {
+    if (!is_meant(sent)) return;
+    sent.packet.reset();
+    --kept_;
+  });
+}
+
+Instant SendLink::oldest() const {
+  Instant oldest = kNever;
+  for (const Sent& sent : sent_) {
+    if (sent.packet != nullptr) oldest = std::min(oldest, sent.since);
+  }
+  for (const Lent& lent : lent_) {
+    if (lent.sent.packet != nullptr) oldest = std::min(oldest, lent.sent.since);
+  }
+  return oldest;
+}
+
+std::size_t SendLink::drop_returned() {
+  const std::size_t before = kept_;
+  if (before > 0) reclaim();
+  return before - kept_;
 }
 
 void SendLink::accept(Acceptance acceptance, unsigned own) {
@@ -62,12 +129,39 @@ std::size_t SendLink::room(std::size_t wanted) {
 
 void SendLink::commit(const Place& place, const OffloadWords& offload) {
   const auto length = static_cast<std::uint32_t>(place.bytes.size());
-  blocks_[ring_.tail() & (limits_.ring_slots - 1)] = place.block;
+  sent_[slot_of(ring_.tail())].block = place.block;
   if (place.block) {
     ring_.publish_reference(place.block->offset, length, offload);
   } else {
     ring_.publish_inline(length, offload);
   }
+}
+
+bool SendLink::refer(packet::PacketPtr& packet, const OffloadWords& offload, Instant now) {
+  const std::size_t count = packet->segment_count() - 1;
+  const auto head = packet->first().bytes();
+  if (count == 0 || count > kMaxPieces || head.size() > head_room(count)) return false;
+  std::array<Piece, kMaxPieces> pieces;
+  std::size_t found = 0;
+  const packet::Segment* each = packet->first().next();
+  for (; each != nullptr; each = each->next()) {
+    const auto bytes = each->bytes();
+    if (!each->borrowed() || bytes.data() < memory_.data() ||
+        bytes.data() + bytes.size() > memory_.data() + memory_.size()) {
+      return false;
+    }
+    pieces[found++] = {.offset = static_cast<std::uint32_t>(bytes.data() - memory_.data()),
+                       .length = static_cast<std::uint32_t>(bytes.size())};
+  }
+  const std::uint32_t slot = slot_of(ring_.tail());
+  if (!make_room() || slot >= kLendableSlots || slot_is_lent_[slot] ||
+      sequence_at(ring_.tail()) == 0) {
+    return false;
+  }
+  ring_.publish_pieces(head, std::span(pieces).first(found), offload);
+  sent_[slot] = {.packet = std::move(packet), .since = now, .by_reference = true};
+  ++kept_;
+  return true;
 }
 
 void SendLink::announce(unsigned own) {
@@ -97,15 +191,17 @@ bool SendLink::reclaim() {
   if (!ring_.refresh()) return false;
   reclaim_lent();
   for (; reclaimed_ < ring_.consumed(); ++reclaimed_) {
-    const auto slot = static_cast<std::uint32_t>(reclaimed_ & (limits_.ring_slots - 1));
-    std::optional<Block>& block = blocks_[slot];
-    if (!block) continue;
+    const std::uint32_t slot = slot_of(reclaimed_);
+    Sent& sent = sent_[slot];
+    if (!sent.block && !sent.by_reference) continue;
     if (is_lent(slot, sequence_at(reclaimed_))) {
-      lent_.push_back({.block = *block, .slot = slot, .sequence = sequence_at(reclaimed_)});
+      lent_.push_back({.sent = std::exchange(sent, {}),
+                       .slot = slot,
+                       .sequence = sequence_at(reclaimed_)});
+      slot_is_lent_[slot] = true;
     } else {
-      arena_.give_back(*block, held_);
+      give_back(sent);
     }
-    block.reset();
   }
   return true;
 }
@@ -116,8 +212,9 @@ void SendLink::reclaim_lent() {
       ++i;
       continue;
     }
-    arena_.give_back(lent_[i].block, held_);
-    lent_[i] = lent_.back();
+    slot_is_lent_[lent_[i].slot] = false;
+    give_back(lent_[i].sent);
+    if (i + 1 < lent_.size()) lent_[i] = std::move(lent_.back());
     lent_.pop_back();
   }
 }

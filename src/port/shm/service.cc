@@ -208,7 +208,7 @@ void Member::expect_questions(Instant now) {
 Result<SendLink::Parts> Member::open_link(unsigned destination) {
   const std::optional<LeaseRecord> owner = meeting_point_.owner(destination);
   if (!owner) return fail({.kind = ErrorKind::kPeer, .what = "nobody owns the slot"});
-  auto ring = Region::make("tideline-ring", config_.ring_slots * kSlotBytes, PageKind::kNormal,
+  auto ring = Region::make("tideline-ring", ring_bytes(config_.ring_slots), PageKind::kNormal,
                            Sharing::kReadOnly);
   if (!ring) return fail(std::move(ring.error()));
   const Hello hello{.source = slot(),
@@ -250,6 +250,7 @@ void Member::close_send_link(unsigned destination) {
   if (to_[destination] == nullptr) return;
   unwatch(to_[destination]->socket());
   if (config_.peers != nullptr) config_.peers->destination_down(destination);
+  to_[destination]->revoke();
   to_[destination].reset();
   connect_allowed_ &= ~bit(destination);
   counters_.count(Event::kLinkDown);

@@ -247,6 +247,218 @@ TEST_F(ShmStations, LongFramesAreLentUntilTooManyAreHeld) {
   }
 }
 
+// Two ports with memory that frames refer to.
+class ShmReferences : public ShmStations {
+ protected:
+  ShmReferences() { pool_ = testing::make_pool(4096, 1024); }
+
+  std::unique_ptr<ShmPort> open_sharing(bool lends = true) {
+    shm::MemberConfig sizes;
+    sizes.shared_bytes = 1 << 20;
+    auto port =
+        ShmPort::open("test", pool_.get(),
+                      {.directory = directory_, .lends_shared = lends, .sizes = sizes}, now_);
+    EXPECT_TRUE(port.has_value()) << (port ? "" : port.error().message());
+    return std::move(*port);
+  }
+  // A frame whose first `head` bytes are its own, and the rest borrowed in so many pieces from the
+  // sender's shared memory at `offset`.
+  PacketPtr make(ShmPort& from, const ShmPort& to, std::uint32_t sequence, std::size_t size,
+                 std::size_t offset = 0, std::size_t pieces = 1, std::size_t head = 60) {
+    const auto bytes = testing::frame_bytes(size, sequence);
+    PacketPtr frame = pool_->get();
+    std::memcpy(frame->append(head), bytes.data(), head);
+    std::memcpy(frame->first().writable().data(), &to.info().mac, sizeof(to.info().mac));
+    if (size > 1518) {
+      frame->meta().offload = {.gso = Gso::kRoce, .gso_size = 1024, .header_length = 54};
+    }
+    const auto memory = from.shared_memory().subspan(offset, size - head);
+    std::copy(bytes.begin() + static_cast<std::ptrdiff_t>(head), bytes.end(), memory.begin());
+    for (std::size_t i = 0; i < pieces; ++i) {
+      const std::size_t begin = memory.size() * i / pieces;
+      const std::size_t end = memory.size() * (i + 1) / pieces;
+      ++borrowed_;
+      frame->append(
+          pool_->lend({.memory = memory.subspan(begin, end - begin),
+                       .release = [](void* count, std::span<const std::byte>) {
+                         --*static_cast<std::size_t*>(count);
+                       },
+                       .context = &borrowed_}));
+    }
+    return frame;
+  }
+  bool transmit(ShmPort& from, PacketPtr frame) {
+    Burst burst;
+    burst.push(std::move(frame));
+    return from.tx_burst(0, burst, now_) == 1;
+  }
+  PacketPtr receive(ShmPort& port) {
+    Burst burst;
+    const Instant give_up = monotonic_now() + std::chrono::seconds(3);
+    while (port.rx_burst(0, burst, now_) == 0 && monotonic_now() < give_up) {
+    }
+    return burst.empty() ? nullptr : std::move(burst[0]);
+  }
+  void look(ShmPort& port) {
+    Burst burst;
+    EXPECT_EQ(port.rx_burst(0, burst, now_), 0U);
+  }
+  // Until `from` has read the answer of `to` to its first frame, in pauses of the service.
+  void meet(ShmPort& from, ShmPort& to) {
+    ASSERT_TRUE(transmit(from, make(from, to, 0, 100)));
+    ASSERT_NE(receive(to), nullptr);
+    now_ += std::chrono::milliseconds(2);
+    look(from);
+    ASSERT_EQ(borrowed_, 0U);
+    passed_ = from.stats(0).passes.total();
+  }
+  static bool is_frame(const Packet& frame, std::uint32_t sequence, std::size_t size) {
+    const auto bytes = testing::bytes_of(frame);
+    const auto sent = testing::frame_bytes(size, sequence);
+    return std::equal(bytes.begin() + 6, bytes.end(), sent.begin() + 6, sent.end());
+  }
+
+  Instant now_ = monotonic_now();
+  std::size_t borrowed_ = 0;  // pieces that are out
+  std::uint64_t passed_ = 0;  // by the sender, for them to meet
+};
+
+TEST_F(ShmReferences, WhatLiesInSharedMemoryIsSentAndLentWithoutACopy) {
+  const auto a = open_sharing();
+  const auto b = open_sharing();
+  meet(*a, *b);
+  for (const std::size_t pieces : {1, 2, 3}) {
+    ASSERT_TRUE(transmit(*a, make(*a, *b, 1, 60'000, 5'000, pieces)));
+    look(*a);
+    EXPECT_EQ(borrowed_, pieces);
+    PacketPtr frame = receive(*b);
+    ASSERT_NE(frame, nullptr);
+    EXPECT_TRUE(is_frame(*frame, 1, 60'000));
+    EXPECT_TRUE(frame->is_intact());
+    look(*a);
+    EXPECT_EQ(borrowed_, pieces);
+    frame.reset();
+    look(*a);
+    EXPECT_EQ(borrowed_, 0U);
+  }
+  EXPECT_EQ(a->stats(0).passes.total(), passed_);
+  EXPECT_LE(b->stats(0).passes.total(), passed_ + 3U * 192);  // headers
+  EXPECT_EQ(a->stats(0).tx_bytes, 180'100U);
+  EXPECT_EQ(b->stats(0).rx_bytes, 180'100U);
+  // Too many pieces, too long a head, too short: copied.
+  std::array<PacketPtr, 3> others = {make(*a, *b, 2, 60'000, 0, 4),
+                                     make(*a, *b, 2, 60'000, 100'000, 1, 105),
+                                     make(*a, *b, 2, 1'000, 200'000)};
+  for (PacketPtr& frame : others) {
+    const std::size_t size = frame->size();
+    ASSERT_TRUE(transmit(*a, std::move(frame)));
+    const PacketPtr got = receive(*b);
+    ASSERT_NE(got, nullptr);
+    EXPECT_TRUE(is_frame(*got, 2, size));
+  }
+  EXPECT_EQ(borrowed_, 0U);
+  EXPECT_EQ(a->stats(0).passes.total(), passed_ + 121'000);
+}
+
+TEST_F(ShmReferences, WhoDoesNotAskWhatStandsGetsACopy) {
+  const auto a = open_sharing();
+  const auto b = open_sharing(false);
+  meet(*a, *b);
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 1, 40'000, 0, 3)));
+  const PacketPtr frame = receive(*b);
+  ASSERT_NE(frame, nullptr);
+  EXPECT_TRUE(is_frame(*frame, 1, 40'000));
+  EXPECT_EQ(b->stats(0).passes.total(), passed_ + 40'000);
+  b->arm(0);  // and is asked for more, so its index is told
+  look(*b);
+  look(*a);
+  EXPECT_EQ(borrowed_, 0U);
+}
+
+TEST_F(ShmReferences, WhatIsTakenBackIsNotTakenForWhatWasSent) {
+  const auto a = open_sharing();
+  const auto b = open_sharing();
+  meet(*a, *b);
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 1, 40'000, 0)));
+  const PacketPtr held = receive(*b);
+  ASSERT_NE(held, nullptr);
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 2, 40'000, 50'000)));   // in the ring
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 3, 40'000, 100'000)));  // elsewhere
+  ASSERT_EQ(borrowed_, 3U);
+  EXPECT_EQ(a->oldest_borrowed(), now_);
+  a->withdraw(a->shared_memory().first(100'000), now_);  // those sent before now
+  EXPECT_EQ(borrowed_, 3U);
+  a->withdraw(a->shared_memory().first(100'000), now_ + Duration(1));
+  EXPECT_EQ(borrowed_, 1U);
+  EXPECT_FALSE(held->is_intact());
+  const PacketPtr frame = receive(*b);
+  ASSERT_NE(frame, nullptr);
+  EXPECT_TRUE(is_frame(*frame, 3, 40'000));
+  EXPECT_TRUE(frame->is_intact());
+  EXPECT_EQ(b->stats(0).dropped(Drop::kRxWithdrawn), 1U);
+  // The slots of the two that are held take no other reference in the two rounds of the ring, for a
+  // withdrawal could not name it.
+  for (std::uint32_t i = 0; i < 600; ++i) {
+    ASSERT_TRUE(transmit(*a, make(*a, *b, i, 3'000, 200'000)));
+    const PacketPtr other = receive(*b);
+    ASSERT_NE(other, nullptr);
+    EXPECT_TRUE(is_frame(*other, i, 3'000));
+    EXPECT_TRUE(other->is_intact());
+    look(*a);
+  }
+  EXPECT_FALSE(held->is_intact());
+  EXPECT_EQ(a->stats(0).passes.total(), passed_ + 4U * 3'000);
+}
+
+TEST_F(ShmReferences, WhoHoldsTooManyGetsCopiesAndTheDeadHoldNothing) {
+  const auto a = open_sharing();
+  auto b = open_sharing();
+  meet(*a, *b);
+  std::vector<PacketPtr> held;
+  for (std::uint32_t i = 0; i < 140; ++i) {
+    ASSERT_TRUE(transmit(*a, make(*a, *b, i, 5'000, i * std::size_t{5'000})));
+    held.push_back(receive(*b));
+    ASSERT_NE(held.back(), nullptr);
+  }
+  look(*b);
+  look(*a);
+  EXPECT_EQ(borrowed_, 128U);
+  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_TRUE(is_frame(*held[i], i, 5'000)) << i;
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 50, 30'000, 800'000)));
+  EXPECT_EQ(borrowed_, 129U);
+  b.reset();
+  const Instant give_up = monotonic_now() + std::chrono::seconds(3);
+  while (borrowed_ > 0 && monotonic_now() < give_up) {
+    now_ = monotonic_now();
+    look(*a);
+  }
+  EXPECT_EQ(borrowed_, 0U);
+  // Those who still hold frames of a link that was closed know that they may have changed.
+  for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i]->is_intact(), i >= 128) << i;
+}
+
+TEST_F(ShmReferences, WhoWouldSleepLooksAgain) {
+  const auto a = open_sharing();
+  const auto b = open_sharing();
+  meet(*a, *b);
+  EXPECT_EQ(a->next_deadline(0), kNever);
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 1, 30'000)));
+  Duration pause{};
+  for (int i = 0; i < 20; ++i) {  // ever later, but within a bound
+    const Instant next = a->next_deadline(0);
+    ASSERT_GT(next, now_);
+    EXPECT_GE(next - now_, pause);
+    EXPECT_LE(next - now_, std::chrono::milliseconds(64));
+    pause = next - now_;
+    now_ = next;
+    look(*a);
+  }
+  receive(*b).reset();
+  look(*a);
+  EXPECT_EQ(borrowed_, 0U);
+  EXPECT_EQ(a->next_deadline(0), kNever);
+}
+
 // A member that says what it likes beside its frames.
 TEST_F(ShmStations, FalseMetadataIsDroppedAndCounted) {
   const auto victim = open();
