@@ -97,7 +97,6 @@ class CopyListener {
   int run() {
     const Instant end = end_of(wire_);
     while (!session_.stopped() && monotonic_now() < end) turn(end);
-    listener_ = Listener();
     for (auto& each : transfers_) each->refuse("the listener was stopped", monotonic_now());
     const Instant limit = monotonic_now() + std::chrono::seconds(1);
     while (!transfers_.empty() && monotonic_now() < limit) turn(limit);
@@ -124,7 +123,7 @@ class CopyListener {
           transfers_, [](const auto& transfer) { return !transfer->is_leaving(); });
       transfers_.push_back(std::make_unique<copy::Receiving>(
           session_.verbs(), directory_, std::move(*stream),
-          static_cast<std::size_t>(busy) < kMostAtATime, now));
+          static_cast<std::size_t>(busy) < kMostAtATime && !session_.stopped(), now));
     }
     for (auto& each : transfers_) {
       const bool was_leaving = each->is_leaving();
@@ -206,6 +205,8 @@ class CopyClient {
     }
     const double seconds = seconds_of(monotonic_now() - begin);
     const bool same = sending.done().checksum == sending.checksum();
+    sending.hang_up();
+    part(sending);
     report(sending, same, seconds);
     if (!same) {
       fmt::print(stderr, "tideline: what has arrived is not what was sent: the checksums differ\n");
@@ -236,10 +237,22 @@ class CopyClient {
     // What the listener has done it knows.
     const bool own = !stopped && status.error().kind != ErrorKind::kPeer;
     sending.give_up(own ? status.error().what : "it has given up");
-    session_.engine().drain(std::chrono::seconds(1));
+    part(sending);
     (void)session_.engine().flush_capture();
     if (!status) throw Failure(status.error());
     return false;
+  }
+
+  // The listener's last words need not come, but ours should arrive.
+  void part(copy::Sending& sending) {
+    const Instant limit = monotonic_now() + std::chrono::seconds(2);
+    for (Instant now = monotonic_now(); now < limit && !sending.has_parted();
+         now = monotonic_now()) {
+      session_.engine().wait(limit - now);
+      while (session_.engine().next()) {
+      }
+    }
+    session_.engine().drain(std::chrono::seconds(1));
   }
 
   void report(const copy::Sending& sending, bool same, double seconds) {

@@ -17,7 +17,7 @@ unmount_and_finish() {
 }
 trap unmount_and_finish EXIT
 
-bad_link='loss=1%,reorder=0.5%,dup=0.1%'
+bad_link='loss=1%,delay=100us,reorder=0.5%,dup=0.1%'
 inbox=$directory/in
 mkdir "$inbox"
 
@@ -209,7 +209,7 @@ echo "a full disk is told, and the listener goes on"
 
 # A listener that is killed: its client finds out. A client that is killed: its listener does.
 clients=$((clients + 1))
-client orphan "$directory/large" "$host:orphan" "${slow[@]}" &
+client orphan "$directory/forty" "$host:orphan" "${slow[@]}" &
 orphan=$!
 until [ -n "$(find "$directory/small" -name '.tideline*' -size +1M)" ]; do
   kill -0 $orphan || fail "the client has ended"

@@ -178,11 +178,19 @@ Status Sending::take_written() {
   return {};
 }
 
-void Sending::give_up(const std::string& reason) {
-  if (line_.stream().state() != Stream::State::kOpen) return;
-  line_.send(Failure{.reason = reason});
+bool Sending::has_parted() {
   line_.discard();
+  if (!line_.is_over()) return false;
   line_.stream().close();
+  return true;
+}
+
+void Sending::give_up(const std::string& reason) {
+  // What is under way would only be in the way of the last words.
+  disk_.reset();
+  windows_.reset();
+  if (line_.stream().state() == Stream::State::kOpen) line_.send(Failure{.reason = reason});
+  hang_up();
 }
 
 }  // namespace tideline::app::copy

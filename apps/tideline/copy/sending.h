@@ -45,7 +45,11 @@ class Sending {
   Status step(Instant now);
   // When step() has to be called again, at the latest.
   Instant next_deadline() const { return alive_at_; }
-  // Tells the listener that nothing more comes, and why.
+  // Nothing more is to be said. Then the listener hangs up, too: has_parted(), after which nothing
+  // else may be called.
+  void hang_up() { line_.hang_up(); }
+  bool has_parted();
+  // The same, and tells the listener why.
   void give_up(const std::string& reason);
 
   bool is_done() const { return done_.has_value(); }

@@ -174,6 +174,7 @@ TEST_F(CopyTransfer, FilesArriveAsTheyAre) {
       });
       EXPECT_EQ(sending.arrived(), size);
       EXPECT_EQ(sending.done().checksum, sending.checksum());
+      sending.hang_up();
     }
     until([&] { return receiving_->is_over(); });
     EXPECT_TRUE(receiving_->is_kept()) << receiving_->reason();
