@@ -35,14 +35,13 @@ constexpr std::size_t kMostAtATime = 16;
 class RdmaSession {
  public:
   explicit RdmaSession(const WireOptions& options)
-      : rdma_(value_or_throw(api::RdmaEngine::open({.wire = options.wire,
-                                                    .mtu = options.mtu,
-                                                    .impair = options.impair,
-                                                    .seed = options.seed,
-                                                    .capture = options.capture},
-                                                   {.ip4 = options.ip4,
-                                                    .ip6 = options.ip6,
-                                                    .gateways = options.gateways}))),
+      : rdma_(value_or_throw(api::RdmaEngine::open(
+            {.wire = options.wire,
+             .mtu = options.mtu,
+             .impair = options.impair,
+             .seed = options.seed,
+             .capture = options.capture},
+            {.ip4 = options.ip4, .ip6 = options.ip6, .gateways = options.gateways}))),
         stop_(&rdma_->engine()) {
     value_or_throw(rdma_->host().wait_until_ready(std::chrono::seconds(30)));
     verbs_ = value_or_throw(copy::Verbs::create(*rdma_));
@@ -262,14 +261,14 @@ class CopyClient {
       return size == 0 ? 0 : static_cast<double>(bytes) / size;
     };
     // The checksum is a pass, reading the file a copy of the kernel's.
-    const double passed =
-        per_byte(passes.total() + sending.size() + sending.done().passed);
+    const double passed = per_byte(passes.total() + sending.size() + sending.done().passed);
     const double copied = per_byte(passes.bytes(packet::Pass::kKernelCopy) + sending.size() +
                                    sending.done().kernel_copied);
     if (!wire_.json) {
-      fmt::print("{}: {} in {:.3f} s, {}/s, {:.2f} passes/byte and {:.2f} by the kernel, XXH128 {}\n",
-                 options_.file, amount_text(size), seconds, amount_text(size / seconds), passed,
-                 copied, copy::text_of(sending.checksum()));
+      fmt::print(
+          "{}: {} in {:.3f} s, {}/s, {:.2f} passes/byte and {:.2f} by the kernel, XXH128 {}\n",
+          options_.file, amount_text(size), seconds, amount_text(size / seconds), passed, copied,
+          copy::text_of(sending.checksum()));
       return;
     }
     auto json = begin_json("copy", same);

@@ -122,7 +122,8 @@ int get(const WireOptions& wire, const GetOptions& options) {
   const std::uint64_t resumed = target.have;
   ProgressBar bar;
   http::Download download(
-      session.engine(), session.host(), url, target, [&] { bar.show(target.have, target.size); }, session.stopped());
+      session.engine(), session.host(), url, target, [&] { bar.show(target.have, target.size); },
+      session.stopped());
   const Instant begin = monotonic_now();
   bool whole = false;
   try {

@@ -63,8 +63,8 @@ void ProgressBar::draw(std::uint64_t have, std::optional<std::uint64_t> size, do
   const auto full = static_cast<std::size_t>(share * kWidth);
   const double rest = static_cast<double>(*size - have);
   fmt::print(stderr, "\r\033[K[{}{}] {:3.0f} % of {} {} {:.0f} s left", std::string(full, '='),
-             std::string(kWidth - full, ' '), share * 100,
-             amount_text(static_cast<double>(*size)), speed, rate > 0 ? rest / rate : 0);
+             std::string(kWidth - full, ' '), share * 100, amount_text(static_cast<double>(*size)),
+             speed, rate > 0 ? rest / rate : 0);
 }
 
 void ProgressBar::say(std::uint64_t have, std::optional<std::uint64_t> size, double rate) {

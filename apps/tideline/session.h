@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "engine/attachment.h"
 #include "control/server.h"
+#include "engine/attachment.h"
 #include "engine/worker.h"
 #include "options.h"
 

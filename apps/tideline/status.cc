@@ -86,10 +86,10 @@ std::string owner_of(int pid) {
   struct stat status{};
   const bool lives = ::stat(fmt::format("/proc/{}", pid).c_str(), &status) == 0;
   if (lives && ::geteuid() != 0 && status.st_uid != ::geteuid()) {
-    throw Failure({.kind = ErrorKind::kEnvironment,
-                   .what = fmt::format("process {} is {}'s, who alone may ask it", pid,
-                                       owner_of(pid)),
-                   .remedy = "ask as that user, or as root"});
+    throw Failure(
+        {.kind = ErrorKind::kEnvironment,
+         .what = fmt::format("process {} is {}'s, who alone may ask it", pid, owner_of(pid)),
+         .remedy = "ask as that user, or as root"});
   }
   throw Failure({.kind = ErrorKind::kEnvironment,
                  .what = lives ? fmt::format("process {} has no engine of tideline", pid)
@@ -105,8 +105,8 @@ std::vector<Process> find_processes() {
     // Another user's place is none of this user's processes.
     if (!directory) continue;
     for (const std::string& name : control::sockets_in(directory.get())) {
-      found.push_back({.directory = UniqueFd(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)),
-                       .socket = name});
+      found.push_back(
+          {.directory = UniqueFd(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)), .socket = name});
     }
   }
   return found;
@@ -174,10 +174,10 @@ void add_all_rates(Json& now, const Json& before) {
   if (now.contains("tcp") && member(now["tcp"], "connections").is_array()) {
     for (Json& connection : now["tcp"]["connections"]) {
       if (!connection.is_object()) continue;
-      add_rates(connection,
-                same_in(member(member(before, "tcp"), "connections"), connection,
-                        {"local", "remote"}),
-                seconds, {"bytes_acked", "bytes_received"});
+      add_rates(
+          connection,
+          same_in(member(member(before, "tcp"), "connections"), connection, {"local", "remote"}),
+          seconds, {"bytes_acked", "bytes_received"});
     }
   }
 }

@@ -44,10 +44,10 @@ Status RdmaEngine::attach() {
   engine::Worker& worker = runtime().worker();
   ip::Stack& stack = worker.host()->stack();
   rng_ = Rng(engine::random_seed());
-  rdma::Device& device = device_.emplace(
-      rdma::DeviceOptions{.node_guid = engine::eui64_of(worker.function().mac()),
-                          .link_mtu = static_cast<std::uint16_t>(runtime().mtu())},
-      stack, worker.pool(), rng_, keys_);
+  rdma::Device& device =
+      device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(worker.function().mac()),
+                                          .link_mtu = static_cast<std::uint16_t>(runtime().mtu())},
+                      stack, worker.pool(), rng_, keys_);
   for (const std::string& text : host_->ip4()) {
     auto prefix = wire::Ipv4Prefix::from_text(text);
     if (!prefix) return fail(std::move(prefix.error()));

@@ -25,9 +25,9 @@ TEST(Conversation, IsAnsweredOnceItHasAsked) {
 }
 
 TEST(Conversation, AnotherQuestionIsRefused) {
-  for (const std::string& text : {std::string("x"), std::string(100'000, '{'),
-                                  std::string(kQuestion) + "x", std::string("{\"ask\":\"stop\"}\n"),
-                                  std::string(1, '\0')}) {
+  for (const std::string& text :
+       {std::string("x"), std::string(100'000, '{'), std::string(kQuestion) + "x",
+        std::string("{\"ask\":\"stop\"}\n"), std::string(1, '\0')}) {
     Conversation conversation(true, Instant());
     conversation.add(text);
     ASSERT_EQ(conversation.state(), State::kAnswering);

@@ -72,8 +72,7 @@ Result<std::unique_ptr<Server>> Server::start(Subject& subject, Identity identit
   auto stop = ring::EventBell::create();
   if (!stop) return fail(std::move(stop.error()));
   std::unique_ptr<Server> server(new Server(subject, std::move(identity), std::move(*directory),
-                                            std::move(*socket), std::move(name),
-                                            std::move(*stop)));
+                                            std::move(*socket), std::move(name), std::move(*stop)));
   if (Status s = server->start_thread(); !s) return fail(std::move(s.error()));
   return server;
 }

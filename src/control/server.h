@@ -36,8 +36,8 @@ class Server {
     Conversation conversation;
   };
 
-  Server(Subject& subject, Identity identity, UniqueFd directory, UniqueFd socket,
-         std::string name, ring::EventBell stop)
+  Server(Subject& subject, Identity identity, UniqueFd directory, UniqueFd socket, std::string name,
+         ring::EventBell stop)
       : subject_(subject),
         identity_(std::move(identity)),
         directory_(std::move(directory)),

@@ -9,8 +9,8 @@ namespace {
 // As many as are copied in some microseconds.
 constexpr std::size_t kPart = 256;
 
-// Fills a list part by part: `copy(worker, from, part)` says how many it has put there, and where to
-// go on; at 0 there are no more. Room is made outside of the engine.
+// Fills a list part by part: `copy(worker, from, part)` says how many it has put there, and where
+// to go on; at 0 there are no more. Room is made outside of the engine.
 template <typename T, typename Copy>
 bool list(Subject& subject, std::vector<T>& all, const Copy& copy) {
   std::uint32_t from = 0;
@@ -52,11 +52,11 @@ std::optional<EngineStatus> take_status(Subject& subject) {
     if (!listed) return std::nullopt;
   }
   if (device == nullptr) return status;
-  const bool listed = list(
-      subject, status.rdma->qps,
-      [&](engine::Worker& /*worker*/, std::uint32_t& from, std::span<rdma::QpStatus> part) {
-        return device->list_qps(from, part);
-      });
+  const bool listed =
+      list(subject, status.rdma->qps,
+           [&](engine::Worker& /*worker*/, std::uint32_t& from, std::span<rdma::QpStatus> part) {
+             return device->list_qps(from, part);
+           });
   if (!listed) return std::nullopt;
   return status;
 }

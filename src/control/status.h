@@ -42,8 +42,8 @@ struct EngineStatus {
   std::optional<RdmaStatus> rdma;
 };
 
-// Nothing if the engine is closed, or nobody drives it. Queue pairs and connections are looked at in
-// parts: each is right for itself, and one that comes or goes meanwhile is there or not.
+// Nothing if the engine is closed, or nobody drives it. Queue pairs and connections are looked at
+// in parts: each is right for itself, and one that comes or goes meanwhile is there or not.
 std::optional<EngineStatus> take_status(Subject& subject);
 
 }  // namespace tideline::control

@@ -25,11 +25,11 @@ struct QpStatus {
   // RC, UC: the peer; zero until it is known.
   std::uint32_t peer_number = 0;
   Gid peer{};
-  std::uint32_t mtu = 0;       // of the path, in bytes
-  std::uint32_t sq_psn = 0;    // of the next request
-  std::uint32_t una_psn = 0;   // the oldest that is not acknowledged
-  std::uint32_t unacked = 0;   // packets that were sent and are not acknowledged
-  std::uint32_t rq_psn = 0;    // expected
+  std::uint32_t mtu = 0;      // of the path, in bytes
+  std::uint32_t sq_psn = 0;   // of the next request
+  std::uint32_t una_psn = 0;  // the oldest that is not acknowledged
+  std::uint32_t unacked = 0;  // packets that were sent and are not acknowledged
+  std::uint32_t rq_psn = 0;   // expected
   std::uint32_t posted_sends = 0;
   std::uint32_t posted_receives = 0;  // not with an SRQ
   std::uint8_t retries_left = 0;

@@ -91,11 +91,10 @@ Status IncomingFile::write(std::span<const std::byte> bytes) {
 Status IncomingFile::keep(std::uint32_t mode) {
   const mode_t permissions = (mode | S_IRUSR | S_IWUSR) & 0777 & ~directory_->mask();
   // close() tells what a file system on the network could not write.
-  const bool closed = ::fchmod(fd_.get(), permissions) == 0 &&
-                      ::close(fd_.release()) == 0;
+  const bool closed = ::fchmod(fd_.get(), permissions) == 0 && ::close(fd_.release()) == 0;
   // Over a link it replaces the link; over a directory it fails.
-  if (!closed || ::renameat(directory_->fd(), temporary_.c_str(), directory_->fd(),
-                            name_.c_str()) != 0) {
+  if (!closed ||
+      ::renameat(directory_->fd(), temporary_.c_str(), directory_->fd(), name_.c_str()) != 0) {
     return fail_errno(fmt::format("cannot keep '{}'", name_));
   }
   temporary_.clear();

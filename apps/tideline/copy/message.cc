@@ -214,8 +214,8 @@ Parsed parse(Type type, Bytes body) {
       if (body.empty()) return Alive{};
       break;
   }
-  return malformed(fmt::format("a message of type {} and {} bytes", static_cast<unsigned>(type),
-                               body.size()));
+  return malformed(
+      fmt::format("a message of type {} and {} bytes", static_cast<unsigned>(type), body.size()));
 }
 
 }  // namespace

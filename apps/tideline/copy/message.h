@@ -11,7 +11,8 @@
 //                                      <---   Freed    window 0
 //   ...
 //   End     size, checksum             --->
-//                                      <---   Done     the listener's checksum: the file has its name
+//                                      <---   Done     the listener's checksum: the file has its
+//                                      name
 //   Failure from either side, at any time: why it goes no further
 //   Alive   every two seconds          --->
 //
@@ -42,14 +43,14 @@ using Checksum = std::array<std::uint8_t, 16>;  // XXH3, 128 bits, in its canoni
 
 struct QueuePairAddress {
   std::uint32_t number = 0;
-  std::uint32_t psn = 0;         // of its first packet
-  std::uint32_t mtu_bytes = 0;   // the largest path MTU that its side can have
+  std::uint32_t psn = 0;        // of its first packet
+  std::uint32_t mtu_bytes = 0;  // the largest path MTU that its side can have
 };
 
 struct Offer {
   std::uint16_t version = kVersion;
-  std::uint64_t size = 0;   // of the file
-  std::uint32_t mode = 0;   // permissions, rwxrwxrwx
+  std::uint64_t size = 0;  // of the file
+  std::uint32_t mode = 0;  // permissions, rwxrwxrwx
   QueuePairAddress qp;
   std::string name;
 };
@@ -97,7 +98,9 @@ std::vector<std::byte> encode(const Message& message);
 // Cuts a stream into messages.
 class Inbox {
  public:
-  void add(std::span<const std::byte> bytes) { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  void add(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
   // How much add() may be given now; the rest stays in the stream.
   std::size_t room() const { return kCapacity - bytes_.size(); }
   // The next message; nothing if it is not whole yet. The error says what makes no sense: nothing

@@ -67,9 +67,9 @@ void Receiving::handle(const Message& message, Instant now) {
     offered(*offer, now);
   } else if (const auto* window = std::get_if<Filled>(&message); window != nullptr && is_busy()) {
     filled(*window, now);
-  } else if (const auto* end = std::get_if<End>(&message);
-             end != nullptr && is_busy() && !end_ && end->size == received_ &&
-             end->size == offer_.size) {
+  } else if (const auto* end = std::get_if<End>(&message); end != nullptr && is_busy() && !end_ &&
+                                                           end->size == received_ &&
+                                                           end->size == offer_.size) {
     end_ = *end;
     disk_->give(kEndOfFile);
   } else if (const auto* failure = std::get_if<Failure>(&message)) {
@@ -110,8 +110,7 @@ Status Receiving::prepare(const Offer& offer) {
   auto file = IncomingFile::create(directory_, offer.name);
   if (!file) return fail(std::move(file.error()));
   file_.emplace(std::move(*file));
-  auto windows =
-      Windows::create(verbs_, rdma::Access::kLocalWrite | rdma::Access::kRemoteWrite);
+  auto windows = Windows::create(verbs_, rdma::Access::kLocalWrite | rdma::Access::kRemoteWrite);
   if (!windows) return fail(std::move(windows.error()));
   windows_ = std::move(*windows);
   disk_ = std::make_unique<Disk>([this](Piece piece) { return write(piece); },
@@ -166,12 +165,11 @@ void Receiving::finish(Instant now) {
   packet::PassCounter passes = verbs_.rdma().passes();
   const auto since = [&](std::uint64_t after, std::uint64_t before) { return after - before; };
   using packet::Pass;
-  line_.send(Done{
-      .checksum = checksum_,
-      .passed = since(passes.total(), passes_before_.total()) + offer_.size,
-      .kernel_copied =
-          since(passes.bytes(Pass::kKernelCopy), passes_before_.bytes(Pass::kKernelCopy)) +
-          offer_.size});
+  line_.send(Done{.checksum = checksum_,
+                  .passed = since(passes.total(), passes_before_.total()) + offer_.size,
+                  .kernel_copied = since(passes.bytes(Pass::kKernelCopy),
+                                         passes_before_.bytes(Pass::kKernelCopy)) +
+                                   offer_.size});
   if (!kept_) reason_ = "what has come is not what was sent: the checksums differ";
   leave(now);
 }

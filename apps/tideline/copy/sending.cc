@@ -61,8 +61,8 @@ Status Sending::step(Instant now) {
     auto windows = Windows::create(verbs_, rdma::Access::kNone);
     if (!windows) return fail(std::move(windows.error()));
     windows_ = std::move(*windows);
-    line_.send(Offer{
-        .size = file_.size, .mode = file_.mode, .qp = windows_->here(), .name = name_});
+    line_.send(
+        Offer{.size = file_.size, .mode = file_.mode, .qp = windows_->here(), .name = name_});
     offered_ = true;
   }
   for (;;) {
@@ -129,8 +129,8 @@ Status Sending::freed(const Freed& freed) {
 }
 
 void Sending::read_on(std::uint32_t window) {
-  const auto length = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(piece_size_, file_.size - asked_));
+  const auto length =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(piece_size_, file_.size - asked_));
   states_[window] = length == 0 ? Window::kUnused : Window::kReading;
   if (length == 0) return;
   asked_ += length;

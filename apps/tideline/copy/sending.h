@@ -88,7 +88,7 @@ class Sending {
   Checksum checksum_{};
   std::optional<Done> done_;
   Instant alive_at_;
-  Hash hash_;                    // the disk thread's, until everything was read
+  Hash hash_;                   // the disk thread's, until everything was read
   std::unique_ptr<Disk> disk_;  // last: it uses the others
 };
 

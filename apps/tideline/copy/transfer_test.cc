@@ -114,8 +114,9 @@ class CopyTransfer : public testing::Test {
     return message.value_or(Alive{});
   }
   void write_window(std::uint32_t window, std::uint32_t length) {
-    ASSERT_TRUE(windows_->write(
-        window, length, accept_.address + std::uint64_t{window} * accept_.window_size, accept_.rkey));
+    ASSERT_TRUE(windows_->write(window, length,
+                                accept_.address + std::uint64_t{window} * accept_.window_size,
+                                accept_.rkey));
     std::optional<rdma::Completion> completion;
     until([&] { return (completion = client_->verbs->next()).has_value(); });
     ASSERT_EQ(completion->status, rdma::WcStatus::kSuccess);
@@ -158,9 +159,9 @@ std::string content_of(const fs::path& path) {
 
 TEST_F(CopyTransfer, FilesArriveAsTheyAre) {
   constexpr std::size_t kAll = std::size_t{kWindows} * kWindowSize;
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{kWindowSize} - 1,
-                                 std::size_t{kWindowSize}, std::size_t{kWindowSize} + 1,
-                                 kAll + 12345}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{kWindowSize} - 1, std::size_t{kWindowSize},
+        std::size_t{kWindowSize} + 1, kAll + 12345}) {
     const std::string text = random_text(size);
     std::ofstream(path_ / "source", std::ios::binary) << text;
     {

@@ -124,8 +124,8 @@ Status Windows::connect(const Stream& stream, const QueuePairAddress& peer) {
       !s) {
     return s;
   }
-  return modify(rdma::QpState::kRts, M::kTimeout | M::kRetryCount | M::kRnrRetry | M::kSendPsn |
-                                         M::kMaxRdAtomic);
+  return modify(rdma::QpState::kRts,
+                M::kTimeout | M::kRetryCount | M::kRnrRetry | M::kSendPsn | M::kMaxRdAtomic);
 }
 
 Status Windows::write(std::uint32_t index, std::uint32_t length, std::uint64_t remote,

@@ -124,9 +124,8 @@ class AppEngineOfProcess final : public Engine, private control::Subject {
   }
   // control::Subject
   bool look(const std::function<void(engine::Worker&, Instant)>& with) override {
-    return engine_->exclusively(
-        [&](engine::Worker& worker, Instant now) { with(worker, now); },
-        engine::AppEngine::Turn::kNone);
+    return engine_->exclusively([&](engine::Worker& worker, Instant now) { with(worker, now); },
+                                engine::AppEngine::Turn::kNone);
   }
   const rdma::Device* device() const override { return &*device_; }
 
@@ -163,8 +162,8 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
 
   rng_ = Rng(engine::random_seed());
   ip::Stack& stack = worker.host()->stack();
-  device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(mac), .link_mtu = host->mtu}, stack,
-                  worker.pool(), rng_, keys_);
+  device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(mac), .link_mtu = host->mtu},
+                  stack, worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), *host);
   engine::AppOptions app;
   if (placement_ != nullptr) {
