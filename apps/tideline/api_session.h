@@ -10,6 +10,7 @@
 
 #include <tideline/engine.h>
 
+#include "api/runtime.h"
 #include "options.h"
 #include "session.h"
 
@@ -34,6 +35,13 @@ class StopFlag {
   StopOnSignal on_signal_;
 };
 
+// As `tideline status` names a host.
+inline control::Identity identity_of(const Host& host, const WireOptions& options) {
+  control::Identity identity{.wire = options.wire, .addresses = host.ip4()};
+  identity.addresses.insert(identity.addresses.end(), host.ip6().begin(), host.ip6().end());
+  return identity;
+}
+
 class ApiSession {
  public:
   // Throws Failure, also if an address is taken.
@@ -45,7 +53,8 @@ class ApiSession {
                                              .capture = options.capture}))),
         host_(value_or_throw(engine_.add_host(
             {.ip4 = options.ip4, .ip6 = options.ip6, .gateways = options.gateways}))),
-        stop_(&engine_) {
+        stop_(&engine_),
+        status_(api::Inside::runtime(engine_).worker(), nullptr, identity_of(host_, options)) {
     value_or_throw(host_.wait_until_ready(std::chrono::seconds(30)));
   }
 
@@ -64,6 +73,7 @@ class ApiSession {
   Engine engine_;
   Host host_;
   StopFlag stop_;
+  StatusOffer status_;
 };
 
 }  // namespace tideline::app

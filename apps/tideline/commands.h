@@ -13,11 +13,13 @@ int relay(const WireOptions& wire, const RelayOptions& options);
 int ports(bool json);
 int doctor(bool json);
 int devices(const WireOptions& wire);
+int status(const StatusOptions& options);
 // Does not return if the program could be started.
 int run_program(const WireOptions& wire, const RunOptions& options);
 int perf(const WireOptions& wire, const PerfOptions& options);
 int serve(const WireOptions& wire, const ServeOptions& options);
 int get(const WireOptions& wire, const GetOptions& options);
+int copy_file(const WireOptions& wire, const CopyOptions& options);
 int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 
 }  // namespace tideline::app

@@ -21,6 +21,7 @@
 #include "commands.h"
 #include "http/download.h"
 #include "http/url.h"
+#include "progress_bar.h"
 #include "report.h"
 #include "session.h"
 
@@ -30,57 +31,6 @@ namespace {
 constexpr const char* kAttribute = "user.tideline.version";
 constexpr int kAttempts = 5;  // in a row that bring nothing
 constexpr Duration kPause = std::chrono::milliseconds(500);
-
-std::string amount_text(double bytes) {
-  constexpr std::array<const char*, 4> kUnits{"B", "kB", "MB", "GB"};
-  std::size_t unit = 0;
-  while (bytes >= 1000 && unit + 1 < kUnits.size()) {
-    bytes /= 1000;
-    ++unit;
-  }
-  return fmt::format("{:.{}f} {}", bytes, unit == 0 ? 0 : 1, kUnits[unit]);
-}
-
-// On a terminal only, five times a second.
-class ProgressBar {
- public:
-  explicit ProgressBar(const http::Target& target)
-      : target_(target), terminal_(::isatty(STDERR_FILENO) == 1), last_(monotonic_now()) {}
-
-  void show() {
-    constexpr Duration kEvery = std::chrono::milliseconds(200);
-    constexpr std::size_t kWidth = 30;
-    const Instant now = monotonic_now();
-    if (!terminal_ || now - last_ < kEvery) return;
-    const double seconds = static_cast<double>((now - last_).count()) * 1e-9;
-    const std::uint64_t gained = target_.have > before_ ? target_.have - before_ : 0;
-    const double rate = static_cast<double>(gained) / seconds;
-    last_ = now;
-    before_ = target_.have;
-    shown_ = true;
-    const std::string speed = amount_text(rate) + "/s";
-    if (!target_.size || *target_.size == 0) {
-      fmt::print(stderr, "\r\033[K{} {}", amount_text(static_cast<double>(target_.have)), speed);
-      return;
-    }
-    const double share = static_cast<double>(target_.have) / static_cast<double>(*target_.size);
-    const auto full = static_cast<std::size_t>(share * kWidth);
-    const double rest = static_cast<double>(*target_.size - target_.have);
-    fmt::print(stderr, "\r\033[K[{}{}] {:3.0f} % of {} {} {:.0f} s left", std::string(full, '='),
-               std::string(kWidth - full, ' '), share * 100,
-               amount_text(static_cast<double>(*target_.size)), speed, rate > 0 ? rest / rate : 0);
-  }
-  void clear() const {
-    if (shown_) fmt::print(stderr, "\r\033[K");
-  }
-
- private:
-  const http::Target& target_;
-  bool terminal_;
-  bool shown_ = false;
-  Instant last_;
-  std::uint64_t before_ = 0;
-};
 
 // The file as far as it is there.
 class PartFile {
@@ -170,9 +120,10 @@ int get(const WireOptions& wire, const GetOptions& options) {
   http::Target target{.fd = STDOUT_FILENO, .seekable = false};
   if (name != "-") target = part.emplace(name).target();
   const std::uint64_t resumed = target.have;
-  ProgressBar bar(target);
+  ProgressBar bar;
   http::Download download(
-      session.engine(), session.host(), url, target, [&] { bar.show(); }, session.stopped());
+      session.engine(), session.host(), url, target, [&] { bar.show(target.have, target.size); },
+      session.stopped());
   const Instant begin = monotonic_now();
   bool whole = false;
   try {

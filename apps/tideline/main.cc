@@ -22,6 +22,8 @@ constexpr const char* kExamples = R"(Examples:
       all frames of the segment shm:default, whoever they are for
   tideline run -- ibv_rc_pingpong -g 1
       then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
+  tideline copy --listen /srv/incoming
+      then, elsewhere: tideline copy big.img 198.18.0.1:big.img
 As root:
   tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
       then, elsewhere: ping 192.0.2.2
@@ -60,6 +62,8 @@ struct Arguments {
   PerfOptions perf;
   ServeOptions serve;
   GetOptions get;
+  CopyOptions copy;
+  StatusOptions status;
 };
 
 // One of the commands: what it is called with, and what it does.
@@ -199,11 +203,37 @@ Command add_get(CLI::App& app, Arguments& arguments) {
   return {.parser = command, .run = [](const Arguments& a) { return get(a.wire, a.get); }};
 }
 
+Command add_copy(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      app.add_subcommand("copy", "move a file to another host by RDMA WRITE, with a checksum");
+  command->add_option("FILE", arguments.copy.file, "the file");
+  command->add_option("TARGET", arguments.copy.target,
+                      "HOST:NAME: where it goes; [ADDRESS]:NAME of an IPv6 address; without a NAME "
+                      "it keeps its own");
+  command->add_option("--listen", arguments.copy.listen,
+                      "take files in this directory (TCP port 5003), until stopped");
+  add_host_options(*command, arguments.wire);
+  return {.parser = command, .run = [](const Arguments& a) { return copy_file(a.wire, a.copy); }};
+}
+
 Command add_devices(CLI::App& app, Arguments& arguments) {
   CLI::App* command =
       app.add_subcommand("devices", "the RDMA device that `tideline run` gives to programs");
   add_host_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return devices(a.wire); }};
+}
+
+Command add_status(CLI::App& app, Arguments& arguments) {
+  StatusOptions& options = arguments.status;
+  CLI::App* command = app.add_subcommand(
+      "status", "what running programs and commands do: queue pairs, connections, rates, drops");
+  command->add_option("PID", options.pid, "of one process (default: all)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--interval", options.interval, "seconds over which rates are taken")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  command->add_flag("--json", options.json, "print one JSON object, in base units");
+  return {.parser = command, .run = [](const Arguments& a) { return status(a.status); }};
 }
 
 Command add_run(CLI::App& app, Arguments& arguments) {
@@ -223,7 +253,8 @@ int run(int argc, char** argv) {
   Arguments arguments;
   std::vector<Command> commands;
   for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor,
-                         add_udp_blast, add_perf, add_serve, add_get, add_devices, add_run}) {
+                         add_udp_blast, add_perf, add_serve, add_get, add_copy, add_devices,
+                         add_run, add_status}) {
     commands.push_back(add(app, arguments));
     commands.back().parser->footer(kExamples);
   }

@@ -74,6 +74,18 @@ struct GetOptions {
   std::string output;  // empty: the last part of the URL's path; "-": standard output
 };
 
+struct CopyOptions {
+  std::string listen;  // a directory; otherwise:
+  std::string file;
+  std::string target;  // HOST:NAME
+};
+
+struct StatusOptions {
+  int pid = 0;          // 0: all
+  double interval = 1;  // seconds, for rates
+  bool json = false;
+};
+
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
   bool stats = false;

@@ -61,6 +61,17 @@ StopOnSignal::~StopOnSignal() {
   stop_object = nullptr;
 }
 
+StatusOffer::StatusOffer(engine::Worker& worker, const rdma::Device* device,
+                         control::Identity identity)
+    : subject_(worker, device) {
+  auto server = control::Server::start(subject_, std::move(identity));
+  if (server) {
+    server_ = std::move(*server);
+  } else {
+    fmt::print(stderr, "tideline: status cannot be asked for: {}\n", server.error().message());
+  }
+}
+
 Instant end_of(const WireOptions& options) {
   if (options.duration == 0) return kNever;
   return monotonic_now() +
@@ -84,6 +95,9 @@ void Session::add_host() {
   for (const auto& prefix : leases_.ipv4) options_.ip4.push_back(prefix.to_text());
   for (const auto& prefix : leases_.ipv6) options_.ip6.push_back(prefix.to_text());
   value_or_throw(worker_->add_host(host));
+  control::Identity identity{.wire = options_.wire, .addresses = options_.ip4};
+  identity.addresses.insert(identity.addresses.end(), options_.ip6.begin(), options_.ip6.end());
+  status_.emplace(*worker_, nullptr, std::move(identity));
 }
 
 void Session::run(engine::Task& task) {

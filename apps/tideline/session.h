@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "control/server.h"
 #include "engine/attachment.h"
 #include "engine/worker.h"
 #include "options.h"
@@ -50,6 +51,17 @@ class StopOnSignal {
   StopOnSignal(void* loop, void (*stop)(void*));
 };
 
+// Answers `tideline status` while it lives. A command works as well without: then it says so.
+class StatusOffer {
+ public:
+  // They outlive it.
+  StatusOffer(engine::Worker& worker, const rdma::Device* device, control::Identity identity);
+
+ private:
+  control::WorkerSubject subject_;
+  std::unique_ptr<control::Server> server_;
+};
+
 // When --duration says to stop.
 Instant end_of(const WireOptions& options);
 
@@ -66,7 +78,7 @@ class Session {
   const WireOptions& options() const { return options_; }
   std::uint64_t captured() const { return wires_.captured(); }
 
-  // Gives the worker a host with the options' addresses.
+  // Gives the worker a host with the options' addresses, and offers its status.
   void add_host();
   // Until the task is done, or the user or --duration stops it. Then writes the capture out; throws
   // if another station has our address.
@@ -79,6 +91,7 @@ class Session {
   std::size_t mtu_ = 0;
   std::unique_ptr<engine::Worker> worker_;
   std::optional<StopOnSignal> stop_on_signal_;
+  std::optional<StatusOffer> status_;
 };
 
 }  // namespace tideline::app

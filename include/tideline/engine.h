@@ -31,6 +31,10 @@
 
 namespace tideline {
 
+namespace api {
+struct Inside;
+}
+
 struct EngineOptions {
   // shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, xdp:IF, dgram:LOCAL,REMOTE,
   // pcap:IN[,OUT][,fast]: `tideline ports` tells which this machine allows.
@@ -131,6 +135,7 @@ class Engine {
   Status flush_capture();
 
  private:
+  friend struct api::Inside;
   explicit Engine(std::unique_ptr<api::Runtime> runtime);
 
   std::unique_ptr<api::Runtime> runtime_;

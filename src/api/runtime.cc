@@ -24,13 +24,14 @@ std::size_t shared_memory(const EngineOptions& options) {
 // After so long, connections that are over take back what a peer has not read.
 constexpr Duration kPatience = std::chrono::seconds(1);
 
-engine::AttachmentOptions to_attachment(const EngineOptions& options) {
+engine::AttachmentOptions to_attachment(const EngineOptions& options, port::shm::Peers* peers) {
   return {.wire = options.wire,
           .mtu = options.mtu,
           .impair = options.impair,
           .seed = options.seed,
           .capture = options.capture,
-          .shared_memory = shared_memory(options)};
+          .shared_memory = shared_memory(options),
+          .peers = peers};
 }
 
 // No later than the clock goes.
@@ -57,8 +58,9 @@ void Source::forget() {
   (next_ == nullptr ? runtime_.last_ : next_->previous_) = previous_;
 }
 
-Result<std::unique_ptr<Runtime>> Runtime::open(const EngineOptions& options) {
-  std::unique_ptr<Runtime> runtime(new Runtime(options, to_attachment(options)));
+Result<std::unique_ptr<Runtime>> Runtime::open(const EngineOptions& options,
+                                               port::shm::Peers* peers) {
+  std::unique_ptr<Runtime> runtime(new Runtime(options, to_attachment(options, peers)));
   auto pool = packet::Pool::create({.segments = kSegments, .loans = kLoans});
   if (!pool) return fail(std::move(pool.error()));
   auto port = runtime->wires_.open(options.wire, **pool, false, runtime->leases_);
@@ -222,15 +224,20 @@ StreamState* Runtime::make_stream(const StreamOptions& options) {
 
 void Runtime::give_back(StreamState& stream) { free_streams_.push_back(&stream); }
 
-EngineStats Runtime::stats() {
-  const port::QueueStats port = worker_->port().stats(0);
+packet::PassCounter Runtime::pass_counter() {
   packet::PassCounter passes = passes_;
-  passes.add(port.passes);
+  passes.add(worker_->port().stats(0).passes);
   passes.add(worker_->function().stats().passes);
   if (has_host()) {
     passes.add(host().stack().passes());
     passes.add(tcp().passes());
   }
+  return passes;
+}
+
+EngineStats Runtime::stats() {
+  const port::QueueStats port = worker_->port().stats(0);
+  const packet::PassCounter passes = pass_counter();
   EngineStats stats{.rx_frames = port.rx_frames,
                     .rx_bytes = port.rx_bytes,
                     .tx_frames = port.tx_frames,

@@ -61,7 +61,9 @@ class Source {
 
 class Runtime {
  public:
-  static Result<std::unique_ptr<Runtime>> open(const EngineOptions& options);
+  // `peers` outlives it.
+  static Result<std::unique_ptr<Runtime>> open(const EngineOptions& options,
+                                               port::shm::Peers* peers = nullptr);
   ~Runtime();
 
   Status add_host(const HostOptions& options);
@@ -84,6 +86,7 @@ class Runtime {
   // Of the present, or latest, turn.
   Instant now() const { return now_; }
   EngineStats stats();
+  packet::PassCounter pass_counter();
 
   // A stream of the program's; null if memory lacks.
   StreamState* make_stream(const StreamOptions& options);
@@ -135,6 +138,12 @@ class Runtime {
   Instant now_;
   std::atomic<bool> woken_{false};
   std::unique_ptr<engine::Worker> worker_;
+};
+
+// The way behind the public face, for programs of tideline's own.
+struct Inside {
+  static Engine make(std::unique_ptr<Runtime> runtime) { return Engine(std::move(runtime)); }
+  static Runtime& runtime(Engine& engine) { return *engine.runtime_; }
 };
 
 }  // namespace tideline::api

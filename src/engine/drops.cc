@@ -3,6 +3,8 @@
 
 #include <fmt/core.h>
 
+#include <string_view>
+
 #include "ip/discard.h"
 #include "wire/drop_reason.h"
 
@@ -43,6 +45,21 @@ Drops list_drops(Worker& worker) {
                               [&](wire::DropReason reason) { return tcp.of(reason); });
   add_drops<tcp::Discard>(drops, "tcp", tcp::kDiscardCount,
                           [&](tcp::Discard reason) { return tcp.of(reason); });
+  return drops;
+}
+
+Drops list_drops(const rdma::Counters& counters) {
+  Drops drops;
+  add_drops<wire::DropReason>(drops, "rdma", wire::kDropReasonCount,
+                              [&](wire::DropReason reason) { return counters.of(reason); });
+  // Counters of all kinds: those of drops have names that say so.
+  constexpr std::string_view kDrop = "drop_";
+  for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
+    const auto counter = static_cast<rdma::Counter>(i);
+    const std::string_view name = name_of(counter);
+    if (counters.of(counter) == 0 || !name.starts_with(kDrop)) continue;
+    drops.emplace_back(fmt::format("rdma.{}", name.substr(kDrop.size())), counters.of(counter));
+  }
   return drops;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/worker.h"
+#include "rdma/counters.h"
 
 namespace tideline::engine {
 
@@ -18,5 +19,7 @@ using Drops = std::vector<std::pair<std::string, std::uint64_t>>;
 Drops list_drops(Worker& worker);
 // Of a port and of the function on it.
 Drops list_drops(port::Port& port, const nic::Function& function);
+// Of an RDMA device.
+Drops list_drops(const rdma::Counters& counters);
 
 }  // namespace tideline::engine

@@ -66,7 +66,25 @@ void Worker::stop() noexcept {
   bell_.ring();
 }
 
+bool Worker::ask(const std::function<void(Instant)>& look, Duration patience) {
+  question_.store(&look, std::memory_order_release);
+  wake();
+  if (answered_.try_acquire_for(patience)) return true;
+  // Taken back, unless it is being answered right now.
+  if (question_.exchange(nullptr, std::memory_order_acq_rel) != nullptr) return false;
+  answered_.acquire();
+  return true;
+}
+
+void Worker::answer(Instant now) {
+  const auto* look = question_.exchange(nullptr, std::memory_order_acq_rel);
+  if (look == nullptr) return;
+  (*look)(now);
+  answered_.release();
+}
+
 bool Worker::turn(Instant now) {
+  if (question_.load(std::memory_order_relaxed) != nullptr) answer(now);
   function_.rx_burst(received_, now);
   bool worked = !received_.empty();
   if (host_) aggregator_.run(received_);

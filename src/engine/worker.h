@@ -6,8 +6,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <semaphore>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -89,6 +91,10 @@ class Worker {
   void wait(Instant deadline);
   // Ends a wait(), or the next one. Async-signal-safe, on any thread.
   void wake() noexcept;
+  // On another thread, one at a time: has `look(now)` done between two turns, on the worker's
+  // thread, and waits for it. False: the worker has not been driven for as long as `patience`, and
+  // nothing was done.
+  bool ask(const std::function<void(Instant)>& look, Duration patience);
   // Async-signal-safe. A worker that was stopped runs no more.
   void stop() noexcept;
   bool is_stopped() const { return stopped_.load(std::memory_order_relaxed); }
@@ -101,6 +107,7 @@ class Worker {
   Worker(std::unique_ptr<packet::Pool> pool, std::unique_ptr<port::Port> port, ring::EventBell bell,
          std::uint64_t seed);
 
+  void answer(Instant now);
   void sleep(Instant deadline);
   bool has_work(Instant deadline);
 
@@ -118,6 +125,9 @@ class Worker {
   ring::Waiter<ring::SpinBudget> waiter_;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> woken_{false};
+  // Of ask().
+  std::atomic<const std::function<void(Instant)>*> question_{nullptr};
+  std::binary_semaphore answered_{0};
 };
 
 }  // namespace tideline::engine

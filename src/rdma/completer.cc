@@ -159,6 +159,7 @@ class Response {
   // 9.7.5.2.8: the peer has no receive request; it says how long to be silent. 7 is for ever.
   void not_ready(std::uint8_t timer) {
     core_.counters.add(Counter::kRxRnr);
+    ++qp_.counters.rnr_received;
     constexpr std::uint8_t kForEver = 7;
     if (qp_.attributes.rnr_retry != kForEver) {
       if (req_.rnr_left == 0) {

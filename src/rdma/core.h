@@ -31,6 +31,8 @@ struct Core {
     QueuePair* qp = qps_[number & slot_mask_];
     return qp != nullptr && qp->number == number ? qp : nullptr;
   }
+  std::uint32_t qp_slots() const { return slot_mask_ + 1; }
+  const QueuePair* qp_at(std::uint32_t slot) const { return qps_[slot]; }
   // Gives a queue pair a number, at random in its upper bits: packets for its predecessor in the
   // slot do not reach it. False if all are taken.
   bool add(QueuePair& qp);

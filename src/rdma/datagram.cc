@@ -84,6 +84,10 @@ void receive_datagram(Core& core, QueuePair& qp, Incoming& in, Instant now) {
              !scatter(core, *qp.pd, sges, kGrhSize, in.payload(), in.size())) {
     received.status = WcStatus::kLocalProtection;
   }
+  if (received.status == WcStatus::kSuccess) {
+    ++qp.counters.messages;
+    qp.counters.message_bytes += in.size();
+  }
   complete_receive(core, qp, received, now);
   if (received.status != WcStatus::kSuccess) enter_error(core, qp, now);
 }

@@ -95,6 +95,42 @@ void Device::close(Context& context) {
   std::erase_if(contexts_, [&](const auto& open) { return open.get() == &context; });
 }
 
+DeviceStatus Device::status() const {
+  return {.pds = core_.pd_count,
+          .regions = core_.regions.used(),
+          .cqs = core_.cq_count,
+          .srqs = core_.srq_count,
+          .ahs = core_.ah_count,
+          .qps = core_.qp_count};
+}
+
+std::size_t Device::list_qps(std::uint32_t& from, std::span<QpStatus> out) const {
+  std::size_t count = 0;
+  for (; from < core_.qp_slots(); ++from) {
+    const QueuePair* qp = core_.qp_at(from);
+    if (qp == nullptr) continue;
+    if (count == out.size()) return count;
+    const RequesterState& req = qp->requester;
+    out[count++] = {.number = qp->number,
+                    .type = qp->init.type,
+                    .state = qp->state,
+                    .peer_number = qp->attributes.destination_qpn,
+                    .peer = qp->route.destination,
+                    .mtu = qp->mtu,
+                    .sq_psn = req.next_psn.value(),
+                    .una_psn = req.una.value(),
+                    .unacked = static_cast<std::uint32_t>(req.sent_psn - req.una),
+                    .rq_psn = qp->responder.expected_psn.value(),
+                    .posted_sends = qp->send_queue.tail() - qp->send_queue.head(),
+                    .posted_receives = qp->receive_queue.size(),
+                    .retries_left = req.retries_left,
+                    .rnr_retries_left = req.rnr_left,
+                    .counters = qp->counters};
+  }
+  from = 0;
+  return count;
+}
+
 void Device::receive(PacketPtr packet, const ip::Datagram& datagram, Instant now) {
   const wire::PacketLayout& layout = datagram.layout;
   const wire::Bytes head = layout.payload_bytes(packet->first().bytes());

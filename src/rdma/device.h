@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -25,6 +26,7 @@
 #include "rdma/core.h"
 #include "rdma/counters.h"
 #include "rdma/regions.h"
+#include "rdma/status.h"
 #include "rdma/types.h"
 
 namespace tideline::rdma {
@@ -76,6 +78,10 @@ class Device final : public ip::ProtocolHandler {
   }
 
   const Counters& counters() const { return core_.counters; }
+  DeviceStatus status() const;
+  // What the queue pairs from the slot `from` on are like, as many as fit; how many. `from` becomes
+  // the slot to go on at; 0: there are no more.
+  std::size_t list_qps(std::uint32_t& from, std::span<QpStatus> out) const;
   // The queue pair with that number; null if there is none.
   QueuePair* find_qp(std::uint32_t number) const { return core_.find(number); }
 

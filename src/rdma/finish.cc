@@ -59,6 +59,10 @@ bool complete_oldest(Core& core, QueuePair& qp, WcStatus status, std::uint8_t ve
                               .opcode = wc_opcode(request.opcode),
                               .vendor_error = vendor_error,
                               .timestamp = timestamp(now)};
+  if (status == WcStatus::kSuccess) {
+    ++qp.counters.requests;
+    qp.counters.request_bytes += wqe.length;
+  }
   qp.send_queue.pop();
   return !told || push(core, qp, *qp.init.send_cq, completion);
 }

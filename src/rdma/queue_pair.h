@@ -97,6 +97,18 @@ struct ResponderState {
   bool established = false;          // a packet has come
 };
 
+// What it has done so far, for reports. What peers place by the direct path it does not see.
+struct QpCounters {
+  std::uint64_t requests = 0;  // of our own, completed well
+  std::uint64_t request_bytes = 0;
+  std::uint64_t messages = 0;  // of the peer's, executed
+  std::uint64_t message_bytes = 0;
+  std::uint64_t retransmits = 0;  // packets
+  std::uint64_t timeouts = 0;
+  std::uint64_t rnr_received = 0;
+  std::uint64_t rnr_sent = 0;
+};
+
 inline constexpr std::uint32_t kNoTimer = UINT32_MAX;
 
 struct QueuePair {
@@ -105,6 +117,7 @@ struct QueuePair {
   std::uint32_t number = 0;
   QpState state = QpState::kReset;
   QpAttributes attributes{};
+  QpCounters counters{};
 
   // From here on the room's own.
   Route route{};  // RC, UC

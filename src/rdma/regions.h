@@ -113,6 +113,7 @@ class RegionTable {
     return key >> 8 & (slots - 1);
   }
   std::uint32_t slots() const { return mask_ + 1; }
+  std::uint32_t used() const { return used_; }
 
   // Shown to it: regions, not windows. Outlives the table.
   void set_direct_path(DirectPath* path) { direct_ = path; }

@@ -277,7 +277,9 @@ class Turn {
     if (!outgoing) return Sending::kNoBuffer;
     if (size > 0 && !load(wqe, outgoing, size)) return fail_here(wqe);
     if (req_.cursor_psn < req_.sent_psn) {
-      core_.counters.add(Counter::kRetransmits, kind == RoceKind::kReadRequest ? 1 : count);
+      const std::uint32_t again = kind == RoceKind::kReadRequest ? 1 : count;
+      core_.counters.add(Counter::kRetransmits, again);
+      qp_.counters.retransmits += again;
     }
     const Route& route = qp_.init.type == QpType::kUd ? wqe.route : qp_.route;
     send_packet(core_, std::move(outgoing), route, qp_.mtu, now_);
@@ -425,6 +427,7 @@ void requester_timer(Core& core, QueuePair& qp, Instant now) {
   }
   if (req.ack_deadline <= now) {
     core.counters.add(Counter::kTimeouts);
+    ++qp.counters.timeouts;
     req.ack_deadline = kNever;
     if (req.retries_left == 0) {
       core.counters.add(Counter::kRetryExceeded);

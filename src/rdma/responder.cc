@@ -170,6 +170,7 @@ class Request {
   bool not_ready() {
     if (qp_.init.type == QpType::kUc) return drop_message();
     core_.counters.add(Counter::kNakRnr);
+    ++qp_.counters.rnr_sent;
     answer(AethSyndrome::kRnr | qp_.attributes.min_rnr_timer, in_.psn());
     resp_.nak_sent = true;  // what follows is not out of sequence, it will come again
     return false;
@@ -296,7 +297,12 @@ class Request {
   void advance() {
     resp_.expected_psn = in_.psn() + in_.packets;
     const bool ends = in_.info().ends;
-    if (ends) resp_.msn = (resp_.msn + 1) & Psn::kMask;
+    if (ends) {
+      resp_.msn = (resp_.msn + 1) & Psn::kMask;
+      ++qp_.counters.messages;
+    }
+    qp_.counters.message_bytes +=
+        kind() == RoceKind::kReadRequest ? in_.headers.length : in_.size();
     if (is_message()) {
       resp_.message = kind() == RoceKind::kSend ? Message::kSend : Message::kWrite;
       if (ends) resp_.message = Message::kNone;

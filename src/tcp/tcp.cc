@@ -60,6 +60,42 @@ End end_of(ip::PathErrorKind kind) {
   return End::kHostUnreachable;
 }
 
+Info info_of(const Tcb& tcb) {
+  return {.state = tcb.state,
+          .tuple = tcb.tuple,
+          .recovery = tcb.recovery,
+          .end = tcb.end,
+          .timestamps = tcb.timestamps_on,
+          .sack = tcb.sack_on,
+          .ecn = tcb.ecn_on,
+          .send_window_scale = tcb.snd_wscale,
+          .receive_window_scale = tcb.rcv_wscale,
+          .mss = tcb.mss,
+          .cwnd = tcb.congestion.cwnd,
+          .ssthresh = tcb.congestion.ssthresh,
+          .in_flight = tcb.in_flight(),
+          .sacked = tcb.scoreboard.sacked(),
+          .lost = tcb.scoreboard.lost(),
+          .retransmitted = tcb.scoreboard.retransmitted(),
+          .unacknowledged = tcb.outstanding(),
+          .send_window = tcb.snd_wnd,
+          .receive_window = tcb.rcv_wnd(),
+          .srtt = tcb.srtt,
+          .rttvar = tcb.rttvar,
+          .min_rtt = tcb.min_rtt,
+          .rto = tcb.rto,
+          .reordering_seen = tcb.reordering_seen,
+          .bytes_sent = tcb.bytes_sent,
+          .bytes_retransmitted = tcb.bytes_retransmitted,
+          .bytes_acked = tcb.una_offset,
+          .bytes_received = tcb.rcv_offset,
+          .segments_in = tcb.segments_in,
+          .segments_out = tcb.segments_out,
+          .timeouts = tcb.timeouts,
+          .recoveries = tcb.recoveries,
+          .undone = tcb.undone};
+}
+
 }  // namespace
 
 Tcp::Tcp(const Config& config, Network& network, packet::Pool& pool, Rng& rng)
@@ -197,40 +233,19 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
 
 Info Tcp::info(ConnectionId id) const {
   const Tcb* tcb = find(*core_, id);
-  if (tcb == nullptr) return {};
-  return {.state = tcb->state,
-          .tuple = tcb->tuple,
-          .recovery = tcb->recovery,
-          .end = tcb->end,
-          .timestamps = tcb->timestamps_on,
-          .sack = tcb->sack_on,
-          .ecn = tcb->ecn_on,
-          .send_window_scale = tcb->snd_wscale,
-          .receive_window_scale = tcb->rcv_wscale,
-          .mss = tcb->mss,
-          .cwnd = tcb->congestion.cwnd,
-          .ssthresh = tcb->congestion.ssthresh,
-          .in_flight = tcb->in_flight(),
-          .sacked = tcb->scoreboard.sacked(),
-          .lost = tcb->scoreboard.lost(),
-          .retransmitted = tcb->scoreboard.retransmitted(),
-          .unacknowledged = tcb->outstanding(),
-          .send_window = tcb->snd_wnd,
-          .receive_window = tcb->rcv_wnd(),
-          .srtt = tcb->srtt,
-          .rttvar = tcb->rttvar,
-          .min_rtt = tcb->min_rtt,
-          .rto = tcb->rto,
-          .reordering_seen = tcb->reordering_seen,
-          .bytes_sent = tcb->bytes_sent,
-          .bytes_retransmitted = tcb->bytes_retransmitted,
-          .bytes_acked = tcb->una_offset,
-          .bytes_received = tcb->rcv_offset,
-          .segments_in = tcb->segments_in,
-          .segments_out = tcb->segments_out,
-          .timeouts = tcb->timeouts,
-          .recoveries = tcb->recoveries,
-          .undone = tcb->undone};
+  return tcb == nullptr ? Info() : info_of(*tcb);
+}
+
+std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
+  std::size_t count = 0;
+  for (; core_->tcbs.was_used(from); ++from) {
+    const Tcb& tcb = core_->tcbs.at(from);
+    if (!tcb.in_use) continue;
+    if (count == out.size()) return count;
+    out[count++] = info_of(tcb);
+  }
+  from = 0;
+  return count;
 }
 
 // The checks of RFC 9293 §3.10.7 that precede every state.

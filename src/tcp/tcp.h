@@ -9,7 +9,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -54,6 +56,10 @@ class Tcp final : public ip::ProtocolHandler {
   void set_options(ConnectionId id, const StreamOptions& options, Instant now);
   // Of a void handle: CLOSED.
   Info info(ConnectionId id) const;
+
+  // The connections from the index `from` on, as many as fit; how many. `from` becomes the index to
+  // go on at; 0: there are no more.
+  std::size_t list(std::uint32_t& from, std::span<Info> out) const;
 
   // Data path.
   void receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instant now) override;

@@ -33,8 +33,19 @@ bool is_good_name(std::string_view name) {
          std::ranges::all_of(name, good);
 }
 
-// A directory that this user owns and nobody else may write in; made if it does not exist. Never a
-// link that somebody else has put there.
+// The slot of a socket's file name.
+std::optional<unsigned> slot_of(std::string_view name) {
+  if (!name.ends_with(kSocketSuffix)) return std::nullopt;
+  name.remove_suffix(kSocketSuffix.size());
+  unsigned slot = 0;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), slot);
+  const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+  if (!whole || slot >= 64) return std::nullopt;
+  return slot;
+}
+
+}  // namespace
+
 Result<UniqueFd> open_own_directory(const std::string& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(fmt::format("cannot make the directory '{}'", path));
@@ -51,18 +62,26 @@ Result<UniqueFd> open_own_directory(const std::string& path) {
   return fd;
 }
 
-// The slot of a socket's file name.
-std::optional<unsigned> slot_of(std::string_view name) {
-  if (!name.ends_with(kSocketSuffix)) return std::nullopt;
-  name.remove_suffix(kSocketSuffix.size());
-  unsigned slot = 0;
-  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), slot);
-  const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
-  if (!whole || slot >= 64) return std::nullopt;
-  return slot;
+std::vector<std::string> user_places() {
+  std::vector<std::string> places;
+  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
+    places.push_back(fmt::format("{}/tideline", runtime));
+  }
+  places.emplace_back("/run/tideline");
+  places.push_back(fmt::format("/tmp/tideline-{}", ::geteuid()));
+  return places;
 }
 
-}  // namespace
+Result<std::string> user_place() {
+  std::string reasons;
+  for (const std::string& place : user_places()) {
+    const auto directory = open_own_directory(place);
+    if (directory) return place;
+    reasons += (reasons.empty() ? "" : "; ") + directory.error().what;
+  }
+  return fail({.what = fmt::format("there is no place for members to meet: {}", reasons),
+               .remedy = "set XDG_RUNTIME_DIR to a directory of your own"});
+}
 
 Result<std::string> segment_directory(std::string_view name) {
   if (!is_good_name(name)) {
@@ -70,20 +89,9 @@ Result<std::string> segment_directory(std::string_view name) {
                  .what = fmt::format("'{}' cannot be the name of a segment", name),
                  .remedy = "use up to 64 letters, digits, dots, dashes and underscores"});
   }
-  std::vector<std::string> places;
-  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"); runtime != nullptr && *runtime == '/') {
-    places.push_back(fmt::format("{}/tideline", runtime));
-  }
-  places.emplace_back("/run/tideline");
-  places.push_back(fmt::format("/tmp/tideline-{}", ::geteuid()));
-  std::string reasons;
-  for (const std::string& place : places) {
-    const auto directory = open_own_directory(place);
-    if (directory) return fmt::format("{}/{}", place, name);
-    reasons += (reasons.empty() ? "" : "; ") + directory.error().what;
-  }
-  return fail({.what = fmt::format("there is no place for members to meet: {}", reasons),
-               .remedy = "set XDG_RUNTIME_DIR to a directory of your own"});
+  auto place = user_place();
+  if (!place) return place;
+  return fmt::format("{}/{}", *place, name);
 }
 
 Result<MeetingPoint> MeetingPoint::open(const std::string& path) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -17,8 +18,16 @@
 
 namespace tideline::port::shm {
 
-// The directory of the segment `name`: below the first of $XDG_RUNTIME_DIR/tideline, /run/tideline
-// and /tmp/tideline-UID that is, or can be made, this user's. A name is of letters, digits, dots,
+// Where a user's processes meet: $XDG_RUNTIME_DIR/tideline, /run/tideline and /tmp/tideline-UID, in
+// this order, whether they exist or not.
+std::vector<std::string> user_places();
+// The first of them that is, or can be made, this user's.
+Result<std::string> user_place();
+// A directory that this user owns and nobody else may write in; made if it does not exist. Never a
+// link that somebody else has put there.
+Result<UniqueFd> open_own_directory(const std::string& path);
+
+// The directory of the segment `name`: in user_place(). A name is of letters, digits, dots,
 // dashes and underscores.
 Result<std::string> segment_directory(std::string_view name);
 

@@ -6,15 +6,14 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,81 +23,16 @@
 
 #include "base/clock.h"
 #include "base/fault_handler.h"
+#include "control/server.h"
 #include "engine/app_engine.h"
 #include "engine/attachment.h"
+#include "engine/rdma_service.h"
 #include "placement/placement.h"
 #include "shim/verbs/shared_heap.h"
 #include "wire/roce.h"
 
 namespace tideline::shim::verbs {
 namespace {
-
-// Keys that nobody can guess: from the kernel, a batch at a time.
-class RandomKeys final : public rdma::KeySource {
- public:
-  std::uint32_t next_key() override {
-    if (used_ == keys_.size()) {
-      std::size_t filled = 0;
-      while (filled < sizeof(keys_)) {
-        const ssize_t got = ::getrandom(reinterpret_cast<std::byte*>(keys_.data()) + filled,
-                                        sizeof(keys_) - filled, 0);
-        if (got > 0) filled += static_cast<std::size_t>(got);
-      }
-      used_ = 0;
-    }
-    return keys_[used_++];
-  }
-
- private:
-  std::array<std::uint32_t, 64> keys_{};
-  std::size_t used_ = 64;
-};
-
-// The device as the worker's loop sees it. It sends what the wire takes: what a full wire drops is
-// found missing by a time-out only, and programs choose long ones (UCX: a second).
-class DeviceService final : public engine::Service {
- public:
-  DeviceService(rdma::Device& device, engine::Worker& worker) : device_(device), worker_(worker) {}
-
-  Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
-  bool run(Instant now) override {
-    if (!device_.has_work() && device_.next_deadline() > now) return false;
-    std::size_t frames = room(now);
-    has_work_ = device_.run(now, frames);
-    while (has_work_ && frames > 0 && is_cut()) {
-      worker_.flush(now);
-      frames = room(now);
-      has_work_ = device_.run(now, frames);
-    }
-    return true;
-  }
-
- private:
-  // Whoever does not receive (a stopped process: of one that is busy the helper receives) holds up
-  // the others no longer than this.
-  static constexpr Duration kPatience = std::chrono::milliseconds(100);
-
-  // Whether frames are cut before the wire: then one of 64 KiB needs a burst.
-  bool is_cut() const { return !worker_.port().capabilities().roce_gso; }
-
-  // Frames that may be sent now.
-  std::size_t room(Instant now) {
-    const nic::Function& function = worker_.function();
-    std::size_t frames = function.tx_room();
-    if (is_cut()) frames /= packet::Burst::kCapacity;
-    if (frames > 0) {
-      full_since_ = kNever;
-      return frames;
-    }
-    full_since_ = std::min(full_since_, now);
-    return now - full_since_ < kPatience ? 0 : 1;
-  }
-
-  rdma::Device& device_;
-  engine::Worker& worker_;
-  Instant full_since_ = kNever;
-  bool has_work_ = false;  // left over when the wire was full
-};
 
 std::vector<std::string> words_of(const char* variable) {
   std::vector<std::string> words;
@@ -136,16 +70,6 @@ engine::AttachmentOptions options_from_environment() {
   return options;
 }
 
-// RFC 4291 appendix A, and what Linux makes of a MAC.
-std::uint64_t eui64_of(const wire::MacAddress& mac) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < 6; ++i) {
-    value = value << 8 | static_cast<std::uint8_t>(mac.bytes()[i]);
-    if (i == 2) value = value << 16 | 0xfffe;
-  }
-  return value ^ (std::uint64_t{2} << 56);
-}
-
 // Whether one-sided operations may go past the wire. Not if the user wants to see frames, or to see
 // them suffer.
 bool wants_direct_path(const engine::AttachmentOptions& options) {
@@ -156,7 +80,7 @@ bool wants_direct_path(const engine::AttachmentOptions& options) {
 // The GID at index 0, which programs use that are told none; an address of the host like the
 // others.
 wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
-  return {.address = rdma::Gid(0xfe80000000000000, eui64_of(mac)), .length = 64};
+  return {.address = rdma::Gid(0xfe80000000000000, engine::eui64_of(mac)), .length = 64};
 }
 
 // The addresses in the order of the table.
@@ -176,7 +100,7 @@ std::string interface_of(std::string_view wire) {
   return {};
 }
 
-class AppEngineOfProcess final : public Engine {
+class AppEngineOfProcess final : public Engine, private control::Subject {
  public:
   static Result<std::unique_ptr<AppEngineOfProcess>> start();
 
@@ -198,17 +122,26 @@ class AppEngineOfProcess final : public Engine {
         [&](engine::Worker& /*worker*/, Instant now) { body(context, now); },
         sends ? Turn::kWhole : Turn::kNone);
   }
+  // control::Subject
+  bool look(const std::function<void(engine::Worker&, Instant)>& with) override {
+    return engine_->exclusively([&](engine::Worker& worker, Instant now) { with(worker, now); },
+                                engine::AppEngine::Turn::kNone);
+  }
+  const rdma::Device* device() const override { return &*device_; }
+
   Status attach(const engine::AttachmentOptions& options);
+  void offer_status(const engine::AttachmentOptions& options, const engine::HostOptions& host);
   Status wait_until_ready();
 
   const std::string interface_;  // of the machine, for programs; empty: none
-  RandomKeys keys_;
+  engine::RandomKeys keys_;
   Rng rng_{0};
   std::unique_ptr<placement::Placement> placement_;  // null: everything goes by frames
   engine::WireOpener wires_;
   std::optional<rdma::Device> device_;
-  std::optional<DeviceService> service_;
+  std::optional<engine::RdmaService> service_;
   std::unique_ptr<engine::AppEngine> engine_;
+  std::unique_ptr<control::Server> status_;  // null: there is no place for its socket
 };
 
 Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
@@ -229,8 +162,8 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
 
   rng_ = Rng(engine::random_seed());
   ip::Stack& stack = worker.host()->stack();
-  device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
-                  worker.pool(), rng_, keys_);
+  device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(mac), .link_mtu = host->mtu},
+                  stack, worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), *host);
   engine::AppOptions app;
   if (placement_ != nullptr) {
@@ -247,11 +180,22 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
   auto engine = engine::AppEngine::start(std::move(*created), app);
   if (!engine) return fail(std::move(engine.error()));
   engine_ = std::move(*engine);
+  offer_status(options, *host);
   if (!text_of("TIDELINE_TELL").empty() && !leases.empty()) {
     std::fprintf(stderr, "tideline: %s leased on %s\n", leases.text().c_str(),
                  options.wire.c_str());
   }
   return wait_until_ready();
+}
+
+// Where `tideline status` asks. The program works as well without.
+void AppEngineOfProcess::offer_status(const engine::AttachmentOptions& options,
+                                      const engine::HostOptions& host) {
+  control::Identity identity{.wire = options.wire};
+  for (const auto& prefix : host.ipv4) identity.addresses.push_back(prefix.to_text());
+  for (const auto& prefix : host.ipv6) identity.addresses.push_back(prefix.to_text());
+  auto server = control::Server::start(*this, std::move(identity));
+  if (server) status_ = std::move(*server);
 }
 
 // Addresses are tested for duplicates, which takes a second or two where the wire does not lease

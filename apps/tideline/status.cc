@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// `tideline status`: asks every process with an engine what it is like, twice, for rates. What
+// comes is another user's word when root asks, so it is taken apart with care (control/README.md).
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "commands.h"
+#include "control/conversation.h"
+#include "control/place.h"
+#include "copy/message.h"
+#include "progress_bar.h"
+#include "report.h"
+#include "session.h"
+
+namespace tideline::app {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
+
+// A process that can be asked.
+struct Process {
+  UniqueFd directory;
+  std::string socket;
+  int pid = 0;
+};
+
+// What it has said; nothing if it is gone, or does not answer in time. `pid` becomes the one that
+// the kernel knows.
+std::optional<Json> ask(Process& process) {
+  auto connection = control::connect_to(process.directory.get(), process.socket);
+  if (!connection) {
+    const int error = connection.error().errno_value;
+    if (error == EACCES || error == EPERM) throw Failure(connection.error());
+    return std::nullopt;
+  }
+  process.pid = connection->pid;
+  const int fd = connection->fd.get();
+  const std::string_view question = control::kQuestion;
+  const Instant end = monotonic_now() + std::chrono::seconds(3);
+  if (::send(fd, question.data(), question.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
+  std::string answer;
+  std::array<char, 65536> bytes{};
+  while (answer.size() < kLongestAnswer && monotonic_now() < end) {
+    const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    answer.append(bytes.data(), static_cast<std::size_t>(size));
+  }
+  Json json = Json::parse(answer, nullptr, false);
+  if (!json.is_object()) {
+    json = Json{{"pid", process.pid}, {"error", "it does not answer"}};
+  }
+  return json;
+}
+
+std::string owner_of(int pid) {
+  struct stat status{};
+  if (::stat(fmt::format("/proc/{}", pid).c_str(), &status) != 0) return "another user";
+  const passwd* user = ::getpwuid(status.st_uid);  // NOLINT(concurrency-mt-unsafe): one thread
+  return user == nullptr ? fmt::format("user {}", status.st_uid) : std::string(user->pw_name);
+}
+
+// Why a process that was asked for by its number is not there.
+[[noreturn]] void fail_without(int pid) {
+  struct stat status{};
+  const bool lives = ::stat(fmt::format("/proc/{}", pid).c_str(), &status) == 0;
+  if (lives && ::geteuid() != 0 && status.st_uid != ::geteuid()) {
+    throw Failure(
+        {.kind = ErrorKind::kEnvironment,
+         .what = fmt::format("process {} is {}'s, who alone may ask it", pid, owner_of(pid)),
+         .remedy = "ask as that user, or as root"});
+  }
+  throw Failure({.kind = ErrorKind::kEnvironment,
+                 .what = lives ? fmt::format("process {} has no engine of tideline", pid)
+                               : fmt::format("there is no process {}", pid),
+                 .remedy = "`tideline status` shows those that have one"});
+}
+
+std::vector<Process> find_processes() {
+  std::vector<Process> found;
+  for (const std::string& place : control::all_places()) {
+    const UniqueFd directory(
+        ::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    // Another user's place is none of this user's processes.
+    if (!directory) continue;
+    for (const std::string& name : control::sockets_in(directory.get())) {
+      found.push_back(
+          {.directory = UniqueFd(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)), .socket = name});
+    }
+  }
+  return found;
+}
+
+std::uint64_t number_in(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
+}
+
+// Safe to show.
+std::string text_in(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? copy::printable(found->get<std::string>())
+                                                     : std::string();
+}
+
+const Json& member(const Json& object, std::string_view key) {
+  static const Json kNothing = Json::object();
+  const auto found = object.find(key);
+  return found == object.end() ? kNothing : *found;
+}
+
+// Puts KEY_per_s beside each of the counters.
+void add_rates(Json& now, const Json& before, double seconds,
+               std::initializer_list<const char*> keys) {
+  for (const char* key : keys) {
+    const std::uint64_t after = number_in(now, key);
+    const std::uint64_t grown = after - std::min(after, number_in(before, key));
+    now[std::string(key) + "_per_s"] = static_cast<double>(grown) / seconds;
+  }
+}
+
+// The element of another list that has the same values at the keys.
+const Json& same_in(const Json& list, const Json& element,
+                    std::initializer_list<const char*> keys) {
+  static const Json kNothing = Json::object();
+  for (const Json& other : list) {
+    const bool same = other.is_object() && std::ranges::all_of(keys, [&](const char* key) {
+                        return member(other, key) == member(element, key);
+                      });
+    if (same) return other;
+  }
+  return kNothing;
+}
+
+// Whatever is there of what is expected; it may come from a stranger.
+void add_all_rates(Json& now, const Json& before) {
+  const std::uint64_t from = number_in(before, "time_ns");
+  const std::uint64_t to = number_in(now, "time_ns");
+  if (from == 0 || to <= from) return;
+  const double seconds = static_cast<double>(to - from) * 1e-9;
+  now["interval_s"] = seconds;
+  if (now.contains("frames") && now["frames"].is_object()) {
+    add_rates(now["frames"], member(before, "frames"), seconds,
+              {"rx_frames", "rx_bytes", "tx_frames", "tx_bytes"});
+  }
+  if (now.contains("rdma") && member(now["rdma"], "qps").is_array()) {
+    for (Json& qp : now["rdma"]["qps"]) {
+      if (!qp.is_object()) continue;
+      add_rates(qp, same_in(member(member(before, "rdma"), "qps"), qp, {"number"}), seconds,
+                {"requests", "request_bytes", "messages", "message_bytes"});
+    }
+  }
+  if (now.contains("tcp") && member(now["tcp"], "connections").is_array()) {
+    for (Json& connection : now["tcp"]["connections"]) {
+      if (!connection.is_object()) continue;
+      add_rates(
+          connection,
+          same_in(member(member(before, "tcp"), "connections"), connection, {"local", "remote"}),
+          seconds, {"bytes_acked", "bytes_received"});
+    }
+  }
+}
+
+double real_in(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+}
+std::string bytes_in(const Json& object, std::string_view key) {
+  return amount_text(real_in(object, key));
+}
+
+void print_qp(const Json& qp) {
+  fmt::print("  QP {:#08x} {} {}", number_in(qp, "number"), text_in(qp, "type"),
+             text_in(qp, "state"));
+  if (const std::string peer = text_in(qp, "peer"); !peer.empty()) {
+    fmt::print("  peer {} {:#08x}", peer, number_in(qp, "peer_number"));
+  }
+  fmt::print("  path MTU {}\n", number_in(qp, "path_mtu"));
+  fmt::print("    psn: sq {} una {} ({} unacked) rq {}; queued {} sends, {} receives\n",
+             number_in(qp, "sq_psn"), number_in(qp, "una_psn"), number_in(qp, "unacked"),
+             number_in(qp, "rq_psn"), number_in(qp, "posted_sends"),
+             number_in(qp, "posted_receives"));
+  fmt::print("    requests {} ({:.0f}/s) {} ({}/s); from the peer {} ({:.0f}/s) {} ({}/s)\n",
+             number_in(qp, "requests"), real_in(qp, "requests_per_s"),
+             bytes_in(qp, "request_bytes"), bytes_in(qp, "request_bytes_per_s"),
+             number_in(qp, "messages"), real_in(qp, "messages_per_s"),
+             bytes_in(qp, "message_bytes"), bytes_in(qp, "message_bytes_per_s"));
+  fmt::print(
+      "    retries left {}, of RNR {}; sent again {} packets, {} timeouts, RNR {} received {} "
+      "sent\n",
+      number_in(qp, "retries_left"), number_in(qp, "rnr_retries_left"),
+      number_in(qp, "retransmits"), number_in(qp, "timeouts"), number_in(qp, "rnr_received"),
+      number_in(qp, "rnr_sent"));
+}
+
+void print_connection(const Json& info) {
+  fmt::print("  TCP {} {} -> {}\n", text_in(info, "state"), text_in(info, "local"),
+             text_in(info, "remote"));
+  fmt::print(
+      "    cwnd {} mss {} rtt {:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
+      "({}/s), sent again {}\n",
+      number_in(info, "cwnd"), number_in(info, "mss"), real_in(info, "srtt_ns") * 1e-6,
+      real_in(info, "rto_ns") * 1e-6, bytes_in(info, "bytes_acked"),
+      bytes_in(info, "bytes_acked_per_s"), bytes_in(info, "bytes_received"),
+      bytes_in(info, "bytes_received_per_s"), bytes_in(info, "bytes_retransmitted"));
+}
+
+void print_process(const Json& process) {
+  const std::string error = text_in(process, "error");
+  const std::string program = text_in(process, "program");
+  fmt::print("{} (process {})", program.empty() ? "a program" : program, number_in(process, "pid"));
+  if (!error.empty()) {
+    fmt::print(": {}\n", error);
+    return;
+  }
+  fmt::print(" on {}", text_in(process, "wire"));
+  for (const Json& address : member(process, "addresses")) {
+    if (address.is_string()) fmt::print(" {}", copy::printable(address.get<std::string>()));
+  }
+  fmt::print("\n");
+  if (member(process, "busy") == true) {
+    fmt::print("  its engine is not being driven\n");
+    return;
+  }
+  const Json& frames = member(process, "frames");
+  fmt::print("  frames received {} ({:.0f}/s, {}/s), sent {} ({:.0f}/s, {}/s)\n",
+             number_in(frames, "rx_frames"), real_in(frames, "rx_frames_per_s"),
+             bytes_in(frames, "rx_bytes_per_s"), number_in(frames, "tx_frames"),
+             real_in(frames, "tx_frames_per_s"), bytes_in(frames, "tx_bytes_per_s"));
+  if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
+    fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",
+               number_in(rdma, "qp_count"), number_in(rdma, "cqs"), number_in(rdma, "regions"),
+               number_in(rdma, "pds"), number_in(rdma, "srqs"), number_in(rdma, "ahs"));
+    for (const Json& qp : member(rdma, "qps")) {
+      if (qp.is_object()) print_qp(qp);
+    }
+  }
+  for (const Json& info : member(member(process, "tcp"), "connections")) {
+    if (info.is_object()) print_connection(info);
+  }
+  for (const auto& [reason, count] : member(process, "drops").items()) {
+    if (count.is_number_unsigned()) {
+      fmt::print("  dropped: {} {}\n", count.get<std::uint64_t>(), copy::printable(reason));
+    }
+  }
+}
+
+}  // namespace
+
+int status(const StatusOptions& options) {
+  std::vector<Process> processes = find_processes();
+  std::vector<std::pair<Process, Json>> before;
+  for (Process& process : processes) {
+    auto answer = ask(process);
+    if (!answer) continue;
+    // In another namespace it has a number that only it knows.
+    if (process.pid == 0) process.pid = static_cast<int>(number_in(*answer, "pid"));
+    if (options.pid != 0 && process.pid != options.pid) continue;
+    before.emplace_back(std::move(process), std::move(*answer));
+  }
+  if (options.pid != 0 && before.empty()) fail_without(options.pid);
+  if (!before.empty()) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(options.interval));
+  }
+  Json all = Json::array();
+  for (auto& [process, first] : before) {
+    auto second = ask(process);
+    if (!second) continue;  // it has ended
+    add_all_rates(*second, first);
+    all.push_back(std::move(*second));
+  }
+  if (options.json) {
+    Json object = begin_json("status", true);
+    object["processes"] = std::move(all);
+    print_json(object);
+    return kDone;
+  }
+  if (all.empty()) fmt::print("no program runs on tideline\n");
+  for (const Json& process : all) print_process(process);
+  return kDone;
+}
+
+}  // namespace tideline::app

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers on a local socket what an engine is like. A thread of its own, asleep unless asked, with
+// all signals blocked: it lives in programs of others.
+#pragma once
+
+#include <pthread.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "control/conversation.h"
+#include "control/status.h"
+#include "control/subject.h"
+#include "ring/bell.h"
+
+namespace tideline::control {
+
+class Server {
+ public:
+  // `subject` outlives it. Whoever is looked at must not be waiting for the destructor's end.
+  static Result<std::unique_ptr<Server>> start(Subject& subject, Identity identity);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Removes the socket. A process may end without: the next to look removes it.
+  ~Server();
+
+  // The name of the socket in its directory.
+  const std::string& name() const { return name_; }
+
+ private:
+  struct Client {
+    UniqueFd fd;
+    Conversation conversation;
+  };
+
+  Server(Subject& subject, Identity identity, UniqueFd directory, UniqueFd socket, std::string name,
+         ring::EventBell stop)
+      : subject_(subject),
+        identity_(std::move(identity)),
+        directory_(std::move(directory)),
+        socket_(std::move(socket)),
+        name_(std::move(name)),
+        stop_(std::move(stop)) {}
+
+  static void* main(void* server);
+  Status start_thread();
+  void run();
+  void accept();
+  void serve(Client& client, bool ready);
+  bool is_permitted(int fd) const;
+
+  Subject& subject_;
+  const Identity identity_;
+  const UniqueFd directory_;
+  const UniqueFd socket_;
+  const std::string name_;
+  const ring::EventBell stop_;
+  std::vector<Client> clients_;  // oldest first
+  pthread_t thread_{};
+  bool started_ = false;
+};
+
+}  // namespace tideline::control

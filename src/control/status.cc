@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/status.h"
+
+#include <span>
+
+namespace tideline::control {
+namespace {
+
+// As many as are copied in some microseconds.
+constexpr std::size_t kPart = 256;
+
+// Fills a list part by part: `copy(worker, from, part)` says how many it has put there, and where
+// to go on; at 0 there are no more. Room is made outside of the engine.
+template <typename T, typename Copy>
+bool list(Subject& subject, std::vector<T>& all, const Copy& copy) {
+  std::uint32_t from = 0;
+  do {
+    std::vector<T> part(kPart);
+    std::size_t count = 0;
+    const bool looked = subject.look([&](engine::Worker& worker, Instant /*now*/) {
+      count = copy(worker, from, std::span<T>(part));
+    });
+    if (!looked) return false;
+    part.resize(count);
+    all.insert(all.end(), part.begin(), part.end());
+  } while (from != 0 && all.size() < kMostListed);
+  return true;
+}
+
+}  // namespace
+
+std::optional<EngineStatus> take_status(Subject& subject) {
+  EngineStatus status;
+  const rdma::Device* device = subject.device();
+  if (device != nullptr) status.rdma.emplace();
+  const bool looked = subject.look([&](engine::Worker& worker, Instant now) {
+    status.now = now;
+    status.wire = worker.port().stats(0);
+    status.drops = engine::list_drops(worker);
+    if (worker.host() != nullptr) status.tcp_connections = worker.host()->tcp().connections();
+    if (device == nullptr) return;
+    status.rdma->objects = device->status();
+    status.rdma->counters = device->counters();
+  });
+  if (!looked) return std::nullopt;
+  if (status.tcp_connections > 0) {
+    const bool listed =
+        list(subject, status.tcp,
+             [](engine::Worker& worker, std::uint32_t& from, std::span<tcp::Info> part) {
+               return worker.host()->tcp().list(from, part);
+             });
+    if (!listed) return std::nullopt;
+  }
+  if (device == nullptr) return status;
+  const bool listed =
+      list(subject, status.rdma->qps,
+           [&](engine::Worker& /*worker*/, std::uint32_t& from, std::span<rdma::QpStatus> part) {
+             return device->list_qps(from, part);
+           });
+  if (!listed) return std::nullopt;
+  return status;
+}
+
+}  // namespace tideline::control

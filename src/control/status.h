@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// A look at an engine, as values. Thread: the server's; the engine is held for parts of it only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "control/subject.h"
+#include "engine/drops.h"
+#include "port/stats.h"
+#include "rdma/counters.h"
+#include "rdma/status.h"
+#include "tcp/stream.h"
+
+namespace tideline::control {
+
+// Of each kind; the counts are of all.
+inline constexpr std::size_t kMostListed = 4096;
+
+// What does not change while an engine lives.
+struct Identity {
+  std::string wire;
+  std::vector<std::string> addresses;
+};
+
+struct RdmaStatus {
+  rdma::DeviceStatus objects;
+  rdma::Counters counters;
+  std::vector<rdma::QpStatus> qps;
+};
+
+struct EngineStatus {
+  Instant now;  // of the first part
+  port::QueueStats wire;
+  engine::Drops drops;
+  std::size_t tcp_connections = 0;  // TIME-WAIT included
+  std::vector<tcp::Info> tcp;
+  std::optional<RdmaStatus> rdma;
+};
+
+// Nothing if the engine is closed, or nobody drives it. Queue pairs and connections are looked at
+// in parts: each is right for itself, and one that comes or goes meanwhile is there or not.
+std::optional<EngineStatus> take_status(Subject& subject);
+
+}  // namespace tideline::control
