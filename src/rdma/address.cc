@@ -13,9 +13,11 @@ std::optional<std::size_t> GidTable::add(const GidEntry& entry) {
   return static_cast<std::size_t>(empty - entries_.begin());
 }
 
-bool GidTable::contains(const Gid& gid) const {
-  return std::ranges::any_of(
-      entries_, [&](const std::optional<GidEntry>& entry) { return entry && entry->gid == gid; });
+std::optional<std::size_t> GidTable::find(const Gid& gid) const {
+  const auto found = std::ranges::find_if(
+      entries_, [&](const auto& entry) { return entry.has_value() && entry->gid == gid; });
+  if (found == entries_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - entries_.begin());
 }
 
 }  // namespace tideline::rdma

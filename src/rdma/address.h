@@ -33,7 +33,9 @@ class GidTable {
   void clear(std::size_t index) { entries_.at(index).reset(); }
   // At the first empty slot; nothing if the table is full.
   std::optional<std::size_t> add(const GidEntry& entry);
-  bool contains(const Gid& gid) const;
+  bool contains(const Gid& gid) const { return find(gid).has_value(); }
+  // The first index of that GID.
+  std::optional<std::size_t> find(const Gid& gid) const;
 
  private:
   std::array<std::optional<GidEntry>, kGidTableSize> entries_;
@@ -46,7 +48,8 @@ struct AddressVector {
   std::uint8_t traffic_class = 0;
   std::uint8_t hop_limit = 64;  // 0 counts as 64
   std::uint32_t flow_label = 0;
-  std::uint8_t service_level = 0;  // kept for queries
+  std::uint8_t service_level = 0;  // kept for queries, as is
+  std::uint16_t lid = 0;           // by which the program has named the peer; 0: by GID
 };
 
 // What follows of an address vector for every packet.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rdma/device.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include "rdma/finish.h"
 #include "rdma/incoming.h"
 #include "rdma/outgoing.h"
+#include "rdma/refusal.h"
 #include "rdma/requester.h"
 #include "rdma/responder.h"
 #include "wire/icrc.h"
@@ -93,6 +96,16 @@ Context& Device::open(MemoryAccess& memory, EventSink& sink) {
 
 void Device::close(Context& context) {
   std::erase_if(contexts_, [&](const auto& open) { return open.get() == &context; });
+}
+
+Result<AddressVector> Device::address_of(std::uint16_t lid) const {
+  const LidNetwork& network = core_.options.lids;
+  const auto destination = network.gid_of(lid);
+  const auto source = core_.gids.find(network.own_gid());
+  if (!destination || !source) return invalid(fmt::format("nobody has the LID {}", lid));
+  return AddressVector{.destination = *destination,
+                       .source_gid_index = static_cast<std::uint8_t>(*source),
+                       .lid = lid};
 }
 
 void Device::receive(PacketPtr packet, const ip::Datagram& datagram, Instant now) {

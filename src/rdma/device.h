@@ -42,6 +42,9 @@ class Device final : public ip::ProtocolHandler {
 
   const DeviceLimits& limits() const { return core_.options.limits; }
   std::uint64_t node_guid() const { return core_.options.node_guid; }
+  std::uint16_t lid() const { return core_.options.lids.own_lid(); }
+  // How a peer is reached that a program names by LID. Fails with EINVAL if nobody can have it.
+  Result<AddressVector> address_of(std::uint16_t lid) const;
   // The largest path MTU that fits the link.
   Mtu active_mtu() const { return core_.active_mtu(); }
   GidTable& gids() { return core_.gids; }

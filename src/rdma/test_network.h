@@ -56,7 +56,9 @@ class Node final : public ip::Output, public ip::Events, public EventSink, publi
                .ndp = {.duplicate_probes = 0},
                .address_probe = {.probes = 0, .announcements = 1}},
               *pool, rng, *this, *this),
-        device({.link_mtu = options.mtu}, stack, *pool, rng, *this) {
+        device(
+            {.link_mtu = options.mtu, .lids = LidNetwork(wire::Ipv4Prefix{address4(number), 24})},
+            stack, *pool, rng, *this) {
     EXPECT_TRUE(install_fault_handlers());
     EXPECT_TRUE(stack.add_address(wire::Ipv4Prefix{address4(number), 24}, {}));
     EXPECT_TRUE(stack.add_address(wire::Ipv6Prefix{address6(number), 64}, {}));

@@ -504,6 +504,35 @@ TEST_F(Verbs, KeysAreNeitherReusedNorGuessed) {
   EXPECT_EQ(net.a.context->dealloc_pd(*net.a.pd).error().errno_value, EBUSY);
 }
 
+TEST(Lids, AreTheHostPartsOfSmallNetworks) {
+  const auto network = [](const char* text) {
+    return LidNetwork(wire::Ipv4Prefix::from_text(text).value());
+  };
+  const LidNetwork small = network("198.18.0.5/24");
+  EXPECT_EQ(small.own_lid(), 5U);
+  EXPECT_EQ(small.own_gid(), Gid::mapped(wire::Ipv4Address(0xc6120005)));
+  EXPECT_EQ(small.gid_of(254), Gid::mapped(wire::Ipv4Address(0xc61200fe)));
+  EXPECT_FALSE(small.gid_of(0));
+  EXPECT_FALSE(small.gid_of(255));
+  EXPECT_FALSE(small.gid_of(256));
+  const LidNetwork large = network("198.18.192.1/16");
+  EXPECT_EQ(large.own_lid(), 0U) << "of multicast groups";
+  EXPECT_EQ(large.gid_of(0xbfff), Gid::mapped(wire::Ipv4Address(0xc612bfff)));
+  EXPECT_EQ(network("198.18.0.5/15").own_lid(), 0U) << "two hosts would have the same";
+  EXPECT_EQ(network("192.0.2.1/32").own_lid(), 0U);
+  EXPECT_EQ(LidNetwork().own_lid(), 0U);
+}
+
+TEST_F(Verbs, APeerNamedByLidIsTheHostOfTheNetwork) {
+  EXPECT_EQ(net.a.device.lid(), 1U);
+  const auto vector = net.a.device.address_of(net.b.device.lid());
+  ASSERT_TRUE(vector.has_value());
+  EXPECT_EQ(vector->destination, net.b.gid(0));
+  EXPECT_EQ(vector->lid, 2U);
+  EXPECT_TRUE(net.a.context->create_ah(*net.a.pd, *vector));
+  EXPECT_EQ(net.a.device.address_of(0).error().errno_value, EINVAL);
+}
+
 TEST_F(Verbs, AClosedContextLeavesNothingBehind) {
   QueuePair& left = net.a.create(QpType::kRc);
   QueuePair& right = net.b.create(QpType::kRc);

@@ -229,8 +229,9 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
 
   rng_ = Rng(engine::random_seed());
   ip::Stack& stack = worker.host()->stack();
-  device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(mac), .link_mtu = host->mtu}, stack,
-                  worker.pool(), rng_, keys_);
+  rdma::DeviceOptions device{.node_guid = eui64_of(mac), .link_mtu = host->mtu};
+  if (!host->ipv4.empty()) device.lids = rdma::LidNetwork(host->ipv4.front());
+  device_.emplace(device, stack, worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), *host);
   engine::AppOptions app;
   if (placement_ != nullptr) {

@@ -84,25 +84,31 @@ ibv_gid to_ibv(const rdma::Gid& gid) {
 }
 
 Result<rdma::AddressVector> to_address_vector(const ibv_ah_attr& attr) {
-  // RoCE addresses by GID only.
-  if (attr.is_global == 0 || attr.port_num != 1) {
+  if (attr.port_num != 1) {
     return fail({.kind = ErrorKind::kUsage,
-                 .what = "an address without a GID, or of another port than 1",
+                 .what = "an address of another port than 1",
                  .errno_value = EINVAL});
   }
-  return to_vector(attr);
+  if (attr.is_global != 0) return to_vector(attr);
+  auto vector = the_engine().device().address_of(attr.dlid);
+  if (vector) vector->service_level = attr.sl;
+  return vector;
 }
 
 ibv_ah_attr to_ibv(const rdma::AddressVector& vector) {
   ibv_ah_attr attr{};
+  attr.sl = vector.service_level;
+  attr.port_num = 1;
+  if (vector.lid != 0) {
+    attr.dlid = vector.lid;
+    return attr;
+  }
+  attr.is_global = 1;
   attr.grh.dgid = to_ibv(vector.destination);
   attr.grh.sgid_index = vector.source_gid_index;
   attr.grh.traffic_class = vector.traffic_class;
   attr.grh.hop_limit = vector.hop_limit;
   attr.grh.flow_label = vector.flow_label;
-  attr.sl = vector.service_level;
-  attr.is_global = 1;
-  attr.port_num = 1;
   return attr;
 }
 
