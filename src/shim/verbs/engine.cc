@@ -60,15 +60,17 @@ class DeviceService final : public engine::Service {
  public:
   DeviceService(rdma::Device& device, engine::Worker& worker) : device_(device), worker_(worker) {}
 
-  Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
+  Instant next_deadline() const override {
+    return device_.has_work() ? Instant{} : device_.next_deadline();
+  }
   bool run(Instant now) override {
     if (!device_.has_work() && device_.next_deadline() > now) return false;
     std::size_t frames = room(now);
-    has_work_ = device_.run(now, frames);
-    while (has_work_ && frames > 0 && is_cut()) {
+    device_.run(now, frames);
+    while (device_.has_work() && frames > 0 && is_cut()) {
       worker_.flush(now);
       frames = room(now);
-      has_work_ = device_.run(now, frames);
+      device_.run(now, frames);
     }
     return true;
   }
@@ -97,7 +99,6 @@ class DeviceService final : public engine::Service {
   rdma::Device& device_;
   engine::Worker& worker_;
   Instant full_since_ = kNever;
-  bool has_work_ = false;  // left over when the wire was full
 };
 
 std::vector<std::string> words_of(const char* variable) {
