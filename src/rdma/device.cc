@@ -133,6 +133,7 @@ void Device::receive(PacketPtr packet, const ip::Datagram& datagram, Instant now
               .ip_at = layout.l3,
               .ip_size = layout.ip_version == 6 ? sizeof(wire::Ipv6Header)
                                                 : std::size_t{layout.l4} - layout.l3,
+              .type = layout.is_grh() ? GidType::kRoceV1 : GidType::kRoceV2,
               .source = datagram.source,
               .destination = datagram.destination,
               .traffic_class = datagram.traffic_class,
@@ -151,6 +152,7 @@ void Device::deliver_loopback(Instant now) {
                 .headers = *headers,
                 .payload_at = header_size,
                 .payload_size = static_cast<std::uint32_t>(size - header_size - wire::kIcrcSize),
+                .type = item.route.type,
                 .source = item.route.source,
                 .destination = item.route.destination,
                 .traffic_class = item.route.traffic_class,
@@ -175,7 +177,8 @@ QueuePair* Device::destination_of(const Incoming& in) {
   if (!is_service(qp->init.type, in.info().service)) return drop(Counter::kDropQpType);
   if (!takes(qp->state, in.info().is_response())) return drop(Counter::kDropQpState);
   const bool connected = qp->init.type != QpType::kUd;
-  if (connected && in.source != qp->route.destination) return drop(Counter::kDropAddress);
+  const bool from_peer = in.source == qp->route.destination && in.type == qp->route.type;
+  if (connected && !from_peer) return drop(Counter::kDropAddress);
   return qp;
 }
 

@@ -38,6 +38,7 @@ struct LinkOptions {
   Duration extra = std::chrono::microseconds(50);
   bool segmented = true;  // a wire
   bool six = false;
+  bool v1 = false;  // RoCE v1
   std::uint16_t mtu = 1500;
   std::uint64_t seed = 1;
 };
@@ -65,6 +66,8 @@ class Node final : public ip::Output, public ip::Events, public EventSink, publi
     stack.udp().set_tunnel(wire::kRocePort, &device);
     device.gids().add({.gid = wire::Ipv6Address::mapped(address4(number))});
     device.gids().add({.gid = address6(number)});
+    device.gids().add_v1();
+    stack.grh().set_handler(&device);
     context = &device.open(memory, *this);
     pd = context->alloc_pd().value();
     cq = context->create_cq(4096).value();
@@ -208,7 +211,7 @@ class Network {
 
   void bring_up(Node& node, QueuePair& qp, std::uint32_t peer, const Connection& c) {
     using M = QpMask;
-    const unsigned index = options_.six ? 1 : 0;
+    const std::size_t index = (options_.six ? 1 : 0) + (options_.v1 ? GidTable::kFirstV1 : 0);
     const Node& far = &node == &a ? b : a;
     QpAttributes attributes{
         .state = QpState::kInit,

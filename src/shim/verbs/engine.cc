@@ -160,11 +160,12 @@ wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
   return {.address = rdma::Gid(0xfe80000000000000, eui64_of(mac)), .length = 64};
 }
 
-// The addresses in the order of the table.
+// The addresses in the order of the table; then the same of RoCE v1.
 void fill_gids(rdma::GidTable& gids, const engine::HostOptions& host) {
   gids.add({.gid = host.ipv6.front().address});
   for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
   for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
+  gids.add_v1();
 }
 
 // Of KIND:NAME[,...] where the name is an interface's.
@@ -245,6 +246,7 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
     if (text_of("TIDELINE_HEAP") != "0") open_shared_heap();
   }
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
+  stack.grh().set_handler(&*device_);
   worker.set_service(&service_.emplace(*device_, worker));
   auto engine = engine::AppEngine::start(std::move(*created), app);
   if (!engine) return fail(std::move(engine.error()));

@@ -11,6 +11,7 @@
 #include "shim/verbs/control.h"
 #include "shim/verbs/data.h"
 #include "shim/verbs/objects.h"
+#include "wire/roce.h"
 
 #undef ibv_reg_mr
 #undef ibv_reg_mr_iova
@@ -319,11 +320,14 @@ int ibv_init_ah_from_wc(ibv_context* context, std::uint8_t port, ibv_wc* wc, ibv
     from = mapped(12);
     to = mapped(16);
   }
+  // A GRH of RoCE v1 says so: its next header is not UDP.
+  const bool v1 = !is_ipv4 && bytes[offsetof(ibv_grh, next_hdr)] == tideline::wire::kProtocolGrh;
+  const int first = v1 ? static_cast<int>(tideline::rdma::GidTable::kFirstV1) : 0;
   attr->port_num = port;
   attr->is_global = 1;
   attr->grh.dgid = from;
   attr->grh.hop_limit = 64;
-  for (int index = 0; index < static_cast<int>(tideline::rdma::GidTable::size()); ++index) {
+  for (int index = first; index < static_cast<int>(tideline::rdma::GidTable::size()); ++index) {
     ibv_gid ours;
     if (ibv_query_gid(context, port, index, &ours) == 0 && to_gid(ours) == to_gid(to)) {
       attr->grh.sgid_index = static_cast<std::uint8_t>(index);
