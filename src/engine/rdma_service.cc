@@ -40,11 +40,11 @@ std::uint64_t eui64_of(const wire::MacAddress& mac) {
 bool RdmaService::run(Instant now) {
   if (!device_.has_work() && device_.next_deadline() > now) return false;
   std::size_t frames = room(now);
-  has_work_ = device_.run(now, frames);
-  while (has_work_ && frames > 0 && is_cut()) {
+  device_.run(now, frames);
+  while (device_.has_work() && frames > 0 && is_cut()) {
     worker_.flush(now);
     frames = room(now);
-    has_work_ = device_.run(now, frames);
+    device_.run(now, frames);
   }
   return true;
 }

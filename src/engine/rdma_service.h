@@ -34,7 +34,9 @@ class RdmaService final : public Service {
   // Both outlive it.
   RdmaService(rdma::Device& device, Worker& worker) : device_(device), worker_(worker) {}
 
-  Instant next_deadline() const override { return has_work_ ? Instant{} : device_.next_deadline(); }
+  Instant next_deadline() const override {
+    return device_.has_work() ? Instant{} : device_.next_deadline();
+  }
   bool run(Instant now) override;
 
  private:
@@ -46,7 +48,6 @@ class RdmaService final : public Service {
   rdma::Device& device_;
   Worker& worker_;
   Instant full_since_ = kNever;
-  bool has_work_ = false;  // left over when the wire was full
 };
 
 }  // namespace tideline::engine

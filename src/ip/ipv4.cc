@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "ip/frame.h"
+#include "ip/grh.h"
 #include "wire/ethernet.h"
 #include "wire/ipv4.h"
 #include "wire/protocol.h"
+#include "wire/roce.h"
 
 namespace tideline::ip {
 
@@ -187,6 +189,10 @@ Sent Ipv4::check_departure(const packet::Packet& packet, const Departure& depart
 
 // The next hop is known, now or after a while: what the path carries is asked only here.
 void Ipv4::carry(PacketPtr packet, const MacAddress& to, Instant now) {
+  if (is_grh(*packet)) {
+    transmit(std::move(packet), to, wire::kEtherTypeRoce, context_, now);
+    return;
+  }
   const auto header = wire::view_as<Ipv4Header>(packet->first().bytes());
   const std::size_t mtu = paths_.find(Ipv6Address::mapped(header.destination), now).mtu;
   if (size_on_wire(*packet) <= mtu) {
@@ -204,6 +210,7 @@ void Ipv4::carry(PacketPtr packet, const MacAddress& to, Instant now) {
 
 // RFC 1122 §3.3.1.1: the protocol that sent it is told.
 void Ipv4::undeliverable(PacketPtr packet, Instant now) {
+  if (is_grh(*packet)) return;  // its sender has a timer
   const auto& header = wire::view_as<Ipv4Header>(packet->first().bytes());
   const PathError error{
       .kind = PathErrorKind::kHostUnreachable,

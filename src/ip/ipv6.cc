@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "ip/frame.h"
+#include "ip/grh.h"
 #include "wire/ethernet.h"
 #include "wire/ipv6.h"
 #include "wire/ipv6_extensions.h"
 #include "wire/protocol.h"
+#include "wire/roce.h"
 
 namespace tideline::ip {
 
@@ -211,6 +213,10 @@ Sent Ipv6::check_departure(const packet::Packet& packet, const Departure& depart
 
 // The next hop is known, now or after a while: what the path carries is asked only here.
 void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
+  if (is_grh(*packet)) {
+    transmit(std::move(packet), to, wire::kEtherTypeRoce, context_, now);
+    return;
+  }
   const auto header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const std::size_t mtu = paths_.find(header.destination, now).mtu;
   if (size_on_wire(*packet) <= mtu) {
@@ -231,6 +237,7 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
 // RFC 4861 §7.2.2: the protocol that sent it is told.
 void Ipv6::undeliverable(PacketPtr packet, Instant now) {
   ndp_.first_hop_failed(now);
+  if (is_grh(*packet)) return;  // its sender has a timer
   const auto& header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const PathError error{
       .kind = PathErrorKind::kHostUnreachable,

@@ -9,6 +9,7 @@
 #include "ip/frame.h"
 #include "wire/ethernet.h"
 #include "wire/protocol.h"
+#include "wire/roce.h"
 
 namespace tideline::ip {
 
@@ -62,7 +63,8 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
       ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp, mld_.groups()),
       icmp_(context_, *this, *this, paths_, limiter_, echoes_),
       icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp(), mld_),
-      udp_(context_, *this, *this) {
+      udp_(context_, *this, *this),
+      grh_(context_, ipv4_.arp(), ipv6_.ndp()) {
   CHECK(options.mtu >= wire::kIpv6MinimumMtu, "MTU {}", options.mtu);
   handlers4_[wire::kProtocolIcmp] = &icmp_;
   handlers4_[wire::kProtocolIgmp] = &igmp_;
@@ -148,6 +150,9 @@ void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
     case wire::kEtherTypeArp:
       ipv4_.arp().receive(std::move(frame), layout, now);
       return;
+    case wire::kEtherTypeRoce:
+      grh_.receive(std::move(frame), layout, now);
+      return;
     default:
       context_.drops.count(Discard::kEtherType);
   }
@@ -187,6 +192,9 @@ void Stack::deliver_loopback(Instant now) {
 }
 
 Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {
+  if (departure.protocol == wire::kProtocolGrh) {
+    return grh_.send(std::move(packet), departure, now);
+  }
   if (departure.destination.is_mapped()) return ipv4_.send(std::move(packet), departure, now);
   return ipv6_.send(std::move(packet), departure, now);
 }

@@ -12,6 +12,7 @@
 #include "ip/echo.h"
 #include "ip/error_limiter.h"
 #include "ip/fragmentation.h"
+#include "ip/grh.h"
 #include "ip/icmp.h"
 #include "ip/icmpv6.h"
 #include "ip/igmp.h"
@@ -62,6 +63,8 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
   // Gives a protocol number to a handler, or takes it away (null).
   void set_handler(std::uint8_t protocol, ProtocolHandler* handler);
   Udp& udp() { return udp_; }
+  // RoCE v1, which has an EtherType of its own.
+  Grh& grh() { return grh_; }
 
   // Data path. A frame whose layout is known (the NIC has parsed it), or not yet.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
@@ -69,7 +72,8 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
   Instant next_deadline() const;
   void run_timers(Instant now);
 
-  // For the protocols above. IPv4 addresses are mapped.
+  // For the protocols above. IPv4 addresses are mapped. What is of protocol wire::kProtocolGrh has
+  // a GRH in place of IP's header.
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now) override;
   bool prepare(const wire::Ipv6Address& destination, Instant now) override;
   std::optional<wire::Ipv6Address> source_for(const wire::Ipv6Address& destination) const;
@@ -117,6 +121,7 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
   Icmp icmp_;
   Icmpv6 icmpv6_;
   Udp udp_;
+  Grh grh_;
   std::array<ProtocolHandler*, 256> handlers4_{};
   std::array<ProtocolHandler*, 256> handlers6_{};
 };

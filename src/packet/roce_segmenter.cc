@@ -36,8 +36,8 @@ std::optional<RoceSegmenter> RoceSegmenter::create(PacketPtr frame) {
   if (offload.gso != Gso::kRoce || offload.gso_size == 0) return std::nullopt;
   const wire::Bytes head = frame->first().bytes();
   const auto layout = wire::parse_layout(head, frame->size(), {.accept_vlan = true});
-  if (!layout || layout->protocol != wire::kProtocolUdp || layout->is_fragment() ||
-      layout->end != frame->size()) {
+  if (!layout || layout->is_fragment() || layout->end != frame->size() ||
+      (layout->protocol != wire::kProtocolUdp && !layout->is_grh())) {
     return std::nullopt;
   }
   const auto headers = wire::parse_roce(layout->payload_bytes(head), layout->payload_size());
@@ -74,7 +74,7 @@ PacketPtr RoceSegmenter::next(Pool& pool, PassCounter& passes) {
   const std::size_t transport = headers + size + roce.pad + wire::kIcrcSize;
   PacketPtr packet = pool.get_chain(layout_.payload + transport);
   if (packet == nullptr) return nullptr;
-  if (!write_headers(*packet, roce, sizeof(wire::UdpHeader) + transport)) return nullptr;
+  if (!write_headers(*packet, roce, transport)) return nullptr;
   // Piece by piece, for both are chains: the smaller of what lies together here and there.
   std::size_t to = layout_.payload + headers;
   std::size_t skip = payload_at_ + begin;
@@ -121,15 +121,16 @@ wire::Roce RoceSegmenter::headers_of(std::size_t index, std::size_t payload_size
 
 // False if they do not fit the first segment, which has room for all that RoCE has.
 bool RoceSegmenter::write_headers(Packet& packet, const wire::Roce& roce,
-                                  std::size_t udp_size) const {
+                                  std::size_t transport) const {
   const wire::Bytes from = frame_->first().bytes();
   const wire::MutableBytes to = packet.first().writable();
   if (to.size() < std::size_t{layout_.payload} + roce.info().header_size) return false;
   std::memcpy(to.data(), from.data(), layout_.payload);
+  const std::size_t ip_payload = std::size_t{layout_.payload} - layout_.l4 + transport;
   if (layout_.ip_version == 4) {
     const wire::MutableBytes ip = to.subspan(layout_.l3, std::size_t{layout_.l4} - layout_.l3);
     auto& header = wire::view_as<wire::Ipv4Header>(ip);
-    header.total_length = wire::be16(static_cast<std::uint16_t>(ip.size() + udp_size));
+    header.total_length = wire::be16(static_cast<std::uint16_t>(ip.size() + ip_payload));
     header.identification =
         wire::be16(static_cast<std::uint16_t>(header.identification.value() + index_));
     header.checksum = {};
@@ -137,10 +138,12 @@ bool RoceSegmenter::write_headers(Packet& packet, const wire::Roce& roce,
   } else {
     const std::size_t upper = layout_.l4 - layout_.l3 - sizeof(wire::Ipv6Header);
     wire::view_as<wire::Ipv6Header>(to.subspan(layout_.l3)).payload_length =
-        wire::be16(static_cast<std::uint16_t>(upper + udp_size));
+        wire::be16(static_cast<std::uint16_t>(upper + ip_payload));
   }
-  wire::view_as<wire::UdpHeader>(to.subspan(layout_.l4)).length =
-      wire::be16(static_cast<std::uint16_t>(udp_size));
+  if (!layout_.is_grh()) {
+    wire::view_as<wire::UdpHeader>(to.subspan(layout_.l4)).length =
+        wire::be16(static_cast<std::uint16_t>(ip_payload));
+  }
   wire::emit(roce, to.subspan(layout_.payload));
   return true;
 }

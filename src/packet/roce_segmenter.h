@@ -25,7 +25,7 @@ namespace tideline::packet {
 
 class RoceSegmenter {
  public:
-  // Nothing if the frame is none of Gso::kRoce, its headers are not those of RoCEv2 or do not lie
+  // Nothing if the frame is none of Gso::kRoce, its headers are not those of RoCE or do not lie
   // in the first segment, or it has an opcode that is not spread over packets and more payload than
   // one of them takes.
   static std::optional<RoceSegmenter> create(PacketPtr frame);
@@ -40,7 +40,8 @@ class RoceSegmenter {
   RoceSegmenter(PacketPtr frame, const wire::PacketLayout& layout, const wire::Roce& headers);
 
   wire::Roce headers_of(std::size_t index, std::size_t payload_size) const;
-  bool write_headers(Packet& packet, const wire::Roce& roce, std::size_t udp_size) const;
+  // `transport` bytes from the BTH on.
+  bool write_headers(Packet& packet, const wire::Roce& roce, std::size_t transport) const;
 
   PacketPtr frame_;
   wire::PacketLayout layout_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,9 @@ struct Cut {
   std::uint16_t identification = 0;
 };
 
-class RoceSegmentation : public testing::TestWithParam<bool> {
+enum class Network : std::uint8_t { kIpv4, kIpv6, kGrh };
+
+class RoceSegmentation : public testing::TestWithParam<Network> {
  protected:
   static constexpr std::uint16_t kMtu = 256;
 
@@ -42,26 +45,24 @@ class RoceSegmentation : public testing::TestWithParam<bool> {
     return bytes;
   }
 
+  static bool is_ipv4() { return GetParam() == Network::kIpv4; }
+
   // A frame as rdma makes it.
   PacketPtr frame(Roce roce, const ByteVector& payload) {
     roce.pad = static_cast<std::uint8_t>((4 - payload.size() % 4) % 4);
     ByteVector transport(roce.info().header_size);
     wire::emit(roce, transport);
     transport = std::move(transport) + payload + ByteVector(roce.pad + wire::kIcrcSize);
-    ByteVector udp(sizeof(wire::UdpHeader));
-    const std::size_t size = udp.size() + transport.size();
-    wire::emit(wire::Udp{.source_port = 50000,
-                         .destination_port = wire::kRocePort,
-                         .length = static_cast<std::uint16_t>(size)},
-               udp);
-    ByteVector ip(GetParam() ? 40 : 20);
-    if (GetParam()) {
-      wire::emit(wire::Ipv6{.payload_length = static_cast<std::uint16_t>(size),
-                            .next_header = wire::kProtocolUdp,
-                            .source = wire::Ipv6Address(0x20010db800000000, 1),
-                            .destination = wire::Ipv6Address(0x20010db800000000, 2)},
-                 ip);
-    } else {
+    const bool v1 = GetParam() == Network::kGrh;
+    ByteVector udp(v1 ? 0 : sizeof(wire::UdpHeader));
+    const auto size = static_cast<std::uint16_t>(udp.size() + transport.size());
+    if (!v1) {
+      wire::emit(
+          wire::Udp{.source_port = 50000, .destination_port = wire::kRocePort, .length = size},
+          udp);
+    }
+    ByteVector ip(is_ipv4() ? 20 : 40);
+    if (is_ipv4()) {
       wire::emit(wire::Ipv4{.total_length = static_cast<std::uint16_t>(size + 20),
                             .identification = 0xfffe,
                             .dont_fragment = true,
@@ -69,11 +70,18 @@ class RoceSegmentation : public testing::TestWithParam<bool> {
                             .source = wire::Ipv4Address(192, 0, 2, 1),
                             .destination = wire::Ipv4Address(192, 0, 2, 2)},
                  ip);
+    } else {
+      wire::emit(wire::Ipv6{.payload_length = size,
+                            .next_header = v1 ? wire::kProtocolGrh : wire::kProtocolUdp,
+                            .source = wire::Ipv6Address(0x20010db800000000, 1),
+                            .destination = wire::Ipv6Address(0x20010db800000000, 2)},
+                 ip);
     }
+    constexpr std::array kEtherTypes{wire::kEtherTypeIpv4, wire::kEtherTypeIpv6,
+                                     wire::kEtherTypeRoce};
     ByteVector ethernet(sizeof(wire::EthernetHeader));
-    wire::emit(
-        wire::Ethernet{.ether_type = GetParam() ? wire::kEtherTypeIpv6 : wire::kEtherTypeIpv4},
-        ethernet);
+    wire::emit(wire::Ethernet{.ether_type = kEtherTypes.at(static_cast<std::size_t>(GetParam()))},
+               ethernet);
     PacketPtr packet = copy_of(ethernet + ip + udp + transport, *pool_, passes_);
     packet->meta().offload = {.checksum = Checksum::kNeeded, .gso = Gso::kRoce, .gso_size = kMtu};
     return packet;
@@ -121,8 +129,11 @@ class RoceSegmentation : public testing::TestWithParam<bool> {
   PassCounter passes_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Versions, RoceSegmentation, testing::Bool(),
-                         [](const auto& version) { return version.param ? "Ipv6" : "Ipv4"; });
+std::string name_of(const testing::TestParamInfo<Network>& info) {
+  return std::array{"Ipv4", "Ipv6", "Grh"}.at(static_cast<std::size_t>(info.param));
+}
+INSTANTIATE_TEST_SUITE_P(Versions, RoceSegmentation,
+                         testing::Values(Network::kIpv4, Network::kIpv6, Network::kGrh), name_of);
 
 TEST_P(RoceSegmentation, AWriteBeginsWithItsAddressAndEndsWithItsImmediate) {
   const ByteVector payload = pattern(3 * kMtu + 5);
@@ -147,7 +158,7 @@ TEST_P(RoceSegmentation, AWriteBeginsWithItsAddressAndEndsWithItsImmediate) {
     EXPECT_EQ(headers.ack_request, i == 3);
     EXPECT_EQ(headers.solicited, i == 3);
     EXPECT_EQ(headers.pad, i == 3 ? 3 : 0);
-    if (!GetParam()) {
+    if (is_ipv4()) {
       EXPECT_EQ(cuts[i].identification, (0xfffe + i) & 0xffff);
     }
     together = std::move(together) + cuts[i].payload;

@@ -14,6 +14,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#define ROCE 0x8915  // RoCE v1: a GRH, which has the form of an IPv6 header
 #define NEIGHBOUR_SOLICITATION 135  // RFC 4861 §4.3
 #define NEIGHBOUR_ADVERTISEMENT 136
 
@@ -95,6 +96,10 @@ static __always_inline bool takes(const void *data, const void *end) {
     }
     case ETH_P_IPV6:
       return takes_ipv6(payload, end);
+    case ROCE: {
+      const struct ipv6hdr *grh = payload;
+      return (const void *)(grh + 1) <= end && is_ours(&grh->daddr);
+    }
     case ETH_P_ARP:
       return takes_arp(payload, end);
     default:

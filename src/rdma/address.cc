@@ -13,9 +13,18 @@ std::optional<std::size_t> GidTable::add(const GidEntry& entry) {
   return static_cast<std::size_t>(empty - entries_.begin());
 }
 
-bool GidTable::contains(const Gid& gid) const {
-  return std::ranges::any_of(
-      entries_, [&](const std::optional<GidEntry>& entry) { return entry && entry->gid == gid; });
+void GidTable::add_v1() {
+  for (std::size_t i = 0; i + kFirstV1 < size(); ++i) {
+    if (!entries_.at(i) || entries_.at(i + kFirstV1)) continue;
+    set(i + kFirstV1, {.gid = entries_.at(i)->gid, .type = GidType::kRoceV1});
+  }
+}
+
+std::optional<std::size_t> GidTable::find(const Gid& gid) const {
+  const auto found = std::ranges::find_if(
+      entries_, [&](const auto& entry) { return entry.has_value() && entry->gid == gid; });
+  if (found == entries_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - entries_.begin());
 }
 
 }  // namespace tideline::rdma

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <optional>
 
+#include "rdma/credits.h"
 #include "rdma/finish.h"
 #include "rdma/outgoing.h"
 #include "rdma/requester.h"
@@ -14,6 +16,7 @@
 namespace tideline::rdma {
 
 using wire::AethSyndrome;
+using wire::RoceExtension;
 using wire::RoceKind;
 
 namespace {
@@ -31,6 +34,7 @@ class Response {
 
   void run() {
     if (!check_psn()) return;
+    take_credits();
     switch (in_.info().kind) {
       case RoceKind::kAck:
         acknowledge();
@@ -53,9 +57,27 @@ class Response {
   // packets that were never sent.
   bool check_psn() {
     if (in_.psn() >= req_.una && in_.psn() + in_.packets <= req_.sent_psn) return true;
+    // Its last acknowledgement once more, because it has credits again.
+    if (in_.psn() + 1 == req_.una && take_credits()) return false;
     drop(Counter::kDropAckStale);
     if (in_.psn() < req_.una) wait_longer();
     return false;
+  }
+
+  // 9.7.7.2: the peer has executed messages up to its MSN, and has room for so many more. Whether
+  // that is news. Credits are not taken back: what says less is old, or was rounded down.
+  bool take_credits() {
+    const std::uint8_t syndrome = in_.headers.syndrome;
+    const bool has = in_.info().has(RoceExtension::kAeth) &&
+                     (syndrome & AethSyndrome::kKindMask) == AethSyndrome::kAck;
+    if (!has) return false;
+    const std::uint8_t code = syndrome & AethSyndrome::kValueMask;
+    std::optional<Psn> limit;
+    if (code != AethSyndrome::kNoCredits) limit = Psn(in_.headers.msn) + kCredits.at(code);
+    const bool is_news = req_.limit && (!limit || *limit > *req_.limit);
+    if (!req_.limit || is_news) req_.limit = limit;
+    if (is_news) core_.schedule(qp_);
+    return is_news;
   }
 
   // Table 46.

@@ -23,7 +23,7 @@ namespace tideline::rdma {
 class Context;
 
 // What the first 40 bytes of a UD receive hold: annex A17.4.5.1.
-enum class NetworkHeader : std::uint8_t { kNone, kIpv6, kIpv4 };
+enum class NetworkHeader : std::uint8_t { kNone, kGrh, kIpv6, kIpv4 };
 
 struct Completion {
   std::uint64_t wr_id = 0;

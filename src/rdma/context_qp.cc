@@ -13,6 +13,7 @@
 #include "rdma/outgoing.h"
 #include "rdma/refusal.h"
 #include "rdma/requester.h"
+#include "rdma/responder.h"
 
 namespace tideline::rdma {
 
@@ -293,8 +294,11 @@ Posted Context::post_recv(QueuePair& qp, const ReceiveRequest& request, Instant 
   if (qp.state == QpState::kReset) return Posted::kWrongState;
   if (qp.init.srq != nullptr) return Posted::kInvalid;
   const Posted posted = qp.receive_queue.post(request);
-  if (posted == Posted::kPosted && qp.state == QpState::kErr) {
+  if (posted != Posted::kPosted) return posted;
+  if (qp.state == QpState::kErr) {
     flush_receive_queue(core(), qp, now);
+  } else {
+    tell_credits(core(), qp);
   }
   return posted;
 }

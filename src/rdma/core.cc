@@ -68,6 +68,7 @@ Result<Route> Core::route_to(const AddressVector& vector, std::uint32_t entropy)
   constexpr std::uint16_t kFirstPort = 0xc000;
   return Route{.source = source->gid,
                .destination = vector.destination,
+               .type = source->type,
                .source_port = static_cast<std::uint16_t>(kFirstPort | (hash & 0x3fff)),
                .traffic_class = vector.traffic_class,
                .hop_limit = vector.hop_limit == 0 ? std::uint8_t{64} : vector.hop_limit,

@@ -19,8 +19,8 @@ namespace {
 constexpr std::uint32_t kGrhSize = 40;
 using Grh = std::array<std::byte, kGrhSize>;
 
-// Annex A17.4.5.1: an IPv6 header as it came; an IPv4 header in the last 20 bytes. What came
-// without one is told as if it had.
+// Annex A17.4.5.1: a GRH or an IPv6 header as it came; an IPv4 header in the last 20 bytes. What
+// came without one is told as if it had.
 Grh grh_of(Incoming& in) {
   Grh grh{};
   if (in.ip_size > 0) {
@@ -30,9 +30,10 @@ Grh grh_of(Incoming& in) {
     std::memcpy(grh.data() + at, head.data(), size);
     return grh;
   }
-  const std::size_t payload =
-      sizeof(wire::UdpHeader) + in.info().header_size + in.payload_size + wire::kIcrcSize;
-  if (in.destination.is_mapped()) {
+  const bool v1 = in.type == GidType::kRoceV1;
+  const std::size_t payload = (v1 ? 0 : sizeof(wire::UdpHeader)) + in.info().header_size +
+                              in.payload_size + wire::kIcrcSize;
+  if (in.destination.is_mapped() && !v1) {
     wire::emit(wire::Ipv4{.traffic_class = in.traffic_class,
                           .total_length = static_cast<std::uint16_t>(20 + payload),
                           .ttl = in.hop_limit,
@@ -43,13 +44,18 @@ Grh grh_of(Incoming& in) {
   } else {
     wire::emit(wire::Ipv6{.traffic_class = in.traffic_class,
                           .payload_length = static_cast<std::uint16_t>(payload),
-                          .next_header = wire::kProtocolUdp,
+                          .next_header = v1 ? wire::kProtocolGrh : wire::kProtocolUdp,
                           .hop_limit = in.hop_limit,
                           .source = in.source,
                           .destination = in.destination},
                grh);
   }
   return grh;
+}
+
+NetworkHeader header_of(const Incoming& in) {
+  if (in.type == GidType::kRoceV1) return NetworkHeader::kGrh;
+  return in.destination.is_mapped() ? NetworkHeader::kIpv4 : NetworkHeader::kIpv6;
 }
 
 }  // namespace
@@ -68,12 +74,11 @@ void receive_datagram(Core& core, QueuePair& qp, Incoming& in, Instant now) {
   const ReceiveWqe& wqe = qp.responder.receive;
   const std::span<const Sge> sges(wqe.sges.data(), wqe.sge_count);
   const std::uint32_t size = kGrhSize + in.size();
-  Received received{
-      .flags = WcFlags::kGrh,
-      .byte_len = size,
-      .src_qp = in.headers.source_qp,
-      .solicited = in.headers.solicited,
-      .header = in.destination.is_mapped() ? NetworkHeader::kIpv4 : NetworkHeader::kIpv6};
+  Received received{.flags = WcFlags::kGrh,
+                    .byte_len = size,
+                    .src_qp = in.headers.source_qp,
+                    .solicited = in.headers.solicited,
+                    .header = header_of(in)};
   if (in.info().has(wire::RoceExtension::kImmediate)) {
     received.flags |= WcFlags::kImmediate;
     received.immediate = in.headers.immediate;

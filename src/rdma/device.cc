@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rdma/device.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include "rdma/finish.h"
 #include "rdma/incoming.h"
 #include "rdma/outgoing.h"
+#include "rdma/refusal.h"
 #include "rdma/requester.h"
 #include "rdma/responder.h"
 #include "wire/icrc.h"
@@ -131,6 +134,16 @@ std::size_t Device::list_qps(std::uint32_t& from, std::span<QpStatus> out) const
   return count;
 }
 
+Result<AddressVector> Device::address_of(std::uint16_t lid) const {
+  const LidNetwork& network = core_.options.lids;
+  const auto destination = network.gid_of(lid);
+  const auto source = core_.gids.find(network.own_gid());
+  if (!destination || !source) return invalid(fmt::format("nobody has the LID {}", lid));
+  return AddressVector{.destination = *destination,
+                       .source_gid_index = static_cast<std::uint8_t>(*source),
+                       .lid = lid};
+}
+
 void Device::receive(PacketPtr packet, const ip::Datagram& datagram, Instant now) {
   const wire::PacketLayout& layout = datagram.layout;
   const wire::Bytes head = layout.payload_bytes(packet->first().bytes());
@@ -156,6 +169,7 @@ void Device::receive(PacketPtr packet, const ip::Datagram& datagram, Instant now
               .ip_at = layout.l3,
               .ip_size = layout.ip_version == 6 ? sizeof(wire::Ipv6Header)
                                                 : std::size_t{layout.l4} - layout.l3,
+              .type = layout.is_grh() ? GidType::kRoceV1 : GidType::kRoceV2,
               .source = datagram.source,
               .destination = datagram.destination,
               .traffic_class = datagram.traffic_class,
@@ -174,6 +188,7 @@ void Device::deliver_loopback(Instant now) {
                 .headers = *headers,
                 .payload_at = header_size,
                 .payload_size = static_cast<std::uint32_t>(size - header_size - wire::kIcrcSize),
+                .type = item.route.type,
                 .source = item.route.source,
                 .destination = item.route.destination,
                 .traffic_class = item.route.traffic_class,
@@ -198,7 +213,8 @@ QueuePair* Device::destination_of(const Incoming& in) {
   if (!is_service(qp->init.type, in.info().service)) return drop(Counter::kDropQpType);
   if (!takes(qp->state, in.info().is_response())) return drop(Counter::kDropQpState);
   const bool connected = qp->init.type != QpType::kUd;
-  if (connected && in.source != qp->route.destination) return drop(Counter::kDropAddress);
+  const bool from_peer = in.source == qp->route.destination && in.type == qp->route.type;
+  if (connected && !from_peer) return drop(Counter::kDropAddress);
   return qp;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One RDMA device: the transport of one host, RoCEv2 over its IP layer. Sans-I/O: datagrams come
-// from ip::Udp, packets go to ip::Sender, time is passed in.
+// One RDMA device: the transport of one host, RoCE v2 over its IP layer and v1 beside it. Sans-I/O:
+// datagrams come from ip::Udp and ip::Grh, packets go to ip::Sender, time is passed in.
 //
-// The engine calls receive() for each datagram of port 4791, run() after every burst, every post
+// The engine calls receive() for each of them, run() after every burst, every post
 // and whenever next_deadline() has come. Packets that leave are frames of metadata gso `roce`, also
 // when they are a single packet: their ICRC is not computed, and their payload may exceed the path
 // MTU. Whoever sends them to a wire calls packet::segment_roce first.
@@ -44,6 +44,9 @@ class Device final : public ip::ProtocolHandler {
 
   const DeviceLimits& limits() const { return core_.options.limits; }
   std::uint64_t node_guid() const { return core_.options.node_guid; }
+  std::uint16_t lid() const { return core_.options.lids.own_lid(); }
+  // How a peer is reached that a program names by LID. Fails with EINVAL if nobody can have it.
+  Result<AddressVector> address_of(std::uint16_t lid) const;
   // The largest path MTU that fits the link.
   Mtu active_mtu() const { return core_.active_mtu(); }
   GidTable& gids() { return core_.gids; }
@@ -53,7 +56,8 @@ class Device final : public ip::ProtocolHandler {
   // Destroys all its objects.
   void close(Context& context);
 
-  // ip::ProtocolHandler: whole UDP datagrams of port 4791, unverified but for their lengths.
+  // ip::ProtocolHandler: whole UDP datagrams of port 4791, and what follows a GRH; unverified but
+  // for their lengths.
   void receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instant now) override;
   bool recognises(const ip::PathError& error) const override;
   void failed(const ip::PathError& error, Instant now) override;

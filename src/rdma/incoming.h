@@ -22,6 +22,7 @@ struct Incoming {
   bool starts = true;              // not those of the opcode once the front was skipped
   std::size_t ip_at = 0;           // offset of the IP header
   std::size_t ip_size = 0;         // 0: the packet never had one
+  GidType type = GidType::kRoceV2;
   wire::Ipv6Address source;
   wire::Ipv6Address destination;
   std::uint8_t traffic_class = 0;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "rdma/lid.h"
 #include "rdma/types.h"
 
 namespace tideline::rdma {
@@ -30,6 +31,7 @@ struct DeviceOptions {
   DeviceLimits limits{};
   std::uint64_t node_guid = 0;    // EUI-64 of the MAC
   std::uint16_t link_mtu = 1500;  // of IP packets
+  LidNetwork lids{};              // for programs that name peers by LID
   // A queue pair has at most this many bytes unacknowledged.
   std::uint32_t window = 1U << 20;
   // Payload of a frame at most; whole packets of the path MTU, and IP's 64 KiB, bound it further.

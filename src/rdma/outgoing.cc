@@ -74,16 +74,17 @@ void send_packet(Core& core, Outgoing outgoing, const Route& route, std::uint32_
   offload.checksum = packet::Checksum::kNeeded;
   offload.checksum_start = 0;
   offload.checksum_offset = offsetof(UdpHeader, checksum);
-  offload.header_length = static_cast<std::uint16_t>(sizeof(UdpHeader) + wire::kBthSize);
+  const bool has_udp = route.type == GidType::kRoceV2;
+  offload.header_length = wire::kBthSize + (has_udp ? sizeof(UdpHeader) : 0);
   if (route.loopback) {
     if (!core.loopback.push(std::move(packet), route)) core.counters.add(Counter::kDropLoopback);
     return;
   }
-  if (!prepend_udp(core, packet, route)) return;
+  if (has_udp && !prepend_udp(core, packet, route)) return;
   const auto sent = core.sender.send(std::move(packet),
                                      {.source = route.source,
                                       .destination = route.destination,
-                                      .protocol = wire::kProtocolUdp,
+                                      .protocol = has_udp ? wire::kProtocolUdp : wire::kProtocolGrh,
                                       .hop_limit = route.hop_limit,
                                       .traffic_class = route.traffic_class},
                                      now);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/time.h"
@@ -38,6 +39,9 @@ struct RequesterState {
   std::uint32_t cursor = 0;         // the request, by its number in the send queue
   std::uint32_t cursor_offset = 0;  // packets of it that were sent
   std::uint32_t placed = 0;         // bytes of it that went by the direct path
+
+  Psn last_ssn;              // of the latest request that has started
+  std::optional<Psn> limit;  // the last SSN that the peer has room for; nothing: it does not say
 
   std::uint32_t reads_in_flight = 0;  // READs and atomics before the cursor without their response
   std::uint8_t retries_left = 0;
@@ -83,6 +87,7 @@ struct ResponderState {
   bool ack_due = false;
   std::uint8_t syndrome = 0;
   Psn ack_psn;
+  bool told_none = false;  // the peer knows of no receive request
 
   bool has_receive = false;
   ReceiveWqe receive;          // the request that the message consumes

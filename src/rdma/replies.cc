@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "rdma/credits.h"
 #include "rdma/finish.h"
 #include "rdma/outgoing.h"
 #include "rdma/responder.h"
@@ -16,8 +17,6 @@ using wire::RoceKind;
 using wire::RoceService;
 
 namespace {
-
-constexpr std::uint8_t kAckSyndrome = AethSyndrome::kAck | AethSyndrome::kNoCredits;
 
 class Reply {
  public:
@@ -48,6 +47,15 @@ class Reply {
     --resp_.replay_pending;
   }
 
+  // 9.7.7.2: the request that a message has taken is still one of those for it. A shared receive
+  // queue may be emptied by others, so it gives no credits.
+  std::uint8_t ack_syndrome() {
+    if (qp_.init.srq != nullptr) return kAckSyndrome;
+    const std::uint32_t count = qp_.receive_queue.size() + (resp_.has_receive ? 1 : 0);
+    resp_.told_none = count == 0;
+    return syndrome_of_credits(count);
+  }
+
   wire::Roce headers(RoceKind kind, bool starts, bool ends, Psn psn, std::uint8_t syndrome,
                      std::uint32_t msn) const {
     return {.opcode = wire::find_roce_opcode(RoceService::kRc, kind, starts, ends).code,
@@ -71,7 +79,8 @@ class Reply {
     const std::uint32_t size = std::min(count * qp_.mtu, entry.length - begin);
     const Psn psn = entry.first_psn + entry.next;
     Outgoing outgoing = make_packet(
-        core_, headers(RoceKind::kReadResponse, starts, ends, psn, kAckSyndrome, entry.msn), size);
+        core_, headers(RoceKind::kReadResponse, starts, ends, psn, ack_syndrome(), entry.msn),
+        size);
     if (!outgoing) return Sending::kNoBuffer;
     if (size > 0 && !load(entry, begin, size, outgoing)) {
       outgoing.packet.reset();
@@ -102,7 +111,7 @@ class Reply {
 
   Sending atomic_response(ReplayEntry& entry) {
     wire::Roce reply =
-        headers(RoceKind::kAtomicAck, true, true, entry.first_psn, kAckSyndrome, entry.msn);
+        headers(RoceKind::kAtomicAck, true, true, entry.first_psn, ack_syndrome(), entry.msn);
     reply.original = entry.original;
     Outgoing outgoing = make_packet(core_, reply, 0);
     if (!outgoing) return Sending::kNoBuffer;
@@ -111,8 +120,9 @@ class Reply {
   }
 
   Sending acknowledge() {
+    const std::uint8_t syndrome = resp_.syndrome == kAckSyndrome ? ack_syndrome() : resp_.syndrome;
     Outgoing outgoing = make_packet(
-        core_, headers(RoceKind::kAck, true, true, resp_.ack_psn, resp_.syndrome, resp_.msn), 0);
+        core_, headers(RoceKind::kAck, true, true, resp_.ack_psn, syndrome, resp_.msn), 0);
     if (!outgoing) return Sending::kNoBuffer;
     resp_.ack_due = false;
     return send(std::move(outgoing));

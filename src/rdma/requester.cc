@@ -71,6 +71,11 @@ bool expects_response(SendOpcode opcode) {
          opcode == SendOpcode::kFetchAdd;
 }
 
+bool consumes_receive(SendOpcode opcode) {
+  return opcode == SendOpcode::kSend || opcode == SendOpcode::kSendImm ||
+         opcode == SendOpcode::kSendInvalidate || opcode == SendOpcode::kWriteImm;
+}
+
 bool is_local(SendOpcode opcode) {
   return opcode == SendOpcode::kLocalInvalidate || opcode == SendOpcode::kBindWindow;
 }
@@ -105,7 +110,7 @@ class Turn {
         if (way == Way::kWaits) return Sending::kIdle;
         if (way == Way::kLater) return Sending::kNoBuffer;
       }
-      if (is_window_full()) return Sending::kIdle;
+      if (is_window_full() || lacks_credit(wqe)) return Sending::kIdle;
       return send(wqe);
     }
     return Sending::kIdle;
@@ -115,7 +120,7 @@ class Turn {
     if (!may_send() || is_window_full()) return false;
     const SendWqe& wqe = queue_.at(req_.cursor);
     if (wqe.finished) return wqe.status == WcStatus::kSuccess;
-    return wqe.started || may_start(wqe);
+    return (wqe.started || may_start(wqe)) && !lacks_credit(wqe);
   }
 
  private:
@@ -140,9 +145,22 @@ class Turn {
     return std::uint64_t{unacknowledged} * qp_.mtu >= core_.options.window && unacknowledged > 0;
   }
 
+  // 9.7.7.2: the peer has no receive request for it that we know of.
+  bool is_beyond_limit(const SendWqe& wqe) const {
+    if (!req_.limit || !consumes_receive(wqe.request.opcode)) return false;
+    const Psn ssn = wqe.started ? wqe.ssn : req_.last_ssn + 1;
+    return ssn > *req_.limit;
+  }
+
+  // One packet of such a message may go at a time: its answer, of whatever kind, tells how it is.
+  bool lacks_credit(const SendWqe& wqe) const {
+    return is_beyond_limit(wqe) && req_.cursor_psn != req_.una;
+  }
+
   void start(SendWqe& wqe) {
     wqe.started = true;
     wqe.first_psn = req_.next_psn;
+    wqe.ssn = req_.last_ssn += 1;
     const bool atomic = wqe.request.opcode == SendOpcode::kCompareSwap ||
                         wqe.request.opcode == SendOpcode::kFetchAdd;
     wqe.packets = atomic ? 1 : packets_of(wqe.length, qp_.mtu);
@@ -265,7 +283,8 @@ class Turn {
     std::uint32_t count = 1;
     std::uint32_t size = 0;
     if (kind == RoceKind::kSend || kind == RoceKind::kWrite) {
-      count = std::min(wqe.packets - req_.cursor_offset, packets_per_frame(core_, qp_.mtu));
+      const std::uint32_t most = is_beyond_limit(wqe) ? 1 : packets_per_frame(core_, qp_.mtu);
+      count = std::min(wqe.packets - req_.cursor_offset, most);
       const std::uint32_t begin = req_.cursor_offset * qp_.mtu;
       size = std::min(count * qp_.mtu, wqe.length - begin);
       message_headers(wqe, kind, count, headers);
@@ -309,8 +328,9 @@ class Turn {
       headers.qkey = own ? qp_.attributes.qkey : request.remote_qkey;
       headers.source_qp = qp_.number;
     }
-    // 9.7.5.1.2: at the end of a message, and before the window closes.
-    headers.ack_request = qp_.init.type == QpType::kRc && (ends || closes_window(count));
+    // 9.7.5.1.2: at the end of a message, before the window closes, and for credits.
+    headers.ack_request =
+        qp_.init.type == QpType::kRc && (ends || closes_window(count) || is_beyond_limit(wqe));
   }
 
   bool closes_window(std::uint32_t count) const {

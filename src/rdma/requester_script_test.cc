@@ -37,6 +37,100 @@ SCRIPT(Requester, PostQuiet_Rts_CompletesSilently, R"(
   complete nothing
 )")
 
+// 9.7.7.2: two credits at message 1 are for messages 2 and 3.
+SCRIPT(Requester, RcvCredits_Rts_SendsNoFurther, R"(
+  given RC
+  post SEND 1 (8)
+  > SEND_ONLY psn 100
+  < ACK psn 100 msn 1 syndrome 0x02
+  complete send 1 SUCCESS
+  post SEND 2 (8)
+  post SEND_IMM 3 (8)
+  post SEND 4 (8)
+  post SEND 5 (8)
+  > SEND_ONLY psn 101
+  > SEND_ONLY_IMM psn 102
+  > nothing
+  < ACK psn 101 msn 2 syndrome 0x02
+  complete send 2 SUCCESS
+  > SEND_ONLY psn 103
+  > nothing
+  < ACK psn 103 msn 4 syndrome 0x1f
+  > SEND_ONLY psn 104
+)")
+
+SCRIPT(Requester, RcvNoCredit_Rts_OnePacketAsks, R"(
+  given RC mtu 256
+  post SEND 1 (8)
+  > SEND_ONLY psn 100
+  < ACK psn 100 msn 1 syndrome 0x00
+  post SEND 2 (600)
+  post SEND 3 (8)
+  > SEND_FIRST psn 101 ack (256)
+  > nothing
+  # It has taken a request now, which counts.
+  < ACK psn 101 msn 1 syndrome 0x01
+  > SEND_LAST psn 102 ack (344)
+  > nothing
+  < ACK psn 103 msn 2 syndrome 0x00
+  complete send 1 SUCCESS
+  complete send 2 SUCCESS
+  > SEND_ONLY psn 104 ack (8)
+)")
+
+SCRIPT(Requester, RcvNoCredit_Rts_HoldsUpNothingThatNeedsNone, R"(
+  given RC
+  post SEND 1 (8)
+  > SEND_ONLY psn 100
+  < ACK psn 100 msn 1 syndrome 0x00
+  post WRITE 2 (8)
+  post READ 3 (8)
+  post FETCH_ADD 4 (8)
+  post WRITE_IMM 5 (8)
+  > WRITE_ONLY psn 101
+  > READ_REQUEST psn 102
+  > FETCH_ADD psn 103
+  > nothing
+  < READ_RESPONSE_ONLY psn 102 msn 3 syndrome 0x00 (8)
+  > nothing
+  < ATOMIC_ACK psn 103 msn 4 syndrome 0x00
+  > WRITE_ONLY_IMM psn 104 ack
+)")
+
+// The responder tells of new ones by its last ACK again.
+SCRIPT(Requester, RcvLastAckAgain_WithCredits_IsTaken, R"(
+  given RC
+  post SEND 1 (8)
+  > SEND_ONLY psn 100
+  < ACK psn 100 msn 1 syndrome 0x00
+  post SEND 2 (8)
+  post SEND 3 (8)
+  > SEND_ONLY psn 101
+  > nothing
+  < ACK psn 100 msn 1 syndrome 0x02
+  > SEND_ONLY psn 102
+  count drop_ack_stale 0
+  # What is older says less, and is a ghost.
+  < ACK psn 100 msn 1 syndrome 0x01
+  count drop_ack_stale 1
+  post SEND 4 (8)
+  > nothing
+)")
+
+SCRIPT(Requester, RcvRnr_OfThePacketThatAsked_WaitsAndAsksAgain, R"(
+  given RC
+  post SEND 1 (8)
+  > SEND_ONLY psn 100
+  < ACK psn 100 msn 1 syndrome 0x00
+  post SEND 2 (8)
+  post SEND 3 (8)
+  > SEND_ONLY psn 101
+  < ACK psn 101 msn 1 syndrome 0x2c
+  +0.0006 > nothing
+  +0.0001 > SEND_ONLY psn 101
+  > nothing
+)")
+
 // Item 89.
 SCRIPT(Requester, Item89_RcvAck_OfWhatWasNeverSent_IsIgnored, R"(
   given RC

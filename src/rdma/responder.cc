@@ -385,8 +385,6 @@ class Request {
     return false;
   }
 
-  static constexpr std::uint8_t kAckSyndrome = AethSyndrome::kAck | AethSyndrome::kNoCredits;
-
   Core& core_;
   QueuePair& qp_;
   ResponderState& resp_;
@@ -408,6 +406,17 @@ bool take_receive(QueuePair& qp) {
     qp.pd->context.sink().asynchronous({.type = EventType::kSrqLimitReached, .srq = srq});
   }
   return resp.has_receive;
+}
+
+// 9.7.7.2: by the last acknowledgement once more.
+void tell_credits(Core& core, QueuePair& qp) {
+  ResponderState& resp = qp.responder;
+  if (!resp.told_none || resp.ack_due) return;
+  resp.told_none = false;
+  resp.ack_due = true;
+  resp.syndrome = kAckSyndrome;
+  resp.ack_psn = resp.expected_psn - 1;
+  core.schedule(qp);
 }
 
 void receive_request(Core& core, QueuePair& qp, Incoming& in, Instant now) {

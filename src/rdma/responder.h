@@ -9,6 +9,7 @@
 #include "rdma/incoming.h"
 #include "rdma/queue_pair.h"
 #include "rdma/requester.h"
+#include "wire/roce.h"
 
 namespace tideline::rdma {
 
@@ -26,5 +27,11 @@ inline bool wants_to_respond(const QueuePair& qp) {
 
 // Takes a receive request into the queue pair's hand, unless it has one. False if there is none.
 bool take_receive(QueuePair& qp);
+// A receive request was posted: a peer that knows of none is told.
+void tell_credits(Core& core, QueuePair& qp);
+
+// What the responder notes of an ACK that is due; its credits are those of when it leaves.
+inline constexpr std::uint8_t kAckSyndrome =
+    wire::AethSyndrome::kAck | wire::AethSyndrome::kNoCredits;
 
 }  // namespace tideline::rdma

@@ -10,7 +10,7 @@ SCRIPT(Responder, RcvSendOnly_Rts_CompletesAndIsAcknowledged, R"(
   given RC
   recv 1 (64)
   < SEND_ONLY psn 100 ack (64)
-  > ACK psn 100 msn 1 syndrome 0x1f
+  > ACK psn 100 msn 1 syndrome 0x00
   complete recv 1 SUCCESS (64)
 )")
 
@@ -34,6 +34,54 @@ SCRIPT(Responder, RcvBurst_Rts_IsAcknowledgedOnce, R"(
   > nothing
 )")
 
+// 9.7.7.2: credits are what is posted when the ACK leaves, rounded down to what five bits can say.
+SCRIPT(Responder, RcvSend_Rts_TheAckSaysForHowManyThereIsRoom, R"(
+  given RC mtu 256
+  recv 1 (600)
+  recv 2 (64)
+  recv 3 (64)
+  recv 4 (64)
+  recv 5 (64)
+  recv 6 (64)
+  # The one that the message has taken is still for it.
+  < SEND_FIRST psn 100 ack (256)
+  > ACK psn 100 msn 0 syndrome 0x05
+  < SEND_LAST psn 101 ack (8)
+  > ACK psn 101 msn 1 syndrome 0x04
+  < READ_REQUEST psn 102 len 8
+  > READ_RESPONSE_ONLY psn 102 msn 2 syndrome 0x04
+  < FETCH_ADD psn 103 va 0
+  > ATOMIC_ACK psn 103 msn 3 syndrome 0x04
+)")
+
+SCRIPT(Responder, PostRecv_AfterAnAckWithoutCredits_TellsOnce, R"(
+  given RC
+  recv 1 (64)
+  < SEND_ONLY psn 100 ack (64)
+  > ACK psn 100 msn 1 syndrome 0x00
+  recv 2 (64)
+  > ACK psn 100 msn 1 syndrome 0x01
+  recv 3 (64)
+  > nothing
+)")
+
+SCRIPT(Responder, PostRecv_BeforeAnyAck_TellsNothing, R"(
+  given RC
+  recv 1 (64)
+  > nothing
+)")
+
+// What others may take is nobody's credit.
+SCRIPT(Responder, RcvSend_WithASharedQueue_TheAckSaysNothingOfCredits, R"(
+  given RC srq 1
+  recv 1 (64)
+  recv 2 (64)
+  < SEND_ONLY psn 100 ack (64)
+  > ACK psn 100 msn 1 syndrome 0x1f
+  recv 3 (64)
+  > nothing
+)")
+
 // Item 86.
 SCRIPT(Responder, RcvAhead_Rts_OneSequenceNak, R"(
   given RC
@@ -46,7 +94,7 @@ SCRIPT(Responder, RcvAhead_Rts_OneSequenceNak, R"(
   count drop_ahead 1
   complete nothing
   < SEND_ONLY psn 100 ack (64)
-  > ACK psn 100 msn 1 syndrome 0x1f
+  > ACK psn 100 msn 1 syndrome 0x00
   < WRITE_ONLY psn 102 ack (8)
   > ACK psn 101 syndrome 0x60
 )")
@@ -55,7 +103,7 @@ SCRIPT(Responder, RcvReordered_InOneBurst_TheNakIsTakenBack, R"(
   given RC
   < WRITE_ONLY psn 100 (8)
   < WRITE_ONLY psn 101 ack (8)
-  > ACK psn 101 syndrome 0x1f
+  > ACK psn 101 syndrome 0x00
 )")
 
 SCRIPT(Responder, RcvDuplicateSend_Rts_IsAcknowledgedNotExecuted, R"(
@@ -142,7 +190,7 @@ SCRIPT(Responder, RcvSend_WithoutReceiveRequest_RnrNak, R"(
   > nothing
   recv 1 (64)
   < SEND_ONLY psn 100 ack (8)
-  > ACK psn 100 msn 1 syndrome 0x1f
+  > ACK psn 100 msn 1 syndrome 0x00
   count nak_rnr 1
 )")
 
@@ -297,7 +345,7 @@ SCRIPT(Malformed, Item88_RcvRead_OfNothing_NeedsNoKey, R"(
 SCRIPT(Malformed, Item88_RcvWrite_OfNothing_NeedsNoKey, R"(
   given RC
   < WRITE_ONLY psn 100 rkey 1 ack (0)
-  > ACK psn 100 syndrome 0x1f
+  > ACK psn 100 syndrome 0x00
   state RTS
 )")
 

@@ -38,6 +38,7 @@ struct LinkOptions {
   Duration extra = std::chrono::microseconds(50);
   bool segmented = true;  // a wire
   bool six = false;
+  bool v1 = false;  // RoCE v1
   std::uint16_t mtu = 1500;
   std::uint64_t seed = 1;
 };
@@ -56,13 +57,17 @@ class Node final : public ip::Output, public ip::Events, public EventSink, publi
                .ndp = {.duplicate_probes = 0},
                .address_probe = {.probes = 0, .announcements = 1}},
               *pool, rng, *this, *this),
-        device({.link_mtu = options.mtu}, stack, *pool, rng, *this) {
+        device(
+            {.link_mtu = options.mtu, .lids = LidNetwork(wire::Ipv4Prefix{address4(number), 24})},
+            stack, *pool, rng, *this) {
     EXPECT_TRUE(install_fault_handlers());
     EXPECT_TRUE(stack.add_address(wire::Ipv4Prefix{address4(number), 24}, {}));
     EXPECT_TRUE(stack.add_address(wire::Ipv6Prefix{address6(number), 64}, {}));
     stack.udp().set_tunnel(wire::kRocePort, &device);
     device.gids().add({.gid = wire::Ipv6Address::mapped(address4(number))});
     device.gids().add({.gid = address6(number)});
+    device.gids().add_v1();
+    stack.grh().set_handler(&device);
     context = &device.open(memory, *this);
     pd = context->alloc_pd().value();
     cq = context->create_cq(4096).value();
@@ -206,7 +211,7 @@ class Network {
 
   void bring_up(Node& node, QueuePair& qp, std::uint32_t peer, const Connection& c) {
     using M = QpMask;
-    const unsigned index = options_.six ? 1 : 0;
+    const std::size_t index = (options_.six ? 1 : 0) + (options_.v1 ? GidTable::kFirstV1 : 0);
     const Node& far = &node == &a ? b : a;
     QpAttributes attributes{
         .state = QpState::kInit,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scripts: one queue pair, what its peer sends, and what must come of it, a step per line.
 //
-//   given RC mtu 1024 rd_atomic 2       the queue pair, in RTS, PSNs 100 both ways
+//   given RC mtu 1024 rd_atomic 2       the queue pair, in RTS, PSNs 100 both ways; `srq 1`: with a
+//                                       shared receive queue
 //   recv 1 (64)                         posts receive request 1 of 64 bytes
 //   post WRITE 5 (3000)                 posts send request 5: opcode, wr_id, size; [offset N]
 //   < SEND_ONLY psn 100 ack (64)        a packet of the peer: opcode, psn, fields, payload size
@@ -160,11 +161,14 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
     const std::string type = words.take();
     std::map<std::string, std::uint64_t> option{{"mtu", 1024},  {"rd_atomic", 2}, {"timeout", 8},
                                                 {"retry", 7},   {"rnr_retry", 7}, {"rnr_timer", 1},
-                                                {"access", 14}, {"psn", 100}};
+                                                {"access", 14}, {"psn", 100},     {"srq", 0}};
     while (!words.empty()) {
       const std::string key = words.take();
       ASSERT_TRUE(option.contains(key)) << key;
       option[key] = words.number();
+    }
+    if (option["srq"] != 0) {
+      srq_ = context_->create_srq(*pd_, {.max_wr = 64, .max_sge = 1}).value();
     }
     const QpType qp_type = type == "RC" ? QpType::kRc : QpType::kUc;
     qp_ = context_
@@ -172,6 +176,7 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
                   *pd_, {.type = qp_type,
                          .send_cq = send_cq_,
                          .recv_cq = recv_cq_,
+                         .srq = srq_,
                          .capacity = {.send_wr = 64, .recv_wr = 64, .send_sge = 1, .recv_sge = 1}})
               .value();
     Mtu mtu = Mtu::k256;
@@ -208,7 +213,10 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
   void receive_request(WordList& words) {
     const std::uint64_t id = words.number();
     const Sge sge{base() + 32768, words.size().value_or(0), mr_->key};
-    EXPECT_EQ(context_->post_recv(*qp_, {.wr_id = id, .sges = {&sge, 1}}, now_), Posted::kPosted);
+    const ReceiveRequest request{.wr_id = id, .sges = {&sge, 1}};
+    EXPECT_EQ(srq_ != nullptr ? context_->post_srq_recv(*srq_, request)
+                              : context_->post_recv(*qp_, request, now_),
+              Posted::kPosted);
   }
 
   void post(WordList& words) {
@@ -441,6 +449,7 @@ class Script final : private ip::Sender, private EventSink, private KeySource {
   CompletionQueue* send_cq_ = nullptr;
   CompletionQueue* recv_cq_ = nullptr;
   MemoryRegion* mr_ = nullptr;
+  SharedReceiveQueue* srq_ = nullptr;
   QueuePair* qp_ = nullptr;
 };
 

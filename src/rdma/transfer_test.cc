@@ -3,6 +3,7 @@
 // packets, and through links that lose, reorder and duplicate.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <tuple>
 
 #include "rdma/test_network.h"
@@ -10,14 +11,18 @@
 namespace tideline::rdma {
 namespace {
 
-struct Variant {
-  bool segmented;
-  bool six;
-};
+enum class Way : std::uint8_t { kIpv4, kIpv6, kV1, kV1Ipv6 };
+constexpr std::array kWays{Way::kIpv4, Way::kIpv6, Way::kV1, Way::kV1Ipv6};
 
-class RcTransfer : public testing::TestWithParam<std::tuple<bool, bool>> {
+// On a wire or by frames.
+class RcTransfer : public testing::TestWithParam<std::tuple<bool, Way>> {
  protected:
-  RcTransfer() : net({.segmented = std::get<0>(GetParam()), .six = std::get<1>(GetParam())}) {
+  static Way way() { return std::get<1>(GetParam()); }
+
+  RcTransfer()
+      : net({.segmented = std::get<0>(GetParam()),
+             .six = way() == Way::kIpv6 || way() == Way::kV1Ipv6,
+             .v1 = way() == Way::kV1 || way() == Way::kV1Ipv6}) {
     net.connected(left, right);
   }
 
@@ -37,11 +42,13 @@ class RcTransfer : public testing::TestWithParam<std::tuple<bool, bool>> {
   QueuePair& right = net.b.create(QpType::kRc);
 };
 
-INSTANTIATE_TEST_SUITE_P(Links, RcTransfer, testing::Combine(testing::Bool(), testing::Bool()),
-                         [](const auto& link) {
-                           return std::string(std::get<0>(link.param) ? "Wire" : "Frames") +
-                                  (std::get<1>(link.param) ? "Ipv6" : "Ipv4");
-                         });
+std::string name_of(const testing::TestParamInfo<std::tuple<bool, Way>>& info) {
+  const auto [segmented, way] = info.param;
+  const std::array ways{"Ipv4", "Ipv6", "V1", "V1Ipv6"};
+  return std::string(segmented ? "Wire" : "Frames") + ways.at(static_cast<std::size_t>(way));
+}
+INSTANTIATE_TEST_SUITE_P(Links, RcTransfer,
+                         testing::Combine(testing::Bool(), testing::ValuesIn(kWays)), name_of);
 
 constexpr std::array<std::size_t, 10> kSizes{0,    1,    3,     1023,   1024,
                                              1025, 4096, 64512, 200000, 1048579};

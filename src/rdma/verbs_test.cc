@@ -98,6 +98,61 @@ TEST_F(Verbs, DatagramsArriveWithTheirHeader) {
   EXPECT_EQ(right.state, QpState::kErr);
 }
 
+TEST_F(Verbs, DatagramsOfRoceV1ArriveWithTheirGrh) {
+  QueuePair& left = net.a.create(QpType::kUd);
+  QueuePair& right = net.b.create(QpType::kUd);
+  net.connected(left, right);
+  const Buffer from(net.a, 100);
+  const Buffer to(net.b, 200);
+  constexpr std::uint8_t kV1 = GidTable::kFirstV1;
+  AddressHandle* ah =
+      net.a.context->create_ah(*net.a.pd, {.destination = net.b.gid(kV1), .source_gid_index = kV1})
+          .value();
+  const SendRequest request{.ah = ah, .remote_qpn = right.number, .remote_qkey = 0x1234};
+  ASSERT_EQ(receive(net.b, right, to.sge(0, 200)), Posted::kPosted);
+  ASSERT_EQ(send(net.a, left, request, from.sge(0, 100)), Posted::kPosted);
+  const Completion received = next(net.b);
+  EXPECT_EQ(received.byte_len, 140U);
+  EXPECT_EQ(received.header, NetworkHeader::kGrh);
+  const auto grh = wire::parse_ipv6(to.bytes);
+  ASSERT_TRUE(grh.has_value());
+  EXPECT_EQ(grh->next_header, wire::kProtocolGrh);
+  EXPECT_EQ(grh->source, net.a.gid(0)) << "an IPv4 address, mapped";
+  EXPECT_EQ(grh->destination, net.b.gid(0));
+  EXPECT_TRUE(std::equal(from.bytes.begin(), from.bytes.end(), to.bytes.begin() + 40));
+}
+
+// The same address, but not what was agreed upon.
+TEST_F(Verbs, APeerOfTheOtherRoceIsNotThePeer) {
+  QueuePair& left = net.a.create(QpType::kRc);
+  QueuePair& right = net.b.create(QpType::kRc);
+  net.connected(left, right);
+  left.route.type = GidType::kRoceV1;
+  const Buffer from(net.a, 8);
+  const Buffer to(net.b, 8);
+  ASSERT_EQ(send(net.a, left, write_to(to, to.region.key), from.sge(0, 8)), Posted::kPosted);
+  EXPECT_EQ(next(net.a).status, WcStatus::kRetryExceeded);
+  EXPECT_EQ(net.b.device.counters().of(Counter::kDropAddress), 8U);
+}
+
+TEST(Gids, TheSameAddressesOfRoceV1AreInTheSecondHalf) {
+  GidTable gids;
+  const Gid one(1, 1);
+  const Gid two(2, 2);
+  gids.add({.gid = one});
+  gids.add({.gid = two});
+  gids.add_v1();
+  EXPECT_EQ(gids.at(17), (GidEntry{.gid = two, .type = GidType::kRoceV1}));
+  EXPECT_FALSE(gids.at(18));
+  EXPECT_EQ(gids.find(two), 1U);
+  // Where a host has that many, RoCE v2 has the place.
+  for (std::size_t i = 2; i < 16; ++i) gids.add({.gid = Gid(i, 9)});
+  EXPECT_EQ(gids.add({.gid = Gid(16, 9)}), 18U);
+  gids.add_v1();
+  EXPECT_EQ(gids.at(18), (GidEntry{.gid = Gid(16, 9)}));
+  EXPECT_EQ(gids.at(31), (GidEntry{.gid = Gid(15, 9), .type = GidType::kRoceV1}));
+}
+
 TEST_F(Verbs, UnreliableMessagesArriveOverAPerfectLink) {
   QueuePair& left = net.a.create(QpType::kUc);
   QueuePair& right = net.b.create(QpType::kUc);
@@ -502,6 +557,35 @@ TEST_F(Verbs, KeysAreNeitherReusedNorGuessed) {
   EXPECT_EQ(std::ranges::adjacent_find(keys), keys.end());
   EXPECT_FALSE(std::ranges::binary_search(keys, key));
   EXPECT_EQ(net.a.context->dealloc_pd(*net.a.pd).error().errno_value, EBUSY);
+}
+
+TEST(Lids, AreTheHostPartsOfSmallNetworks) {
+  const auto network = [](const char* text) {
+    return LidNetwork(wire::Ipv4Prefix::from_text(text).value());
+  };
+  const LidNetwork small = network("198.18.0.5/24");
+  EXPECT_EQ(small.own_lid(), 5U);
+  EXPECT_EQ(small.own_gid(), Gid::mapped(wire::Ipv4Address(0xc6120005)));
+  EXPECT_EQ(small.gid_of(254), Gid::mapped(wire::Ipv4Address(0xc61200fe)));
+  EXPECT_FALSE(small.gid_of(0));
+  EXPECT_FALSE(small.gid_of(255));
+  EXPECT_FALSE(small.gid_of(256));
+  const LidNetwork large = network("198.18.192.1/16");
+  EXPECT_EQ(large.own_lid(), 0U) << "of multicast groups";
+  EXPECT_EQ(large.gid_of(0xbfff), Gid::mapped(wire::Ipv4Address(0xc612bfff)));
+  EXPECT_EQ(network("198.18.0.5/15").own_lid(), 0U) << "two hosts would have the same";
+  EXPECT_EQ(network("192.0.2.1/32").own_lid(), 0U);
+  EXPECT_EQ(LidNetwork().own_lid(), 0U);
+}
+
+TEST_F(Verbs, APeerNamedByLidIsTheHostOfTheNetwork) {
+  EXPECT_EQ(net.a.device.lid(), 1U);
+  const auto vector = net.a.device.address_of(net.b.device.lid());
+  ASSERT_TRUE(vector.has_value());
+  EXPECT_EQ(vector->destination, net.b.gid(0));
+  EXPECT_EQ(vector->lid, 2U);
+  EXPECT_TRUE(net.a.context->create_ah(*net.a.pd, *vector));
+  EXPECT_EQ(net.a.device.address_of(0).error().errno_value, EINVAL);
 }
 
 TEST_F(Verbs, AClosedContextLeavesNothingBehind) {

@@ -23,6 +23,7 @@ struct SendWqe {
   SendRequest request;        // its `sges` point into the queue
   std::uint32_t length = 0;   // bytes of payload, or asked for
   Psn first_psn;              // once it is being sent
+  Psn ssn;                    // its number among the messages of the queue pair: 9.7.7.2
   std::uint32_t packets = 1;  // PSNs that it takes; 0 for what stays here
   bool started = false;       // it has its PSNs
   bool finished = false;      // nothing is to come but its turn to complete

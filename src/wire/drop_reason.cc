@@ -159,6 +159,7 @@ constexpr std::array<Entry, kDropReasonCount> kDropReasons{{
     {kRoceShort, "roce_short", "RoCE packet shorter than its headers and the ICRC"},
     {kRoceVersion, "roce_version", "RoCE transport version is not 0"},
     {kRoceOpcode, "roce_opcode", "RoCE opcode is reserved, or of a service that is not supported"},
+    {kRoceNextHeader, "roce_next_header", "GRH of RoCE v1 that carries something else"},
 }};
 
 constexpr bool in_order() {

@@ -132,10 +132,11 @@ enum class DropReason : std::uint8_t {
   kRoceShort,
   kRoceVersion,
   kRoceOpcode,
+  kRoceNextHeader,
 };
 
 inline constexpr std::size_t kDropReasonCount =
-    static_cast<std::size_t>(DropReason::kRoceOpcode) + 1;
+    static_cast<std::size_t>(DropReason::kRoceNextHeader) + 1;
 
 // The name of the reason's counter: "ipv4_checksum".
 std::string_view name_of(DropReason reason);

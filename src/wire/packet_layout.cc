@@ -24,6 +24,8 @@ class LayoutParser {
       if (!lay_ipv4(packet, packet_size)) return false;
     } else if (layout_.ether_type == kEtherTypeIpv6) {
       if (!lay_ipv6(packet, packet_size)) return false;
+    } else if (layout_.is_grh()) {
+      return lay_grh(packet, packet_size);
     } else {
       layout_.l4 = layout_.payload = layout_.l3;
       layout_.end = static_cast<std::uint32_t>(frame_size_);
@@ -112,6 +114,17 @@ class LayoutParser {
     layout_.more_fragments = fragment.more();
     layout_.fragment_offset = fragment.offset();
     if (layout_.is_fragment()) layout_.fragment_id = fragment.identification.value();
+    return true;
+  }
+
+  // IBA 8.3, annex A16: a GRH has the form of an IPv6 header, and rules of its own for addresses.
+  bool lay_grh(Bytes packet, std::size_t size) {
+    const auto payload_length = check_ipv6(packet, size);
+    if (!payload_length) return refuse(payload_length.error());
+    layout_.protocol = view_as<Ipv6Header>(packet).next_header;
+    if (layout_.protocol != kProtocolGrh) return refuse(DropReason::kRoceNextHeader);
+    layout_.l4 = layout_.payload = static_cast<std::uint16_t>(layout_.l3 + sizeof(Ipv6Header));
+    layout_.end = std::uint32_t{layout_.l4} + *payload_length;
     return true;
   }
 

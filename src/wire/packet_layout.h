@@ -17,6 +17,7 @@
 #include "wire/ipv4.h"
 #include "wire/ipv6.h"
 #include "wire/ipv6_extensions.h"
+#include "wire/roce.h"
 #include "wire/tcp.h"
 #include "wire/udp.h"
 #include "wire/view.h"
@@ -35,7 +36,7 @@ struct PacketLayout {
   // Offsets from the frame's first byte.
   std::uint32_t end = 0;      // behind the last byte that the innermost length field counts
   std::uint16_t l3 = 0;       // IP header, ARP packet, or whatever the EtherType names
-  std::uint16_t l4 = 0;       // behind IP's headers; equal to l3 if it is not IP
+  std::uint16_t l4 = 0;       // behind IP's headers or a GRH; equal to l3 if it is neither
   std::uint16_t payload = 0;  // behind a TCP or UDP header; equal to l4 for the rest and fragments
 
   std::uint16_t ether_type = 0;  // behind the tags
@@ -54,6 +55,8 @@ struct PacketLayout {
   std::uint16_t fragment_next_at = 0;
 
   constexpr bool is_fragment() const { return more_fragments || fragment_offset != 0; }
+  // RoCE v1: the BTH is at `payload`.
+  constexpr bool is_grh() const { return ether_type == kEtherTypeRoce; }
   // Lengths on the wire; the packet's first segment may hold less of them.
   constexpr std::size_t l3_size() const { return end - l3; }
   constexpr std::size_t l4_size() const { return end - l4; }
@@ -61,6 +64,7 @@ struct PacketLayout {
 
   // The headers, valid for the frame that was parsed and the ip_version and protocol found in it.
   const Ipv4Header& ipv4(Bytes frame) const { return view_as<Ipv4Header>(frame.subspan(l3)); }
+  // Also of a GRH.
   const Ipv6Header& ipv6(Bytes frame) const { return view_as<Ipv6Header>(frame.subspan(l3)); }
   const UdpHeader& udp(Bytes frame) const { return view_as<UdpHeader>(frame.subspan(l4)); }
   const TcpHeader& tcp(Bytes frame) const { return view_as<TcpHeader>(frame.subspan(l4)); }

@@ -51,6 +51,23 @@ TEST(PacketLayout, OfTcpAndUdpOverIpv6) {
   EXPECT_EQ(udp.ipv6(frame).hop_limit, 64);
 }
 
+TEST(PacketLayout, OfRoceV1) {
+  const ByteVector frame = from_hex(packets::kRoceV1SendOnly.hex);
+  const auto layout = parse_layout(frame).value();
+  EXPECT_TRUE(layout.is_grh());
+  EXPECT_EQ(layout.ip_version, 0);
+  EXPECT_EQ(layout.protocol, kProtocolGrh);
+  EXPECT_EQ(layout.l4, 54);
+  EXPECT_EQ(layout.payload, 54);
+  EXPECT_EQ(layout.end, frame.size());
+  EXPECT_EQ(layout.ipv6(frame).hop_limit, 64);
+  // A GRH that carries something else, is another version of IP, or speaks of more than there is.
+  EXPECT_EQ(reason_of(with(frame, 20, {17})), DropReason::kRoceNextHeader);
+  EXPECT_EQ(reason_of(with(frame, 14, {0x45})), DropReason::kIpv6Version);
+  EXPECT_EQ(reason_of(with(frame, 19, {25})), DropReason::kIpv6LengthBeyondFrame);
+  EXPECT_EQ(reason_of(cut(frame, 53)), DropReason::kIpv6Short);
+}
+
 TEST(PacketLayout, OfArp) {
   const auto layout = layout_of(packets::kEthernetArpRequest);
   EXPECT_EQ(layout.cast, LinkCast::kBroadcast);

@@ -309,9 +309,15 @@ inline constexpr Sample kRoceSendOnlyIpv6{
     "02000000000202000000000186dd602123450020114020010db800000000000000000000"
     "000120010db8000000000000000000000002c00012b7002000000440ffff000000118000"
     "100000010203040506070cd9543d"};
-inline constexpr std::array kRoceAll{kRoceHardwareCnp, kRoceUcSendOnly,  kRoceSendOnly,
-                                     kRoceWriteOnly,   kRoceAck,         kRoceNak,
-                                     kRoceCnp,         kRoceReadRequest, kRoceSendOnlyIpv6};
+// RoCE v1: its ICRC by an independent program, after annex A16.
+inline constexpr Sample kRoceV1SendOnly{
+    "V1SendOnly",
+    "02000000000202000000000189156021234500181b4000000000000000000000ffffc000"
+    "020100000000000000000000ffffc00002020440ffff0000001180000100010203040506"
+    "07084b600280"};
+inline constexpr std::array kRoceAll{
+    kRoceHardwareCnp, kRoceUcSendOnly, kRoceSendOnly,    kRoceWriteOnly,    kRoceAck,
+    kRoceNak,         kRoceCnp,        kRoceReadRequest, kRoceSendOnlyIpv6, kRoceV1SendOnly};
 
 // IGMP messages, and MLD messages from fe80::1 to ff02::1.
 inline constexpr Sample kIgmpQuery1{"Query1", "1100eeff00000000"};

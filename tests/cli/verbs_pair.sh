@@ -18,17 +18,21 @@ fi
 port=20000
 server_option=-p  # that names the port
 client_option=-p
+wait_for_listener() {  # wait_for_listener PORT PID PROGRAM
+  local tries=0
+  until ss -Hltn "sport = :$1" | grep -q .; do
+    kill -0 "$2" 2>/dev/null || fail "the server of '$3' has ended"
+    [ $((tries += 1)) -le 1000 ] || fail "the server of '$3' does not listen"
+    sleep 0.02
+  done
+}
 # Server and client of one program, the client on this host's loopback for the exchange of addresses.
 pair() {  # pair PROGRAM ARGUMENTS...
   port=$((port + 1))
   "$tideline" run "${left[@]}" -- "$@" $server_option $port >"$directory/server.log" 2>&1 &
-  local server=$! tries=0
+  local server=$!
   children=("$server")
-  until ss -Hltn "sport = :$port" | grep -q .; do
-    kill -0 "$server" 2>/dev/null || fail "the server of '$*' has ended"
-    [ $((tries += 1)) -le 1000 ] || fail "the server of '$*' does not listen"
-    sleep 0.02
-  done
+  wait_for_listener $port "$server" "$*"
   timeout -s KILL 60 "$tideline" run "${right[@]}" -- "$@" $client_option $port localhost >"$directory/client.log" 2>&1 ||
     fail "client of '$*'"
   wait "$server" || fail "server of '$*'"

@@ -35,6 +35,26 @@ pair ib_write_bw -x 1 -n $few -s 4096 -c UC -q 4
 pair ib_send_bw -x 1 -n $few -s 8192 -b -e
 pair ib_write_bw -x 1 -n $few --use_old_post_send
 
+# RoCE v1, at the indices behind those of v2. On a wire every packet has the ICRC that another program
+# computes, and tshark reads it.
+for gid in 17 18; do
+  pair ibv_rc_pingpong -g $gid -n $few -c
+  pair ibv_ud_pingpong -g $gid -n $few -c -s 1024
+done
+pair ib_send_bw -x 18 -n $few -s 65536
+[ "$kind" = shm ] || left+=(--capture "$directory/v1.pcap")
+pair ib_write_bw -x 17 -n $few -s 65536
+if [ "$kind" != shm ]; then
+  "$(dirname "$0")/../interop/check-icrc" "$directory/v1.pcap" >"$directory/icrc.log" || fail "wrong ICRC"
+  [ "$(grep -c '^::ffff:' "$directory/icrc.log")" = 2 ] || fail "not both have sent RoCE v1"
+  dissected() {  # the packets that tshark takes for that
+    tshark -n -r "$directory/v1.pcap" --disable-heuristic rpcrdma_infiniband -Y "$1" 2>"$directory/tshark.log" | wc -l
+  }
+  [ "$(dissected 'infiniband.grh && infiniband.reth')" -ge $few ] || fail "tshark does not see the WRITEs"
+  [ "$(dissected 'infiniband.grh && infiniband.aeth')" -gt 0 ] || fail "tshark does not see the ACKs"
+  [ "$(dissected 'eth.type == 0x8915 && (_ws.malformed || !infiniband.grh)')" = 0 ] || fail "tshark complains"
+fi
+
 # One-sided operations between processes of one machine go past the wire: by a copy into memory that
 # they share, as buffers for transfers are from the start, by the kernel into other memory, and by
 # frames on demand.

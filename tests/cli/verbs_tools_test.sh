@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# verbs_tools_test.sh TIDELINE WIRE [all]: UCX and libfabric, unmodified, over verbs under `tideline run`:
+# verbs_tools_test.sh TIDELINE WIRE [all]: UCX, libfabric and qperf, unmodified, over verbs under `tideline run`:
 # two processes on a wire (verbs_pair.sh), over GIDs of IPv4 and IPv6. fi_pingpong compares what it
-# moves; ucx_perftest cannot. On wires whose addresses are tested for duplicates, a second or two each time, only
+# moves, qperf what its atomics leave behind; ucx_perftest cannot. On wires whose addresses are tested for duplicates, a second or two each time, only
 # what is large, unless `all` is said.
 . "$(dirname "$0")/common.sh"
 kind=$2
 command -v ucx_perftest >/dev/null || { echo "skipped: needs ucx-utils"; exit 77; }
 command -v fi_pingpong >/dev/null || { echo "skipped: needs libfabric-bin"; exit 77; }
+command -v qperf >/dev/null || { echo "skipped: needs qperf"; exit 77; }
 . "$(dirname "$0")/verbs_pair.sh"
 
 export UCX_NET_DEVICES=tideline0:1 UCX_HANDLE_ERRORS=none
@@ -47,4 +48,36 @@ for gid in 1 2; do
   export FI_VERBS_GID_IDX=$gid
   pair fi_pingpong -p verbs -e dgram -I 20 -S 1000 -c
 done
+# qperf names its peer by LID; its server forks a child for each test, which opens the device. A test takes
+# a second, which is the least that qperf knows.
+qperf() {  # qperf FORM TESTS...: FORM is the command that the program is put behind
+  local form=$1
+  shift
+  port=$((port + 1))
+  "$tideline" run "${left[@]}" -- $form qperf -lp $port >"$directory/server.log" 2>&1 &
+  local server=$!
+  children=("$server")
+  wait_for_listener $port "$server" qperf
+  for test in "$@"; do
+    local size=(-m 1024) figures=1
+    case $test in
+      uc_*bw | ud_*bw) figures=2 ;;
+      *_mr | ver_*) size=() ;;
+    esac
+    timeout -s KILL 60 "$tideline" run "${right[@]}" -- $form qperf -lp $port -t 1 -mt 1024 "${size[@]}" localhost $test \
+      >"$directory/client.log" 2>&1 || fail "qperf $test"
+    [ "$(grep -Ec ' = +[1-9][0-9.]* [^ ]+$' "$directory/client.log")" = $figures ] || fail "qperf $test has no result"
+  done
+  command qperf -lp $port localhost quit >/dev/null 2>&1
+  wait "$server" || fail "server of qperf"
+  children=()
+}
+few=(rc_bw rc_rdma_read_lat ver_rc_compare_swap ud_lat)
+if [ "$kind" = shm ] || [ "${3:-}" = all ]; then
+  qperf '' "${few[@]}" rc_bi_bw rc_lat rc_rdma_read_bw rc_rdma_write_{bw,lat,poll_lat} rc_compare_swap_mr rc_fetch_add_mr \
+    ver_rc_fetch_add uc_{bi_bw,bw,lat} uc_rdma_write_{bw,lat,poll_lat} ud_{bi_bw,bw}
+else
+  qperf '' "${few[@]}"
+fi
+qperf 'env -u LD_PRELOAD' rc_lat ud_bw  # the libraries on the library path alone
 echo "all programs have run over $kind"

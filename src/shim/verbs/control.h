@@ -27,7 +27,8 @@ ibv_qp* create_qp_ex(ibv_context* context, ibv_qp_init_attr_ex* init);
 ibv_srq* create_srq_ex(ibv_context* context, ibv_srq_init_attr_ex* init);
 int get_srq_num(ibv_srq* srq, std::uint32_t* number);
 
-// Addresses. An address vector without a GID fails with EINVAL.
+// Addresses. An address vector without a GID names the peer by LID (rdma/lid.h); EINVAL if nobody
+// has it.
 rdma::Gid to_gid(const ibv_gid& gid);
 ibv_gid to_ibv(const rdma::Gid& gid);
 Result<rdma::AddressVector> to_address_vector(const ibv_ah_attr& attr);

@@ -38,10 +38,11 @@ std::size_t take(Cq& cq, std::span<rdma::Completion> out) {
 
 // Annex A17.4.5.1 has a completion say whether an IPv4 or an IPv6 header came with the message.
 // Verbs have no field for it: ConnectX says it in the service level, which RoCE v2 does not have
-// (bit 3: with UDP; 1: IPv6, 2: IPv4), and UCX reads it there.
+// (bit 3: with UDP; 0: a GRH, 1: IPv6, 2: IPv4), and UCX reads it there.
 std::uint8_t service_level(const rdma::Completion& completion) {
   switch (completion.header) {
     case rdma::NetworkHeader::kNone:
+    case rdma::NetworkHeader::kGrh:
       return 0;
     case rdma::NetworkHeader::kIpv6:
       return 9;

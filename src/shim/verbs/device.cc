@@ -97,6 +97,7 @@ void fill(ibv_port_attr& attr) {
   attr.gid_tbl_len = static_cast<int>(rdma::GidTable::size());
   attr.port_cap_flags = IBV_PORT_CM_SUP | IBV_PORT_IP_BASED_GIDS;
   attr.max_msg_sz = rdma::kMaxMessage;
+  attr.lid = the_engine().device().lid();
   attr.pkey_tbl_len = 1;
   attr.max_vl_num = 1;
   attr.active_width = kWidth4x;

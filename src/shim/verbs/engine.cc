@@ -83,11 +83,12 @@ wire::Ipv6Prefix link_local_of(const wire::MacAddress& mac) {
   return {.address = rdma::Gid(0xfe80000000000000, engine::eui64_of(mac)), .length = 64};
 }
 
-// The addresses in the order of the table.
+// The addresses in the order of the table; then the same of RoCE v1.
 void fill_gids(rdma::GidTable& gids, const engine::HostOptions& host) {
   gids.add({.gid = host.ipv6.front().address});
   for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
   for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
+  gids.add_v1();
 }
 
 // Of KIND:NAME[,...] where the name is an interface's.
@@ -162,8 +163,9 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
 
   rng_ = Rng(engine::random_seed());
   ip::Stack& stack = worker.host()->stack();
-  device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(mac), .link_mtu = host->mtu},
-                  stack, worker.pool(), rng_, keys_);
+  rdma::DeviceOptions device{.node_guid = engine::eui64_of(mac), .link_mtu = host->mtu};
+  if (!host->ipv4.empty()) device.lids = rdma::LidNetwork(host->ipv4.front());
+  device_.emplace(device, stack, worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), *host);
   engine::AppOptions app;
   if (placement_ != nullptr) {
@@ -176,6 +178,7 @@ Status AppEngineOfProcess::attach(const engine::AttachmentOptions& options) {
     if (text_of("TIDELINE_HEAP") != "0") open_shared_heap();
   }
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
+  stack.grh().set_handler(&*device_);
   worker.set_service(&service_.emplace(*device_, worker));
   auto engine = engine::AppEngine::start(std::move(*created), app);
   if (!engine) return fail(std::move(engine.error()));

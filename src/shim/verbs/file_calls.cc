@@ -123,6 +123,7 @@ int read_text(const std::string& path, std::string& text) {
     const auto engine = Engine::get();
     if (!engine) return ENODEV;
     facts = {.node_guid = (*engine)->device().node_guid(),
+             .lid = (*engine)->device().lid(),
              .gids = &(*engine)->device().gids(),
              .interface = (*engine)->interface()};
   }

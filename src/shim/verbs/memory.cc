@@ -11,6 +11,7 @@
 #include "shim/verbs/control.h"
 #include "shim/verbs/data.h"
 #include "shim/verbs/objects.h"
+#include "wire/roce.h"
 
 #undef ibv_reg_mr
 #undef ibv_reg_mr_iova
@@ -84,25 +85,31 @@ ibv_gid to_ibv(const rdma::Gid& gid) {
 }
 
 Result<rdma::AddressVector> to_address_vector(const ibv_ah_attr& attr) {
-  // RoCE addresses by GID only.
-  if (attr.is_global == 0 || attr.port_num != 1) {
+  if (attr.port_num != 1) {
     return fail({.kind = ErrorKind::kUsage,
-                 .what = "an address without a GID, or of another port than 1",
+                 .what = "an address of another port than 1",
                  .errno_value = EINVAL});
   }
-  return to_vector(attr);
+  if (attr.is_global != 0) return to_vector(attr);
+  auto vector = the_engine().device().address_of(attr.dlid);
+  if (vector) vector->service_level = attr.sl;
+  return vector;
 }
 
 ibv_ah_attr to_ibv(const rdma::AddressVector& vector) {
   ibv_ah_attr attr{};
+  attr.sl = vector.service_level;
+  attr.port_num = 1;
+  if (vector.lid != 0) {
+    attr.dlid = vector.lid;
+    return attr;
+  }
+  attr.is_global = 1;
   attr.grh.dgid = to_ibv(vector.destination);
   attr.grh.sgid_index = vector.source_gid_index;
   attr.grh.traffic_class = vector.traffic_class;
   attr.grh.hop_limit = vector.hop_limit;
   attr.grh.flow_label = vector.flow_label;
-  attr.sl = vector.service_level;
-  attr.is_global = 1;
-  attr.port_num = 1;
   return attr;
 }
 
@@ -313,11 +320,14 @@ int ibv_init_ah_from_wc(ibv_context* context, std::uint8_t port, ibv_wc* wc, ibv
     from = mapped(12);
     to = mapped(16);
   }
+  // A GRH of RoCE v1 says so: its next header is not UDP.
+  const bool v1 = !is_ipv4 && bytes[offsetof(ibv_grh, next_hdr)] == tideline::wire::kProtocolGrh;
+  const int first = v1 ? static_cast<int>(tideline::rdma::GidTable::kFirstV1) : 0;
   attr->port_num = port;
   attr->is_global = 1;
   attr->grh.dgid = from;
   attr->grh.hop_limit = 64;
-  for (int index = 0; index < static_cast<int>(tideline::rdma::GidTable::size()); ++index) {
+  for (int index = first; index < static_cast<int>(tideline::rdma::GidTable::size()); ++index) {
     ibv_gid ours;
     if (ibv_query_gid(context, port, index, &ours) == 0 && to_gid(ours) == to_gid(to)) {
       attr->grh.sgid_index = static_cast<std::uint8_t>(index);

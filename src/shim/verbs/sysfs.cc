@@ -25,6 +25,10 @@ std::optional<std::string> node_guid(const DeviceFacts& facts, std::size_t /*ind
   return in_groups(facts.node_guid);
 }
 
+std::optional<std::string> lid(const DeviceFacts& facts, std::size_t /*index*/) {
+  return fmt::format("{:#x}", facts.lid);
+}
+
 std::optional<std::string> gid(const DeviceFacts& facts, std::size_t index) {
   const rdma::Gid value = facts.gids->at(index).value_or(rdma::GidEntry{}).gid;
   return in_groups(value.high()) + ":" + in_groups(value.low());
@@ -79,7 +83,7 @@ std::vector<Node> make_files() {
       {device + "/node_type", "1: CA"},
       {device + "/sys_image_guid", "", node_guid},
       {port + "/cap_mask", "0x04010000"},
-      {port + "/lid", "0x0"},
+      {port + "/lid", "", lid},
       {port + "/lid_mask_count", "0"},
       {port + "/link_layer", "Ethernet"},
       {port + "/phys_state", "5: LinkUp"},

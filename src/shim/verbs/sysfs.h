@@ -20,6 +20,7 @@ namespace tideline::shim::verbs {
 // What is known once the engine runs.
 struct DeviceFacts {
   std::uint64_t node_guid = 0;
+  std::uint16_t lid = 0;
   const rdma::GidTable* gids = nullptr;
   std::string interface;  // the kernel's name of what carries the wire; empty if nothing does
 };

@@ -22,7 +22,8 @@ class Sysfs : public ::testing::Test {
   }
 
   rdma::GidTable gids_;
-  DeviceFacts facts_{.node_guid = 0x007439fffed39900, .gids = &gids_, .interface = "eth1"};
+  DeviceFacts facts_{
+      .node_guid = 0x007439fffed39900, .lid = 0x102, .gids = &gids_, .interface = "eth1"};
 };
 
 TEST_F(Sysfs, OwnPathsAreNormalisedAndOthersLeftAlone) {
@@ -61,6 +62,7 @@ TEST_F(Sysfs, FilesSayWhatTheKernelWould) {
   EXPECT_EQ(text("/sys/class/infiniband/tideline0/node_guid"), "0074:39ff:fed3:9900\n");
   EXPECT_EQ(text("/sys/class/infiniband/tideline0/node_type"), "1: CA\n");
   EXPECT_EQ(text("/sys/class/infiniband_verbs/uverbs0/ibdev"), "tideline0\n");
+  EXPECT_EQ(text(kPortPath + "/lid"), "0x102\n");
   EXPECT_EQ(text(kPortPath + "/gids/0"), "fe80:0000:0000:0000:0102:0304:0506:0708\n");
   EXPECT_EQ(text(kPortPath + "/gids/1"), "0000:0000:0000:0000:0000:ffff:c612:0001\n");
   EXPECT_EQ(text(kPortPath + "/gids/2"), "0000:0000:0000:0000:0000:0000:0000:0000\n");
