@@ -296,7 +296,8 @@ TEST_P(Api, WhatAStoppedPeerHoldsComesBack) {
   std::vector<std::byte> got(bytes.size());
   const std::size_t size = server.read(got);
   ASSERT_LT(size, bytes.size());
-  EXPECT_TRUE(std::equal(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(size), bytes.begin()));
+  EXPECT_TRUE(
+      std::equal(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(size), bytes.begin()));
   ASSERT_TRUE(until([&] { return server.state() == Stream::State::kEnded; }));
   EXPECT_TRUE(server.error());
   EXPECT_EQ(server.read(got), 0U);

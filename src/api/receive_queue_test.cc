@@ -34,14 +34,15 @@ class ReceiveQueueTest : public ::testing::Test {
   packet::PacketPtr borrowed(std::uint64_t offset, std::size_t size) {
     Foreign& foreign = *foreigns_.emplace_back(std::make_unique<Foreign>());
     foreign.bytes = stream(offset, size);
-    return pool_->lend({.memory = foreign.bytes,
-                        .release = [](void* context, std::span<const std::byte>) {
-                          static_cast<Foreign*>(context)->is_out = false;
-                        },
-                        .context = &foreign,
-                        .stands = [](const void* context) {
-                          return static_cast<const Foreign*>(context)->stands;
-                        }});
+    return pool_->lend(
+        {.memory = foreign.bytes,
+         .release =
+             [](void* context, std::span<const std::byte>) {
+               static_cast<Foreign*>(context)->is_out = false;
+             },
+         .context = &foreign,
+         .stands =
+             [](const void* context) { return static_cast<const Foreign*>(context)->stands; }});
   }
   packet::PacketPtr owned(std::uint64_t offset, std::size_t size) {
     packet::PassCounter uncounted;

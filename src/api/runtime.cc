@@ -18,7 +18,8 @@ constexpr std::size_t kLoans = 8192;
 // Of a shared segment, that peers can read: 32 send buffers of the usual size.
 constexpr std::size_t kSharedMemory = std::size_t{16} << 20;
 std::size_t shared_memory(const EngineOptions& options) {
-  return std::min(kSharedMemory, options.buffer_memory / 2 / SharedHeap::kGrain * SharedHeap::kGrain);
+  return std::min(kSharedMemory,
+                  options.buffer_memory / 2 / SharedHeap::kGrain * SharedHeap::kGrain);
 }
 // After so long, connections that are over take back what a peer has not read.
 constexpr Duration kPatience = std::chrono::seconds(1);

@@ -97,7 +97,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   bool has_lent_ = false;
-  bool is_holder_ = false;  // on the runtime's list
+  bool is_holder_ = false;         // on the runtime's list
   bool shuts_down_later_ = false;  // when it is connected
 };
 

@@ -42,7 +42,8 @@ struct MemberConfig {
   bool promiscuous = false;  // asks all others for a copy of all that they send
   std::uint32_t ring_slots = 256;
   ArenaShape arena{.small_blocks = 1024, .large_blocks = 95};
-  // Behind the blocks: memory that frames may refer to. What others map is bounded (kMaxArenaBytes).
+  // Behind the blocks: memory that frames may refer to. What others map is bounded
+  // (kMaxArenaBytes).
   std::size_t shared_bytes = 0;
   ArenaPages arena_pages = ArenaPages::kCollapsed;
   // A receiver stores its index after so many frames; after every one that lies in a large block,

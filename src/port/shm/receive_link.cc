@@ -68,8 +68,7 @@ void ReceiveLink::pop(std::size_t length, bool lent) {
   ring_.pop(at_once ? index_lag_ : 1);
 }
 
-std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes,
-                                               bool is_block) {
+std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes, bool is_block) {
   const std::size_t slot = ring_.slot_index();
   const std::uint32_t sequence = sequence_at(ring_.head());
   if (slot >= kLendableSlots || sequence == 0) return std::nullopt;

@@ -278,12 +278,11 @@ class ShmReferences : public ShmStations {
       const std::size_t begin = memory.size() * i / pieces;
       const std::size_t end = memory.size() * (i + 1) / pieces;
       ++borrowed_;
-      frame->append(
-          pool_->lend({.memory = memory.subspan(begin, end - begin),
-                       .release = [](void* count, std::span<const std::byte>) {
-                         --*static_cast<std::size_t*>(count);
-                       },
-                       .context = &borrowed_}));
+      frame->append(pool_->lend(
+          {.memory = memory.subspan(begin, end - begin),
+           .release = [](void* count,
+                         std::span<const std::byte>) { --*static_cast<std::size_t*>(count); },
+           .context = &borrowed_}));
     }
     return frame;
   }
