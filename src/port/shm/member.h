@@ -113,7 +113,7 @@ class Member {
   // keeps it. False: it must be copied to a place.
   bool refer(unsigned destination, packet::PacketPtr& packet, const OffloadWords& offload,
              Instant now);
-  // Tells the destinations of what was committed since the last call.
+  // Tells the destinations of what was committed, and let go of, since the last call.
   void flush();
 
   // The arena's part that frames may refer to; empty if there is none.

@@ -305,6 +305,7 @@ class ShmReferences : public ShmStations {
   // Until `from` has read the answer of `to` to its first frame, in pauses of the service.
   void meet(ShmPort& from, ShmPort& to) {
     ASSERT_TRUE(transmit(from, make(from, to, 0, 100)));
+    now_ += std::chrono::milliseconds(2);
     ASSERT_NE(receive(to), nullptr);
     now_ += std::chrono::milliseconds(2);
     look(from);
@@ -434,6 +435,25 @@ TEST_F(ShmReferences, WhoHoldsTooManyGetsCopiesAndTheDeadHoldNothing) {
   EXPECT_EQ(borrowed_, 0U);
   // Those who still hold frames of a link that was closed know that they may have changed.
   for (std::uint32_t i = 0; i < held.size(); ++i) EXPECT_EQ(held[i]->is_intact(), i >= 128) << i;
+}
+
+TEST_F(ShmReferences, WhoSleepsIsWokenForWhatWasLetGoOf) {
+  const auto a = open_sharing();
+  const auto b = open_sharing();
+  meet(*a, *b);
+  meet(*b, *a);
+  ASSERT_TRUE(transmit(*a, make(*a, *b, 1, 30'000)));
+  PacketPtr held = receive(*b);
+  a->arm(0);
+  look(*a);
+  pollfd wait{.fd = a->fd(0), .events = POLLIN};
+  EXPECT_EQ(::poll(&wait, 1, 0), 0);
+  held.reset();
+  look(*b);
+  EXPECT_EQ(::poll(&wait, 1, 3000), 1);
+  look(*a);
+  a->disarm(0);
+  EXPECT_EQ(borrowed_, 0U);
 }
 
 TEST_F(ShmReferences, WhoWouldSleepLooksAgain) {
