@@ -16,7 +16,7 @@ class SharedHeap {
 
   SharedHeap() = default;
   explicit SharedHeap(std::span<std::byte> memory)
-      : memory_(memory), taken_(memory.size() / kGrain) {}
+      : memory_(memory), taken_(memory.size() / kGrain), free_(taken_.size()) {}
 
   // Empty: there is no room in one piece.
   std::span<std::byte> take(std::size_t size);
@@ -26,6 +26,7 @@ class SharedHeap {
  private:
   std::span<std::byte> memory_;
   std::vector<bool> taken_;  // by grain
+  std::size_t free_ = 0;
 };
 
 }  // namespace tideline::api

@@ -26,7 +26,7 @@ void StreamState::open(const StreamOptions& options) {
   id_ = {};
   tuple_ = {};
   end_ = tcp::End::kNone;
-  connected_ = peer_closed_ = wants_room_ = has_lent_ = shuts_down_later_ = false;
+  connected_ = peer_closed_ = wants_room_ = has_lent_ = shuts_down_later_ = is_spoilt_ = false;
   queued = nullptr;
   held_by_program_ = true;
 }
@@ -76,8 +76,12 @@ bool StreamState::settle(Instant now) {
 }
 
 void StreamState::end_if_spoilt() {
-  if (receive_.is_spoilt() && end_ == tcp::End::kNone && held_by_tcp_) {
+  if (!receive_.is_spoilt() || std::exchange(is_spoilt_, true)) return;
+  if (end_ == tcp::End::kNone && held_by_tcp_) {
     runtime().tcp().abort(id_, runtime().now());
+  } else {
+    end_ = tcp::End::kReset;
+    if (held_by_program_) mark(Ready::kEnded | Ready::kReadable);
   }
 }
 
@@ -181,7 +185,7 @@ void StreamState::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
 }
 
 void StreamState::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
-  end_ = receive_.is_spoilt() ? tcp::End::kReset : reason;
+  end_ = is_spoilt_ ? tcp::End::kReset : reason;
   if (held_by_program_) mark(Ready::kEnded | Ready::kReadable);
 }
 

@@ -97,6 +97,7 @@ class StreamState final : private tcp::StreamOwner, public Source {
   bool held_by_tcp_ = false;
   bool has_lent_ = false;
   bool is_holder_ = false;         // on the runtime's list
+  bool is_spoilt_ = false;         // and was ended for it
   bool shuts_down_later_ = false;  // when it is connected
 };
 

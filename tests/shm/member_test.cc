@@ -494,17 +494,17 @@ TEST_F(HostileTest, PiecesOutsideOfTheArenaOrOfTheirFrameAreDropped) {
   constexpr auto kMost = static_cast<std::uint32_t>(kMaxFrame);
   ASSERT_TRUE(is_accepted(hello_));
   const std::vector<std::pair<std::uint32_t, std::vector<Piece>>> lies = {
-      {2000, {{kEnd - 1899, 1900}}},                           // ends behind the arena
-      {2000, {{UINT32_MAX, 1900}}},                            // begins there
-      {2000, {{0, UINT32_MAX}}},                               // longer than it
-      {2000, {{0, 2001}}},                                     // longer than the frame
-      {2000, {{0, 1000}, {0, 1000}, {0, 1}}},                  // together so
-      {2000, {{0, 0}}},                                        // of nothing
-      {2000, {{0, 1000}, {kEnd, 900}}},                        // the second outside
-      {2000, {{0, 1895}}},                                     // a head longer than the slot
-      {2000, {{0, 900}, {0, 900}, {0, 111}}},                  // also beside three pieces
-      {(1U << kLengthBits) - 1, {{0, kEnd}}},                  // longer than any frame
-      {kMost + 1, {{0, 33'000}, {0, kMost - 33'000}}}          // longer by a byte
+      {2000, {{kEnd - 1899, 1900}}},                   // ends behind the arena
+      {2000, {{UINT32_MAX, 1900}}},                    // begins there
+      {2000, {{0, UINT32_MAX}}},                       // longer than it
+      {2000, {{0, 2001}}},                             // longer than the frame
+      {2000, {{0, 1000}, {0, 1000}, {0, 1}}},          // together so
+      {2000, {{0, 0}}},                                // of nothing
+      {2000, {{0, 1000}, {kEnd, 900}}},                // the second outside
+      {2000, {{0, 1895}}},                             // a head longer than the slot
+      {2000, {{0, 900}, {0, 900}, {0, 111}}},          // also beside three pieces
+      {(1U << kLengthBits) - 1, {{0, kEnd}}},          // longer than any frame
+      {kMost + 1, {{0, 33'000}, {0, kMost - 33'000}}}  // longer by a byte
   };
   for (std::size_t i = 0; i < lies.size(); ++i) put_pieces(i, lies[i].first, lies[i].second);
   put_pieces(lies.size(), 2000, std::array{Piece{kEnd - 1000, 1000}, Piece{0, 950}});

@@ -92,7 +92,8 @@ inline constexpr std::uint32_t kMinRingSlots = 8;
 inline constexpr std::uint32_t kMaxRingSlots = 1U << 12;
 inline constexpr std::uint64_t kMaxArenaBytes = std::uint64_t{32} << 20;
 
-// Frames in slots below this one may keep their blocks after they were consumed, or refer to memory.
+// Frames in slots below this one may keep their blocks after they were consumed, or refer to
+// memory.
 inline constexpr std::uint32_t kLendableSlots = 256;
 
 // Behind the slots of a ring. Per slot, the sequence of the frame whose memory its sender has taken

@@ -212,8 +212,7 @@ std::optional<Arrived> Member::front() {
     front_length_ = frame->length;
     front_is_lent_ = false;
     front_is_block_ = frame->piece_count == 0;
-    Arrived arrived{
-        .source = cursor_, .offload = frame->offload, .is_inline = frame->is_inline()};
+    Arrived arrived{.source = cursor_, .offload = frame->offload, .is_inline = frame->is_inline()};
     if (link.locate(*frame, arrived)) {
       if (config_.prefetch) link.ring().prefetch_next();
       counters_.count(Event::kReceived);

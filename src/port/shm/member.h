@@ -42,7 +42,8 @@ struct MemberConfig {
   bool promiscuous = false;  // asks all others for a copy of all that they send
   std::uint32_t ring_slots = 256;
   ArenaShape arena{.small_blocks = 1024, .large_blocks = 95};
-  // Behind the blocks: memory that frames may refer to. What others map is bounded (kMaxArenaBytes).
+  // Behind the blocks: memory that frames may refer to. What others map is bounded
+  // (kMaxArenaBytes).
   std::size_t shared_bytes = 0;
   ArenaPages arena_pages = ArenaPages::kCollapsed;
   // A receiver stores its index after so many frames; after every one that lies in a large block,
@@ -112,7 +113,7 @@ class Member {
   // keeps it. False: it must be copied to a place.
   bool refer(unsigned destination, packet::PacketPtr& packet, const OffloadWords& offload,
              Instant now);
-  // Tells the destinations of what was committed since the last call.
+  // Tells the destinations of what was committed, and let go of, since the last call.
   void flush();
 
   // The arena's part that frames may refer to; empty if there is none.

@@ -22,8 +22,8 @@ namespace {
 constexpr std::size_t kCopiedHead = 192;
 // Of less, a copy is cheaper than what a reference costs both sides.
 constexpr std::size_t kLeastReferred = 2048;
-// What receivers let go of comes back without a word, mostly before the next frame is sent. Who
-// would sleep instead looks again after so long, and then less and less often.
+// Receivers tell when they let go, if they send anything back at all. In any case, who would sleep
+// looks again after so long, and then less and less often.
 constexpr Duration kFirstPause = std::chrono::milliseconds(1);
 constexpr Duration kLongestPause = std::chrono::milliseconds(64);
 
@@ -174,6 +174,7 @@ bool ShmPort::send_to(unsigned destination, const Packet& frame, Drop& reason) {
 
 std::size_t ShmPort::rx_burst(unsigned queue, Burst& burst, Instant now) {
   member_->service(now);
+  member_->flush();  // whoever waits for what was let go of may sleep
   if (member_->keeps_packets()) take_back(now);
   QueueStats& stats = counters(queue);
   const std::size_t before = burst.size();

@@ -17,7 +17,7 @@ constexpr std::uint32_t kMostLoans = 128;
 }  // namespace
 
 ReceiveLink::ReceiveLink(UniqueFd socket, Arrival arrival, IndexPage& index,
-                         std::uint32_t index_lag)
+                         std::uint32_t index_lag, std::uint64_t& told)
     : socket_(std::move(socket)),
       ring_memory_(std::move(arrival.ring)),
       arena_(std::move(arrival.arena)),
@@ -26,7 +26,9 @@ ReceiveLink::ReceiveLink(UniqueFd socket, Arrival arrival, IndexPage& index,
             &index.of_source[arrival.hello.source].consumed, index_lag),
       index_lag_(index_lag),
       promiscuous_(arrival.hello.promiscuous != 0),
-      words_(&index.loans[arrival.hello.source]) {
+      words_(&index.loans[arrival.hello.source]),
+      told_(told),
+      bit_(std::uint64_t{1} << arrival.hello.source) {
   for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) slots_[slot].slot = slot;
 }
 
@@ -68,8 +70,7 @@ void ReceiveLink::pop(std::size_t length, bool lent) {
   ring_.pop(at_once ? index_lag_ : 1);
 }
 
-std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes,
-                                               bool is_block) {
+std::optional<packet::Loan> ReceiveLink::lend(std::span<const std::byte> bytes, bool is_block) {
   const std::size_t slot = ring_.slot_index();
   const std::uint32_t sequence = sequence_at(ring_.head());
   if (slot >= kLendableSlots || sequence == 0) return std::nullopt;
@@ -113,6 +114,7 @@ void ReceiveLink::give_back(void* context, std::span<const std::byte> /*memory*/
   // Release: all reads of the block come before.
   (*link->words_)[lent.slot].store(0, std::memory_order_release);
   link->ring_.tell();
+  if (!lent.is_block) link->told_ |= link->bit_;
 }
 
 }  // namespace tideline::port::shm

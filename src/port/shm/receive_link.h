@@ -24,8 +24,10 @@ struct Arrived;
 
 class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
  public:
-  // `index` is the receiver's, zeroed for this source.
-  ReceiveLink(UniqueFd socket, Arrival arrival, IndexPage& index, std::uint32_t index_lag);
+  // `index` is the receiver's, zeroed for this source; `told` its Member::flush's, where the
+  // source's bit is set when references of its are let go of.
+  ReceiveLink(UniqueFd socket, Arrival arrival, IndexPage& index, std::uint32_t index_lag,
+              std::uint64_t& told);
   ReceiveLink(const ReceiveLink&) = delete;
   ReceiveLink& operator=(const ReceiveLink&) = delete;
 
@@ -76,6 +78,8 @@ class ReceiveLink : public std::enable_shared_from_this<ReceiveLink> {
   std::uint32_t index_lag_;
   bool promiscuous_;
   LoanWords* words_;  // in the member's index page; null when retired
+  std::uint64_t& told_;
+  std::uint64_t bit_;
   std::uint32_t loans_ = 0;
   std::uint32_t blocks_lent_ = 0;  // of these
   std::array<LoanSlot, kLendableSlots> slots_;

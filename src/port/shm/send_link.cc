@@ -195,9 +195,8 @@ bool SendLink::reclaim() {
     Sent& sent = sent_[slot];
     if (!sent.block && !sent.by_reference) continue;
     if (is_lent(slot, sequence_at(reclaimed_))) {
-      lent_.push_back({.sent = std::exchange(sent, {}),
-                       .slot = slot,
-                       .sequence = sequence_at(reclaimed_)});
+      lent_.push_back(
+          {.sent = std::exchange(sent, {}), .slot = slot, .sequence = sequence_at(reclaimed_)});
       slot_is_lent_[slot] = true;
     } else {
       give_back(sent);

@@ -68,8 +68,8 @@ class SendLink {
   std::size_t room(std::size_t wanted);
   // The frame has been written to the place that was prepared last.
   void commit(const Place& place, const OffloadWords& offload);
-  // Sends a packet whose bytes behind its first segment all lie in the arena's memory, and keeps it.
-  // False: `packet` must be copied to a place.
+  // Sends a packet whose bytes behind its first segment all lie in the arena's memory, and keeps
+  // it. False: `packet` must be copied to a place.
   bool refer(packet::PacketPtr& packet, const OffloadWords& offload, Instant now);
   // Packets that are kept.
   std::size_t kept() const { return kept_; }

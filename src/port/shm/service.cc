@@ -172,7 +172,7 @@ void Member::install(Arrival arrival, UniqueFd socket) {
   watch(socket.get(), source);
   const std::uint32_t lag = std::min(config_.index_lag, arrival.hello.ring_slots / 4);
   from_[source] =
-      std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag);
+      std::make_shared<ReceiveLink>(std::move(socket), std::move(arrival), index(), lag, told_);
   presumed_ &= ~bit(source);
   promiscuous_ &= ~bit(source);
   if (from_[source]->is_promiscuous()) promiscuous_ |= bit(source);
