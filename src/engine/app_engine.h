@@ -60,7 +60,8 @@ class AppEngine {
   // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
   enum class Turn : std::uint8_t {
     kNone,   // the body has nothing to send, and the caller is soon back for what has come
-    kWhole,  // sends what the body has left, receives, runs timers
+    kSend,   // sends what the body has left with IP and TCP
+    kWhole,  // the same with the service, receives, runs timers
   };
   template <typename Body>
   bool exclusively(Body&& body, Turn turn = Turn::kWhole);
@@ -158,6 +159,10 @@ bool AppEngine::exclusively(Body&& body, Turn turn) {
                   note_call(now);
                   body(*worker_, now);
                   if (turn == Turn::kNone) return;
+                  if (turn == Turn::kSend) {
+                    worker_->flush(now);
+                    return;
+                  }
                   // What was posted leaves before anything else is looked at.
                   worker_->send(now);
                   worker_->turn(now);
