@@ -76,6 +76,8 @@ struct GetOptions {
 
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
+  bool strict = false;
+  bool localhost = false;
   bool stats = false;
 };
 

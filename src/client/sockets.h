@@ -67,6 +67,8 @@ class Sockets {
   // while the program runs.
   virtual bool owns(const wire::Ipv6Address& address) = 0;
   virtual bool reaches(const wire::Ipv6Address& address) = 0;
+  // One of the host's, to stand for 127.0.0.1 or ::1.
+  virtual std::optional<wire::Ipv6Address> own_address(bool ipv4) = 0;
 
   // Does what there is to do, unless somebody else is at it. Cheap if there is nothing.
   virtual void poll() = 0;

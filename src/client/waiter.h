@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "ring/spin_budget.h"
@@ -35,7 +36,6 @@ class Waiter {
   // An eventfd that blocks, so that a thread that reads it is restarted after signals as POSIX has
   // it. In an epoll set: edge-triggered, and never read.
   int doorbell() const { return doorbell_.get(); }
-  ring::SpinBudget& budget() { return budget_; }
 
   // Engine.
   void hint(unsigned number);
@@ -45,6 +45,11 @@ class Waiter {
   // Calls `look(n)` for each hint, and forgets it: sockets with number n, n + kHints, ..
   template <typename Look>
   void take_hints(Look&& look);
+  // Looks until `ready()`, or for as long as the rule of every wait allows (ADR 2). Who then sleeps
+  // arms, looks once more, and says slept() afterwards.
+  template <typename Ready>
+  bool spin(Ready&& ready);
+  void slept() { budget_.slept(); }
   void arm() { flag_.arm(); }
   void disarm() { flag_.disarm(); }
   // Rings by itself: another thread of the client has changed what the sleeper waits for.
@@ -59,7 +64,27 @@ class Waiter {
   alignas(kCacheLine) ring::Notifier notifier_{flag_};  // the engine's
   UniqueFd doorbell_;
   ring::SpinBudget budget_;  // the client's
+  std::uint64_t gap_ticks_ = tsc_ticks(ring::kInterruptedGap);
 };
+
+template <typename Ready>
+bool Waiter::spin(Ready&& ready) {
+  const std::uint64_t begin = tsc_now();
+  const std::uint64_t limit = budget_.limit(begin);
+  std::uint64_t last = begin;
+  while (last - begin < limit) {
+    budget_.relax();
+    const std::uint64_t now = tsc_now();
+    const bool go_on = now - last <= gap_ticks_ || budget_.interrupted(now, now - last);
+    if (ready()) {
+      budget_.spun();
+      return true;
+    }
+    if (!go_on) return false;
+    last = tsc_now();
+  }
+  return false;
+}
 
 template <typename Look>
 void Waiter::take_hints(Look&& look) {

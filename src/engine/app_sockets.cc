@@ -115,12 +115,32 @@ bool AppSockets::reaches(const wire::Ipv6Address& address) {
   return found;
 }
 
+std::optional<wire::Ipv6Address> AppSockets::own_address(bool ipv4) {
+  std::optional<wire::Ipv6Address> found;
+  [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    const ip::Addresses& addresses = stack().addresses();
+    if (ipv4 && !addresses.ipv4().empty()) {
+      found = wire::Ipv6Address::mapped(addresses.ipv4().front().address);
+    }
+    const auto global = std::ranges::find_if(addresses.ipv6(), [](const auto& entry) {
+      return !entry.prefix.address.is_link_local();
+    });
+    if (!ipv4 && global != addresses.ipv6().end()) found = global->prefix.address;
+  });
+  return found;
+}
+
 void AppSockets::finish(Duration limit) {
   constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000};
   constexpr Duration kPatience = std::chrono::seconds(1);  // without any progress
   const Instant end = monotonic_now() + limit;
   Instant progress = monotonic_now();
   std::uint64_t acknowledged = 0;
+  // A signal handler may end the program while its own thread holds the engine.
+  while (engine_.poll() != ring::Entry::kRan) {
+    if (!is_alive() || monotonic_now() >= progress + kPatience) return;
+    ::sched_yield();
+  }
   for (const auto& stream : streams_) {
     if (stream->is_open()) stream->close(false);
   }

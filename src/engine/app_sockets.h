@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,6 +32,7 @@ class AppSockets final : public client::Sockets {
   client::Outcome<client::Socket*> open(client::SocketType type) override;
   bool owns(const wire::Ipv6Address& address) override;
   bool reaches(const wire::Ipv6Address& address) override;
+  std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
   void poll() override { engine_.poll(); }
   void about_to_sleep() override { engine_.hand_to_helper(); }
   bool is_alive() override { return engine_.state() == ring::GateState::kOpen; }
