@@ -64,7 +64,8 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   set("TIDELINE_LOCALHOST", options.localhost ? "1" : "");
   set("TIDELINE_TELL", "1");
   // The first has the engine of both.
-  prepend("LD_PRELOAD", (libraries / kPreload).string() + ":" + (libraries / kSocketsPreload).string());
+  prepend("LD_PRELOAD",
+          (libraries / kPreload).string() + ":" + (libraries / kSocketsPreload).string());
   prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
 
   std::vector<char*> words;

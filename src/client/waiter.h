@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A waiting context: an epoll instance, or a thread in poll or a blocking call. The engine leaves
-// hints in it, which socket to look at, and rings its doorbell if somebody sleeps. A wait costs what
-// is ready, not what is watched; docs/adr/0005.
+// hints in it, which socket to look at, and rings its doorbell if somebody sleeps. A wait costs
+// what is ready, not what is watched; docs/adr/0005.
 //
 //   engine                               client
 //   hint(n): bit n of 4096, by summary   take_hints(): where to look
@@ -21,8 +21,8 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "ring/spin_budget.h"
-#include "ring/wake_flag.h"
 #include "ring/waiter.h"
+#include "ring/wake_flag.h"
 
 namespace tideline::client {
 

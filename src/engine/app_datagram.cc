@@ -31,7 +31,8 @@ client::Endpoint to_client(const ip::UdpEndpoint& endpoint) {
 }
 
 bool is_any(const wire::Ipv6Address& address) {
-  return address.is_unspecified() || (address.is_mapped() && address.mapped_ipv4().is_unspecified());
+  return address.is_unspecified() ||
+         (address.is_mapped() && address.mapped_ipv4().is_unspecified());
 }
 
 }  // namespace
@@ -263,8 +264,7 @@ client::Endpoint AppDatagram::local() {
       sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
         endpoint = bound_.value_or(client::Endpoint{});
         if (!remote_ || !is_any(endpoint.address)) return;
-        endpoint.address =
-            sockets_.stack().source_for(remote_->address).value_or(endpoint.address);
+        endpoint.address = sockets_.stack().source_for(remote_->address).value_or(endpoint.address);
       });
   return endpoint;
 }

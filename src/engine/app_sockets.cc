@@ -22,7 +22,8 @@ constexpr std::size_t kLeastBuffer = std::size_t{64} << 10;
 constexpr std::size_t kLargestBuffer = std::size_t{64} << 20;
 
 bool is_any(const wire::Ipv6Address& address) {
-  return address.is_unspecified() || (address.is_mapped() && address.mapped_ipv4().is_unspecified());
+  return address.is_unspecified() ||
+         (address.is_mapped() && address.mapped_ipv4().is_unspecified());
 }
 
 }  // namespace
@@ -100,8 +101,8 @@ bool AppSockets::owns(const wire::Ipv6Address& address) {
   bool ours = false;
   [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
     const ip::Addresses& addresses = stack().addresses();
-    ours = address.is_mapped() ? addresses.is_ours(address.mapped_ipv4())
-                               : addresses.is_ours(address);
+    ours =
+        address.is_mapped() ? addresses.is_ours(address.mapped_ipv4()) : addresses.is_ours(address);
   });
   return ours;
 }
@@ -122,9 +123,8 @@ std::optional<wire::Ipv6Address> AppSockets::own_address(bool ipv4) {
     if (ipv4 && !addresses.ipv4().empty()) {
       found = wire::Ipv6Address::mapped(addresses.ipv4().front().address);
     }
-    const auto global = std::ranges::find_if(addresses.ipv6(), [](const auto& entry) {
-      return !entry.prefix.address.is_link_local();
-    });
+    const auto global = std::ranges::find_if(
+        addresses.ipv6(), [](const auto& entry) { return !entry.prefix.address.is_link_local(); });
     if (!ipv4 && global != addresses.ipv6().end()) found = global->prefix.address;
   });
   return found;
@@ -141,9 +141,9 @@ void AppSockets::finish(Duration limit) {
     if (!is_alive() || monotonic_now() >= progress + kPatience) return;
     ::sched_yield();
   }
-  for (const auto& stream : streams_) {
-    if (stream->is_open()) stream->close(false);
-  }
+  [[maybe_unused]] const auto closed = locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+    for (const auto& stream : streams_) stream->finish(now);
+  });
   for (;;) {
     bool ending = false;
     std::uint64_t now_acknowledged = 0;

@@ -38,8 +38,8 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .cork = options.cork,
           .quick_ack = options.quick_ack,
           .max_segment = options.max_segment,
-          .congestion = options.reno ? tcp::CongestionAlgorithm::kReno
-                                     : tcp::CongestionAlgorithm::kCubic,
+          .congestion =
+              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
           .keepalive = options.keepalive,
           .keepalive_idle = options.keepalive_idle,
           .keepalive_interval = options.keepalive_interval,
@@ -133,12 +133,13 @@ Outcome<void> AppStream::bind(const client::Endpoint& local, bool shared) {
       return;
     }
     if (any) {
-      wanted.port = static_cast<std::uint16_t>(kFirstFree + random_seed() % (kLastFree - kFirstFree));
+      wanted.port =
+          static_cast<std::uint16_t>(kFirstFree + random_seed() % (kLastFree - kFirstFree));
     }
     int left = any ? kLastFree - kFirstFree : 0;
     for (; sockets_.is_taken(wanted, shared, this) && left > 0; --left) {
-      wanted.port = wanted.port == kLastFree ? kFirstFree
-                                             : static_cast<std::uint16_t>(wanted.port + 1);
+      wanted.port =
+          wanted.port == kLastFree ? kFirstFree : static_cast<std::uint16_t>(wanted.port + 1);
     }
     if (sockets_.is_taken(wanted, shared, this)) {
       result = refuse(Failure::kAddressInUse);
@@ -180,7 +181,7 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
     } else if (has(kConnected) && !has(kEnded)) {
       result = refuse(Failure::kConnected);
     } else if (buffers_ && !has(kEnded)) {
-      result = refuse(Failure::kWouldBlock);  // a connect is under way
+      result = refuse(Failure::kWouldBlock);       // a connect is under way
     } else if (held_by_tcp_ || !take_buffers()) {  // of an attempt that has failed, just now
       result = refuse(Failure::kNoMemory);
     } else {
@@ -374,10 +375,8 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
     // TCP sees the room when it next sends; it is told when the peer may be waiting for it.
     if (consumed - told_ >= buffers_->receive.capacity() / 4) {
       told_ = consumed;
-      [[maybe_unused]] const auto ran =
-          sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-            sockets_.tcp().consumed(id_, now);
-          });
+      [[maybe_unused]] const auto ran = sockets_.locked(
+          Turn::kSend, [&](Worker& /*worker*/, Instant now) { sockets_.tcp().consumed(id_, now); });
     }
   }
   return client::Received{.size = size, .whole = size};
@@ -476,8 +475,14 @@ void AppStream::unwatch(client::Waiter& waiter, unsigned hint) {
       Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { watchers_.remove(waiter, hint); });
 }
 
+void AppStream::finish(Instant now) {
+  if (!held_by_program_) return;
+  if (has(kListening)) sockets_.tcp().close(listener_);
+  if (held_by_tcp_) sockets_.tcp().close(id_, buffers_->receive.readable() > 0, now);
+}
+
 bool AppStream::is_ending() const {
-  if (held_by_program_ || !held_by_tcp_) return false;
+  if (!held_by_tcp_) return false;
   const tcp::State state = sockets_.tcp().info(id_).state;
   return state != tcp::State::kFinWait2 && state != tcp::State::kTimeWait &&
          state != tcp::State::kClosed;

@@ -31,7 +31,9 @@ class AppStream final : public client::Socket,
   bool shares() const { return shared_; }
   bool is_listening() const { return has(kListening); }
   bool is_open() const { return held_by_program_; }
-  // Closed by the program, and the peer may not have all of it.
+  // The program ends, while other threads of it may still be in calls: TCP closes, the rest stays.
+  void finish(Instant now);
+  // After finish() or close(): the peer may not have all of it.
   bool is_ending() const;
   std::uint64_t acknowledged() const { return sockets_.tcp().info(id_).bytes_acked; }
 

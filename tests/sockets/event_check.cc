@@ -83,13 +83,14 @@ TEST_F(Events, ASleeperIsWokenBySocketAndByPipe) {
     EXPECT_EQ(fds[by_socket ? 0 : 1].revents, POLLIN);
     late.join();
     char byte = 0;
-    EXPECT_EQ(::read(by_socket ? static_cast<int>(far_) : static_cast<int>(pipe_out_), &byte, 1), 1);
+    EXPECT_EQ(::read(by_socket ? static_cast<int>(far_) : static_cast<int>(pipe_out_), &byte, 1),
+              1);
   }
 }
 
 TEST_F(Events, SelectMixesSocketsAndPipes) {
-  const int most = std::max({static_cast<int>(near_), static_cast<int>(far_),
-                             static_cast<int>(pipe_out_)}) + 1;
+  const int most =
+      std::max({static_cast<int>(near_), static_cast<int>(far_), static_cast<int>(pipe_out_)}) + 1;
   fd_set reading;
   fd_set writing;
   const auto fill = [&] {

@@ -85,10 +85,10 @@ struct Address {
   }
   std::string text() const {
     std::array<char, INET6_ADDRSTRLEN> out{};
-    const void* bytes = family() == AF_INET
-                            ? static_cast<const void*>(
-                                  &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
-                            : &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
+    const void* bytes =
+        family() == AF_INET
+            ? static_cast<const void*>(&reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr)
+            : &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr;
     ::inet_ntop(family(), bytes, out.data(), out.size());
     return out.data();
   }

@@ -24,7 +24,8 @@ TEST_F(Sockets, NamesAgreeOnBothSides) {
 
 TEST_F(Sockets, AreSocketsToTheSystem) {
   join();
-  for (const int fd : {static_cast<int>(listener_), static_cast<int>(near_), static_cast<int>(far_)}) {
+  for (const int fd :
+       {static_cast<int>(listener_), static_cast<int>(near_), static_cast<int>(far_)}) {
     struct stat status{};
     ASSERT_EQ(::fstat(fd, &status), 0);
     EXPECT_TRUE(S_ISSOCK(status.st_mode));
@@ -150,14 +151,14 @@ TEST_F(Sockets, OptionsAreKept) {
     int name;
     int value;
   };
-  for (const auto& [level, name, value] : std::initializer_list<Option>{
-           {IPPROTO_TCP, TCP_NODELAY, 1},
-           {SOL_SOCKET, SO_KEEPALIVE, 1},
-           {IPPROTO_TCP, TCP_KEEPIDLE, 30},
-           {IPPROTO_TCP, TCP_KEEPINTVL, 7},
-           {IPPROTO_TCP, TCP_KEEPCNT, 3},
-           {IPPROTO_TCP, TCP_USER_TIMEOUT, 5000},
-           {SOL_SOCKET, SO_REUSEADDR, 1}}) {
+  for (const auto& [level, name, value] :
+       std::initializer_list<Option>{{IPPROTO_TCP, TCP_NODELAY, 1},
+                                     {SOL_SOCKET, SO_KEEPALIVE, 1},
+                                     {IPPROTO_TCP, TCP_KEEPIDLE, 30},
+                                     {IPPROTO_TCP, TCP_KEEPINTVL, 7},
+                                     {IPPROTO_TCP, TCP_KEEPCNT, 3},
+                                     {IPPROTO_TCP, TCP_USER_TIMEOUT, 5000},
+                                     {SOL_SOCKET, SO_REUSEADDR, 1}}) {
     set(near_, level, name, value);
     EXPECT_EQ(get(near_, level, name), value) << level << " " << name;
   }

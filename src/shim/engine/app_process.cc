@@ -72,8 +72,7 @@ Result<std::unique_ptr<AppProcess>> AppProcess::start(const engine::AttachmentOp
   return process;
 }
 
-Status AppProcess::attach(const engine::AttachmentOptions& options,
-                          const AppHooks& hooks) {
+Status AppProcess::attach(const engine::AttachmentOptions& options, const AppHooks& hooks) {
   auto pool = packet::Pool::create({.segments = 16384, .loans = 8192});
   if (!pool) return fail(std::move(pool.error()));
   engine::Leases leases;

@@ -19,9 +19,9 @@ std::optional<client::Endpoint> to_endpoint(const sockaddr* address, socklen_t s
   if (address->sa_family == AF_INET6 && size >= offsetof(sockaddr_in6, sin6_scope_id)) {
     sockaddr_in6 ipv6{};
     std::memcpy(&ipv6, address, std::min<std::size_t>(size, sizeof(ipv6)));
-    return client::Endpoint{.address = wire::Ipv6Address(
-                                std::bit_cast<std::array<std::uint8_t, 16>>(ipv6.sin6_addr)),
-                            .port = ntohs(ipv6.sin6_port)};
+    return client::Endpoint{
+        .address = wire::Ipv6Address(std::bit_cast<std::array<std::uint8_t, 16>>(ipv6.sin6_addr)),
+        .port = ntohs(ipv6.sin6_port)};
   }
   return std::nullopt;
 }

@@ -112,13 +112,15 @@ int connect_ours(int fd, File& file, const Endpoint& destination) {
 // 127.0.0.1 and ::1 with --localhost.
 bool replace_loopback(Endpoint& endpoint) {
   const bool ipv4 = endpoint.address.is_mapped();
-  const auto own = process.sockets() == nullptr ? std::nullopt : process.sockets()->own_address(ipv4);
+  const auto own =
+      process.sockets() == nullptr ? std::nullopt : process.sockets()->own_address(ipv4);
   if (own) endpoint.address = *own;
   return own.has_value();
 }
 
 int adopt_connection(const File& listener, client::Socket& socket, int fd, int flags) {
-  File* file = File::open(listener.domain, client::SocketType::kStream, (flags & SOCK_NONBLOCK) != 0);
+  File* file =
+      File::open(listener.domain, client::SocketType::kStream, (flags & SOCK_NONBLOCK) != 0);
   if (file == nullptr) return -ENOMEM;
   file->options = listener.options;
   file->linger_s.store(listener.linger_s.load());
@@ -135,8 +137,8 @@ int accept_now(int fd, File& file, sockaddr* address, socklen_t* size, int flags
   if ((file.socket().readiness(POLLIN) & POLLIN) != 0) {
     const int number = libc().socket(file.domain, SOCK_STREAM | (flags & SOCK_CLOEXEC), 0);
     if (number < 0) return -errno;
-    const auto accepted = FdTable::holds(number) ? file.socket().accept()
-                                                 : std::unexpected(Failure::kNoMemory);
+    const auto accepted =
+        FdTable::holds(number) ? file.socket().accept() : std::unexpected(Failure::kNoMemory);
     if (accepted) {
       if (const auto remote = (*accepted)->remote()) {
         to_sockaddr(*remote, file.domain, address, size);
@@ -181,7 +183,7 @@ Way way_to(Endpoint& destination) {
   client::Sockets* sockets = process.sockets();
   if (sockets == nullptr) return kernel;
   return sockets->reaches(destination.address) || sockets->owns(destination.address) ? Way::kOurs
-                                                                                    : kernel;
+                                                                                     : kernel;
 }
 
 int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size) {

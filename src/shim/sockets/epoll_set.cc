@@ -136,7 +136,10 @@ void EpollSet::remove(Item& item, bool from_kernel) {
     item.file->socket().unwatch(*waiter_, index);
   }
   if (item.in_kernel) {
-    if (from_kernel) libc().epoll_ctl(epfd_, EPOLL_CTL_DEL, item.fd, nullptr);
+    // A forked child shares the kernel's set with its parent.
+    if (from_kernel && !process.is_forked()) {
+      libc().epoll_ctl(epfd_, EPOLL_CTL_DEL, item.fd, nullptr);
+    }
     --kernel_items_;
   }
   index_of_[static_cast<std::size_t>(item.fd)] = -1;
@@ -221,9 +224,8 @@ int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const Dead
   if (events.empty()) return 0;
   kernel_looked_.store(tsc_now(), std::memory_order_relaxed);
   const timespec left = deadline.is_never() ? timespec{} : deadline.left();
-  const int count =
-      libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()),
-                          deadline.is_never() ? nullptr : &left, mask);
+  const int count = libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()),
+                                        deadline.is_never() ? nullptr : &left, mask);
   if (count < 0) return -errno;
   const auto found = events.first(static_cast<std::size_t>(count));
   const auto rest = std::remove_if(found.begin(), found.end(), [&](const epoll_event& event) {

@@ -54,7 +54,9 @@ int close_range(unsigned first, unsigned last, int flags) noexcept {
   return libc().close_range(first, last, flags);
 }
 
-void closefrom(int first) noexcept { close_range(static_cast<unsigned>(std::max(first, 0)), ~0U, 0); }
+void closefrom(int first) noexcept {
+  close_range(static_cast<unsigned>(std::max(first, 0)), ~0U, 0);
+}
 
 int dup(int fd) noexcept {
   const int copy = libc().dup(fd);
@@ -63,7 +65,8 @@ int dup(int fd) noexcept {
 }
 
 int dup3(int from, int to, int flags) noexcept {
-  if (from == to || (passes_through(from) && passes_through(to))) return libc().dup3(from, to, flags);
+  if (from == to || (passes_through(from) && passes_through(to)))
+    return libc().dup3(from, to, flags);
   // Before the kernel puts something else there.
   if (libc().fcntl(from, F_GETFD) >= 0 && to >= 0) forget_number(to);
   const int copy = libc().dup3(from, to, flags);

@@ -118,8 +118,7 @@ int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* tim
   unsigned done = 0;
   for (; done < count; ++done) {
     const int now = (flags & MSG_WAITFORONE) != 0 && done > 0 ? flags | MSG_DONTWAIT : flags;
-    const ssize_t size =
-        receive_message(fd, *file, messages[done].msg_hdr, now & ~MSG_WAITFORONE);
+    const ssize_t size = receive_message(fd, *file, messages[done].msg_hdr, now & ~MSG_WAITFORONE);
     if (size < 0 && done == 0) return static_cast<int>(finish(size));
     if (size < 0) break;
     messages[done].msg_len = static_cast<unsigned>(size);
@@ -136,7 +135,8 @@ int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   for (; done < count; ++done) {
     const msghdr& message = messages[done].msg_hdr;
     ssize_t size = send_message(fd, *file, message, flags);
-    if (size == kPass) size = libc().sendmsg(fd, &message, flags) < 0 ? -errno : messages[done].msg_len;
+    if (size == kPass)
+      size = libc().sendmsg(fd, &message, flags) < 0 ? -errno : messages[done].msg_len;
     if (size < 0 && done == 0) return static_cast<int>(finish(size));
     if (size < 0) break;
     messages[done].msg_len = static_cast<unsigned>(size);

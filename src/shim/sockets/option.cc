@@ -68,15 +68,14 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_rtt = microseconds(info.srtt);
   out.tcpi_rttvar = microseconds(info.rttvar);
   out.tcpi_min_rtt = microseconds(info.min_rtt);
-  out.tcpi_snd_ssthresh =
-      info.ssthresh == std::numeric_limits<std::uint32_t>::max() ? 0x7fffffff
-                                                                 : segments(info.ssthresh);
+  out.tcpi_snd_ssthresh = info.ssthresh == std::numeric_limits<std::uint32_t>::max()
+                              ? 0x7fffffff
+                              : segments(info.ssthresh);
   out.tcpi_snd_cwnd = segments(info.cwnd);
   out.tcpi_rcv_space = info.receive_window;
   out.tcpi_snd_wnd = info.send_window;
-  out.tcpi_total_retrans = info.mss == 0
-                               ? 0
-                               : static_cast<std::uint32_t>(info.bytes_retransmitted / info.mss);
+  out.tcpi_total_retrans =
+      info.mss == 0 ? 0 : static_cast<std::uint32_t>(info.bytes_retransmitted / info.mss);
   out.tcpi_bytes_acked = info.bytes_acked;
   out.tcpi_bytes_received = info.bytes_received;
   out.tcpi_bytes_sent = info.bytes_sent;

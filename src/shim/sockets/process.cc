@@ -91,11 +91,12 @@ void Process::report() const {
     return static_cast<unsigned long long>(
         counts_[static_cast<std::size_t>(what)].load(std::memory_order_relaxed));
   };
-  std::fprintf(stderr,
-               "tideline: pid %d: sockets ours=%llu both=%llu accepted=%llu kernel=%llu refused=%llu "
-               "other_families=%llu\n",
-               ::getpid(), of(Count::kOurs), of(Count::kBoth), of(Count::kAccepted),
-               of(Count::kPassed), of(Count::kRefused), of(Count::kOther));
+  std::fprintf(
+      stderr,
+      "tideline: pid %d: sockets ours=%llu both=%llu accepted=%llu kernel=%llu refused=%llu "
+      "other_families=%llu\n",
+      ::getpid(), of(Count::kOurs), of(Count::kBoth), of(Count::kAccepted), of(Count::kPassed),
+      of(Count::kRefused), of(Count::kOther));
 }
 
 void Process::after_fork_in_child() {

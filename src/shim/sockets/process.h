@@ -15,13 +15,13 @@ namespace tideline::shim::sockets {
 
 // What passed to which side, for --stats.
 enum class Count : std::uint8_t {
-  kOurs,         // sockets that became tideline's: listeners, connections, datagram sockets
-  kBoth,         // of these, those that listen on the kernel's addresses too
-  kAccepted,     // connections accepted on our side
-  kPassed,       // INET sockets left to the kernel
-  kRefused,      // by --strict
-  kAfterFork,    // made in a forked child of a process with an engine: the kernel's
-  kOther,        // sockets of other families
+  kOurs,       // sockets that became tideline's: listeners, connections, datagram sockets
+  kBoth,       // of these, those that listen on the kernel's addresses too
+  kAccepted,   // connections accepted on our side
+  kPassed,     // INET sockets left to the kernel
+  kRefused,    // by --strict
+  kAfterFork,  // made in a forked child of a process with an engine: the kernel's
+  kOther,      // sockets of other families
   kCount,
 };
 

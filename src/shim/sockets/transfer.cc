@@ -172,8 +172,8 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
                           : send_datagram(fd, file, from, flags, std::nullopt);
 }
 
-ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags,
-                      sockaddr* address, socklen_t* address_size, bool* truncated) {
+ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
+                      socklen_t* address_size, bool* truncated) {
   if (!file.has_ours()) return kPass;
   if (is_inherited(fd)) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EINVAL;
@@ -221,9 +221,9 @@ ssize_t send_message(int fd, File& file, const msghdr& message, int flags) {
 
 ssize_t receive_message(int fd, File& file, msghdr& message, int flags) {
   bool truncated = false;
-  const ssize_t size = receive_parts(
-      fd, file, {message.msg_iov, message.msg_iovlen}, flags,
-      static_cast<sockaddr*>(message.msg_name), &message.msg_namelen, &truncated);
+  const ssize_t size =
+      receive_parts(fd, file, {message.msg_iov, message.msg_iovlen}, flags,
+                    static_cast<sockaddr*>(message.msg_name), &message.msg_namelen, &truncated);
   if (size < 0) return size;
   message.msg_controllen = 0;
   message.msg_flags = truncated ? MSG_TRUNC : 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting in poll, select and blocking calls, on our sockets and the kernel's descriptors together:
-// look, drive the engine while there is hope, enlist, arm, look again, sleep in the kernel. Failures
-// as negative errno. Thread: any.
+// look, drive the engine while there is hope, enlist, arm, look again, sleep in the kernel.
+// Failures as negative errno. Thread: any.
 #pragma once
 
 #include <poll.h>

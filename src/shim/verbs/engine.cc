@@ -215,9 +215,9 @@ void AppEngineOfProcess::make_device(engine::Worker& worker) {
   const engine::HostOptions& host = process_->host();
   rng_ = Rng(engine::random_seed());
   ip::Stack& stack = worker.host()->stack();
-  device_.emplace(rdma::DeviceOptions{.node_guid = eui64_of(worker.function().mac()),
-                                      .link_mtu = host.mtu},
-                  stack, worker.pool(), rng_, keys_);
+  device_.emplace(
+      rdma::DeviceOptions{.node_guid = eui64_of(worker.function().mac()), .link_mtu = host.mtu},
+      stack, worker.pool(), rng_, keys_);
   fill_gids(device_->gids(), host);
   if (placement_ != nullptr) device_->set_direct_path(&*placement_);
   stack.udp().set_tunnel(wire::kRocePort, &*device_);
