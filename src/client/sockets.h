@@ -72,8 +72,16 @@ class Sockets {
 
   // Does what there is to do, unless somebody else is at it. Cheap if there is nothing.
   virtual void poll() = 0;
-  // The calling thread is about to sleep in the kernel.
-  virtual void about_to_sleep() = 0;
+  // The calling thread is about to sleep in the kernel, its waiter armed. If it can sleep on a
+  // second descriptor (`drives`), it may be asked to: what comes there is work for poll(). It looks
+  // at its sockets once more between the two calls.
+  struct Sleep {
+    int descriptor = -1;        // to sleep on, too; -1: none
+    Instant deadline = kNever;  // when to wake up at the latest
+    std::uint32_t number = 0;   // the engine's
+  };
+  virtual Sleep begin_sleep(bool drives) = 0;
+  virtual void end_sleep(const Sleep& sleep) = 0;
   // False in a forked child of the program whose engine it is: all calls then fail with kForked.
   virtual bool is_alive() = 0;
   // The program ends: closes what is open, and gives peers the time to take what was written, as

@@ -54,6 +54,23 @@ Outcome<client::Socket*> AppSockets::open(client::SocketType type) {
   return socket;
 }
 
+client::Sockets::Sleep AppSockets::begin_sleep(bool drives) {
+  if (drives) {
+    if (const auto sleep = engine_.sleep_on_wire()) {
+      return {
+          .descriptor = sleep->descriptor, .deadline = sleep->deadline, .number = sleep->number};
+    }
+  }
+  engine_.hand_to_helper();
+  return {};
+}
+
+void AppSockets::end_sleep(const Sleep& sleep) {
+  if (sleep.descriptor < 0) return;
+  engine_.leave_wire(
+      {.descriptor = sleep.descriptor, .deadline = sleep.deadline, .number = sleep.number});
+}
+
 AppStream& AppSockets::take_stream() {
   if (free_streams_.empty()) {
     streams_.push_back(std::make_unique<AppStream>(*this));

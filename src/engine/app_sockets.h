@@ -34,7 +34,8 @@ class AppSockets final : public client::Sockets {
   bool reaches(const wire::Ipv6Address& address) override;
   std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
   void poll() override { engine_.poll(); }
-  void about_to_sleep() override { engine_.hand_to_helper(); }
+  Sleep begin_sleep(bool drives) override;
+  void end_sleep(const Sleep& sleep) override;
   bool is_alive() override { return engine_.state() == ring::GateState::kOpen; }
   void finish(Duration limit) override;
 

@@ -43,6 +43,18 @@ class AppSocketsTest : public ::testing::Test {
     start(right_, std::move(wire->right), kRight);
   }
 
+  // Packets change hands on this wire: none may be under way when a pool goes.
+  void TearDown() override {
+    EXPECT_TRUE(until([this] { return is_quiet(left_) && is_quiet(right_); }));
+  }
+  static bool is_quiet(Program& program) {
+    bool quiet = false;
+    program.engine->exclusively(
+        [&](Worker& worker, Instant /*now*/) { quiet = worker.pool().in_use() == 0; },
+        AppEngine::Turn::kNone);
+    return quiet;
+  }
+
   static void start(Program& program, std::unique_ptr<port::Port> port,
                     const wire::Ipv6Address& address) {
     auto pool = packet::Pool::create({.segments = 2048, .loans = 1024, .huge_pages = false});
@@ -272,6 +284,72 @@ TEST_F(AppSocketsTest, AForkedChildIsRefusedAndTheParentGoesOn) {
   EXPECT_EQ(status, 0);
   ASSERT_TRUE(send(near_, "parent"));
   ASSERT_TRUE(until([&] { return receive(far_) == "parent"; }));
+}
+
+// Both sides sleep before each message: on the wire where they may, on their doorbells otherwise.
+void play(AppSockets& sockets, Socket& socket, int rounds, bool begins, bool drives) {
+  const auto waiter = client::Waiter::create();
+  ASSERT_TRUE(waiter.has_value());
+  socket.watch(**waiter, 0);
+  char byte = 'x';
+  const iovec part{.iov_base = &byte, .iov_len = 1};
+  for (int i = 0; i < rounds; ++i) {
+    if (begins || i > 0) {
+      ASSERT_TRUE(socket.send({&part, 1}, std::nullopt));
+    }
+    client::Outcome<client::Received> got;
+    while (!(got = socket.receive({&part, 1}, false))) {
+      ASSERT_EQ(got.error(), Failure::kWouldBlock);
+      (*waiter)->arm();
+      const client::Sockets::Sleep sleep = sockets.begin_sleep(drives);
+      if (!(*waiter)->has_hints()) {
+        pollfd fds[2] = {{.fd = (*waiter)->doorbell(), .events = POLLIN, .revents = 0},
+                         {.fd = sleep.descriptor, .events = POLLIN, .revents = 0}};
+        // Far longer than a lost wake-up would go unnoticed.
+        const timespec patience{.tv_sec = 10, .tv_nsec = 0};
+        ASSERT_GT(::ppoll(fds, 2, &patience, nullptr), 0) << "round " << i;
+        std::uint64_t rings = 0;
+        if (fds[0].revents != 0) {
+          ASSERT_GT(::read((*waiter)->doorbell(), &rings, sizeof(rings)), 0);
+        }
+      }
+      (*waiter)->disarm();
+      (*waiter)->take_hints([](unsigned /*hint*/) {});
+      sockets.end_sleep(sleep);
+    }
+  }
+  if (!begins) {
+    EXPECT_TRUE(socket.send({&part, 1}, std::nullopt));
+  }
+  socket.unwatch(**waiter, 0);
+}
+
+TEST_F(AppSocketsTest, SleepersWakeEachOtherOverTheWireAndByDoorbell) {
+  join();
+  for (const auto& [near_drives, far_drives] :
+       {std::pair(true, true), std::pair(false, false), std::pair(true, false)}) {
+    std::thread far([&, drives = far_drives] { play(*right_.sockets, *far_, 300, false, drives); });
+    play(*left_.sockets, *near_, 300, true, near_drives);
+    far.join();
+  }
+}
+
+// Another thread of the program calls all the time: it takes the wire from the sleeper, and tells
+// it.
+TEST_F(AppSocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
+  join();
+  std::atomic<bool> stop{false};
+  std::thread caller([&] {
+    while (!stop) {
+      left_.sockets->poll();
+      std::this_thread::yield();
+    }
+  });
+  std::thread far([&] { play(*right_.sockets, *far_, 300, false, true); });
+  play(*left_.sockets, *near_, 300, true, true);
+  far.join();
+  stop = true;
+  caller.join();
 }
 
 TEST_F(AppSocketsTest, FinishSendsWhatWasWritten) {

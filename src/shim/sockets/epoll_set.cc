@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/sockets/epoll_set.h"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -45,6 +48,7 @@ EpollSet* EpollSet::open(int epfd) {
   set->waiter_ = std::move(waiter);
   set->epfd_ = epfd;
   set->sleepers_ = 0;
+  set->kernel_turn_ = tsc_ticks(kKernelTurn);
   // What it watches already is unknown: assumed to be something.
   set->kernel_items_ = 1;
   set->start();
@@ -237,11 +241,11 @@ int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const Dead
 // Whether there is something, or time is up.
 bool EpollSet::spin(int epfd, client::Sockets& sockets, const Deadline& deadline) {
   if (spinning_.exchange(true, std::memory_order_acquire)) return false;
-  const std::uint64_t turn = tsc_ticks(kKernelTurn);
   const bool found = waiter_->spin([&] {
     sockets.poll();
     if (waiter_->has_hints() || deadline.has_passed()) return true;
-    if (kernel_items_ == 0 || tsc_now() - kernel_looked_.load(std::memory_order_relaxed) < turn) {
+    if (kernel_items_ == 0 ||
+        tsc_now() - kernel_looked_.load(std::memory_order_relaxed) < kernel_turn_) {
       return false;
     }
     kernel_looked_.store(tsc_now(), std::memory_order_relaxed);
@@ -272,7 +276,6 @@ void EpollSet::after_sleep() {
 
 int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
                    const sigset_t* mask) {
-  const std::uint64_t turn = tsc_ticks(kKernelTurn);
   const Deadline at_once = Deadline::at_once();
   for (;;) {
     client::Sockets* const sockets = process.running();
@@ -283,7 +286,7 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
       count = collect(events);
     }
     const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
-    const bool may_skip = kernel_items_ == 0 || (count > 0 && since < turn);
+    const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
     if (!may_skip || mask != nullptr) {
       const int more = look_at_kernel(epfd, events.subspan(count), at_once, mask);
       if (more < 0 && count == 0) return more;
@@ -292,22 +295,44 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
     if (count > 0 || deadline.has_passed()) return static_cast<int>(count);
     if (sockets != nullptr && spin(epfd, *sockets, deadline)) continue;
     if (!prepare_sleep()) continue;
-    if (sockets != nullptr) sockets->about_to_sleep();
-    const int from_kernel = look_at_kernel(epfd, events, deadline, mask);
-    {
+    const int from_kernel = sleep(epfd, sockets, events, deadline, mask);
+    if (from_kernel < 0) return from_kernel;
+    if (from_kernel > 0) {
       const std::scoped_lock lock(mutex_);
-      after_sleep();
-    }
-    waiter_->slept();
-    if (from_kernel != 0) {
-      if (from_kernel > 0) {
-        const std::scoped_lock lock(mutex_);
-        const auto filled = static_cast<std::size_t>(from_kernel);
-        return static_cast<int>(filled + collect(events.subspan(filled)));
-      }
-      return from_kernel;
+      const auto filled = static_cast<std::size_t>(from_kernel);
+      return static_cast<int>(filled + collect(events.subspan(filled)));
     }
   }
+}
+
+// After prepare_sleep(). How many events of the kernel's have come, or a negative errno.
+int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
+                    const Deadline& deadline, const sigset_t* mask) {
+  client::Sockets::Sleep plan;
+  if (sockets != nullptr) plan = sockets->begin_sleep(true);
+  int found = 0;
+  if (!waiter_->has_hints()) {
+    found = plan.descriptor < 0 ? look_at_kernel(epfd, events, deadline, mask)
+                                : sleep_on_wire(epfd, plan, deadline, mask);
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    after_sleep();
+  }
+  waiter_->slept();
+  if (sockets != nullptr) sockets->end_sleep(plan);
+  return found;
+}
+
+// The kernel's set and the wire: 0, or a negative errno.
+int EpollSet::sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
+                            const sigset_t* mask) {
+  const Deadline end = deadline.earlier(plan.deadline);
+  const timespec left = end.is_never() ? timespec{} : end.left();
+  std::array<pollfd, 2> fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
+                            pollfd{.fd = plan.descriptor, .events = POLLIN, .revents = 0}};
+  const int found = libc().ppoll(fds.data(), fds.size(), end.is_never() ? nullptr : &left, mask);
+  return found < 0 ? -errno : 0;
 }
 
 template <typename Body>

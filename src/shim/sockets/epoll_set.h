@@ -69,6 +69,10 @@ class EpollSet final : public Counted {
   int look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,
                      const sigset_t* mask);
   bool spin(int epfd, client::Sockets& sockets, const Deadline& deadline);
+  int sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
+            const Deadline& deadline, const sigset_t* mask);
+  static int sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
+                           const sigset_t* mask);
   bool prepare_sleep();
   void after_sleep();
   template <typename Body>
@@ -85,6 +89,7 @@ class EpollSet final : public Counted {
   std::vector<std::int32_t> index_of_;  // by descriptor, -1: not here
   std::vector<std::uint32_t> candidates_;
   std::atomic<std::uint64_t> kernel_looked_{0};  // when, in TSC ticks
+  std::uint64_t kernel_turn_ = 0;
   EpollSet* next_live_ = nullptr;
 };
 

@@ -22,17 +22,17 @@ class PollCall {
  public:
   // More descriptors take memory from malloc.
   static constexpr std::size_t kUsual = 64;
+  static constexpr std::size_t kOwn = 2;  // the doorbell, the wire
 
   PollCall(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask, bool restarts)
       : fds_(fds), deadline_(deadline), mask_(mask), restarts_(restarts) {
     if (fds.size() > kUsual) {
-      more_kernel_.resize(fds.size() + 1);
+      more_kernel_.resize(fds.size() + kOwn);
       more_files_.resize(fds.size());
     }
     kernel_ = fds.size() > kUsual ? std::span(more_kernel_) : std::span(some_kernel_);
     files_ = fds.size() > kUsual ? std::span(more_files_) : std::span(some_files_);
     for (std::size_t i = 0; i < fds_.size(); ++i) enter(i);
-    kernel_[fds_.size()] = {.fd = -1, .events = POLLIN, .revents = 0};
   }
   ~PollCall() {
     for (std::size_t i = 0; i < fds_.size(); ++i) {
@@ -130,31 +130,36 @@ class PollCall {
     }
     waiter.arm();
     waiter.take_hints([](unsigned /*hint*/) {});
+    // Who is to be restarted after signals sleeps in a call that has one descriptor.
+    const bool restarts = kernels_ == 0 && restarts_ && deadline_.is_never() && mask_ == nullptr;
+    const client::Sockets::Sleep sleep = sockets.begin_sleep(!restarts);
     int result = look(false);
-    if (result == 0) {
-      sockets.about_to_sleep();
-      result = sleep_in_kernel(waiter);
-    }
+    if (result == 0) result = restarts ? sleep_on_doorbell(waiter) : sleep_on_all(waiter, sleep);
     waiter.disarm();
+    sockets.end_sleep(sleep);
     for (std::size_t i = 0; i < fds_.size(); ++i) {
       if (files_[i] != nullptr) files_[i]->socket().unwatch(waiter, 0);
     }
     return std::min(result, 0);
   }
 
-  int sleep_in_kernel(client::Waiter& waiter) {
+  // The kernel restarts it after signals, or not, as the program wants it.
+  static int sleep_on_doorbell(client::Waiter& waiter) {
     std::uint64_t rings = 0;
-    if (kernels_ == 0 && restarts_ && deadline_.is_never() && mask_ == nullptr) {
-      // The kernel restarts it after signals, or not, as the program wants it.
-      return libc().read(waiter.doorbell(), &rings, sizeof(rings)) < 0 ? -errno : 0;
-    }
-    pollfd& doorbell = kernel_[fds_.size()];
-    doorbell = {.fd = waiter.doorbell(), .events = POLLIN, .revents = 0};
-    const timespec left = deadline_.is_never() ? timespec{} : deadline_.left();
-    const int found = libc().ppoll(kernel_.data(), fds_.size() + 1,
-                                   deadline_.is_never() ? nullptr : &left, mask_);
+    return libc().read(waiter.doorbell(), &rings, sizeof(rings)) < 0 ? -errno : 0;
+  }
+
+  int sleep_on_all(client::Waiter& waiter, const client::Sockets::Sleep& sleep) {
+    const std::size_t own = fds_.size();
+    kernel_[own] = {.fd = waiter.doorbell(), .events = POLLIN, .revents = 0};
+    kernel_[own + 1] = {.fd = sleep.descriptor, .events = POLLIN, .revents = 0};
+    const Deadline deadline = deadline_.earlier(sleep.deadline);
+    const timespec left = deadline.is_never() ? timespec{} : deadline.left();
+    const int found =
+        libc().ppoll(kernel_.data(), own + kOwn, deadline.is_never() ? nullptr : &left, mask_);
     if (found < 0) return -errno;
-    if (doorbell.revents != 0) libc().read(waiter.doorbell(), &rings, sizeof(rings));
+    std::uint64_t rings = 0;
+    if (kernel_[own].revents != 0) libc().read(waiter.doorbell(), &rings, sizeof(rings));
     return 0;
   }
 
@@ -162,7 +167,7 @@ class PollCall {
   Deadline deadline_;
   const sigset_t* mask_;
   bool restarts_;  // as blocking calls do, and poll does not
-  std::array<pollfd, kUsual + 1> some_kernel_;
+  std::array<pollfd, kUsual + kOwn> some_kernel_;
   std::array<File*, kUsual> some_files_;
   std::vector<pollfd> more_kernel_;
   std::vector<File*> more_files_;

@@ -44,6 +44,7 @@ class Deadline {
     return length <= Duration::zero() ? at_once() : after(length);
   }
 
+  Deadline earlier(Instant other) const { return Deadline(std::min(end_, other)); }
   bool is_never() const { return end_ == kNever; }
   bool is_at_once() const { return end_ == Instant{}; }
   bool has_passed() const { return !is_never() && (is_at_once() || monotonic_now() >= end_); }
