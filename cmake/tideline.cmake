@@ -114,3 +114,13 @@ function(tideline_program name)
   add_executable(${name} ${program_SOURCES})
   target_link_libraries(${name} PRIVATE ${program_DEPENDS} tideline_options)
 endfunction()
+
+# tideline_shim(TARGET SCRIPT OBJECTS...): a library for other people's processes, with the names and versions of a
+# linker script.
+function(tideline_shim target script)
+  add_library(${target} SHARED)
+  target_link_libraries(${target} PRIVATE ${ARGN})
+  set_target_properties(${target} PROPERTIES LINK_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${script})
+  target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections
+    -Wl,--version-script=${CMAKE_CURRENT_SOURCE_DIR}/${script})
+endfunction()

@@ -20,6 +20,8 @@ constexpr const char* kExamples = R"(Examples:
       then, elsewhere: tideline ping 198.18.0.1 -c 3
   tideline capture -w frames.pcap
       all frames of the segment shm:default, whoever they are for
+  tideline run -- nc -l 5000
+      then, elsewhere, with the address that it tells: tideline run -- nc 198.18.0.1 5000
   tideline run -- ibv_rc_pingpong -g 1
       then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
   tideline copy --listen /srv/incoming
@@ -238,7 +240,11 @@ Command add_status(CLI::App& app, Arguments& arguments) {
 
 Command add_run(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand(
-      "run", "run a program over tideline: its RDMA devices (libibverbs) are ours");
+      "run", "run a program over tideline: its sockets and RDMA devices (libibverbs) are ours");
+  command->add_flag("--strict", arguments.run.strict,
+                    "refuse what would go to the kernel's IP instead");
+  command->add_flag("--localhost", arguments.run.localhost,
+                    "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
   add_host_options(*command, arguments.wire);
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")

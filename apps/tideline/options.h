@@ -88,6 +88,8 @@ struct StatusOptions {
 
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
+  bool strict = false;
+  bool localhost = false;
   bool stats = false;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
-// system's. The engine starts in it at the first use of a device (placement `app`); what the user
-// says of the wire goes along in the environment.
+// system's. The engine starts in it at the first use of a device, or of a socket that may be
+// tideline's (placement `app`); what the user says of the wire goes along in the environment.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -60,8 +60,12 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   const fs::path libraries = library_folder();
   set_wire_variables(wire);
   set("TIDELINE_STATS", options.stats ? "1" : "");
+  set("TIDELINE_STRICT", options.strict ? "1" : "");
+  set("TIDELINE_LOCALHOST", options.localhost ? "1" : "");
   set("TIDELINE_TELL", "1");
-  prepend("LD_PRELOAD", (libraries / kPreload).string());
+  // The first has the engine of both.
+  prepend("LD_PRELOAD",
+          (libraries / kPreload).string() + ":" + (libraries / kSocketsPreload).string());
   prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
 
   std::vector<char*> words;

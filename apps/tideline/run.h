@@ -9,6 +9,7 @@
 namespace tideline::app {
 
 inline constexpr const char* kPreload = "libtideline-verbs.so";
+inline constexpr const char* kSocketsPreload = "libtideline-sockets.so";  // after the other
 inline constexpr const char* kDropIn = "tideline-dropin";
 
 // Beside the folder of this program: build/release/bin and build/release/lib, or bin and lib where

@@ -98,11 +98,21 @@ void AppEngine::execute(const AppWork& work) {
 }
 
 bool AppEngine::come_back() {
-  if (!control_->armed) return false;
+  using Armed = Control::Armed;
+  const Armed armed = std::exchange(control_->armed, Armed::kNobody);
+  if (armed == Armed::kNobody) return false;
   worker_->port().disarm(0);
-  control_->armed = false;
+  if (armed == Armed::kProgram) {
+    control_->program_sleeps.store(false);
+    return helper_naps();
+  }
   control_->helper_sleeps_until.store(0, std::memory_order_relaxed);
   return true;
+}
+
+bool AppEngine::helper_naps() const {
+  const std::int64_t until = control_->helper_naps_until.load();
+  return until != 0 && until > nanoseconds(monotonic_now() + options_.take_over);
 }
 
 bool AppEngine::helper_oversleeps() const {
@@ -128,9 +138,59 @@ ring::Entry AppEngine::submit(const AppWork& work) {
 }
 
 void AppEngine::hand_to_helper() {
+  if (control_->program_sleeps.load(std::memory_order_relaxed)) return;
   control_->last_poll.store(0, std::memory_order_relaxed);
   const bool serves = control_->helper_sleeps_until.load(std::memory_order_relaxed) != 0;
   if (!serves) kick_.ring();
+}
+
+std::optional<AppEngine::WireSleep> AppEngine::sleep_on_wire() {
+  using Armed = Control::Armed;
+  constexpr int kMostTurns = 16;
+  struct Arm {
+    AppEngine& engine;
+    std::optional<WireSleep> sleep{};
+    bool kick = false;
+
+    void run() {
+      engine.own([this] { arm(); });
+    }
+    static bool ready() { return true; }
+    void execute(const AppWork& work) { engine.execute(work); }
+    void arm() {
+      Control& control = *engine.control_;
+      if (control.armed == Armed::kProgram) return;
+      kick = engine.come_back();
+      port::Port& port = engine.worker_->port();
+      Instant now = monotonic_now();
+      port.arm(0);
+      for (int turns = 0; engine.worker_->turn(now); ++turns) {
+        port.disarm(0);
+        if (turns == kMostTurns) return;
+        port.arm(0);  // anew: a notifier rings once per arming
+        now = monotonic_now();
+      }
+      control.armed = Armed::kProgram;
+      control.program_sleeps.store(true, std::memory_order_relaxed);
+      control.last_poll.store(nanoseconds(now), std::memory_order_relaxed);
+      sleep = {.descriptor = port.fd(0),
+               .deadline = engine.worker_->next_deadline(),
+               .number = ++control.wire_sleeps};
+    }
+  };
+  Arm arm{*this};
+  while (control_->gate.enter(arm) == ring::Entry::kBusy) ::sched_yield();
+  if (arm.kick) kick_.ring();
+  return arm.sleep;
+}
+
+void AppEngine::leave_wire(const WireSleep& sleep) {
+  using Armed = Control::Armed;
+  exclusively([&](Worker& /*worker*/, Instant now) {
+    // A call of another thread has taken the bells, or this one has: come_back().
+    if (control_->armed == Armed::kProgram && control_->wire_sleeps == sleep.number) come_back();
+    control_->last_poll.store(nanoseconds(now), std::memory_order_relaxed);
+  });
 }
 
 }  // namespace tideline::engine

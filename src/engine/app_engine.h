@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -60,13 +61,24 @@ class AppEngine {
   // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
   enum class Turn : std::uint8_t {
     kNone,   // the body has nothing to send, and the caller is soon back for what has come
-    kWhole,  // sends what the body has left, receives, runs timers
+    kSend,   // sends what the body has left with IP and TCP
+    kWhole,  // the same with the service, receives, runs timers
   };
   template <typename Body>
   bool exclusively(Body&& body, Turn turn = Turn::kWhole);
   // The calling thread is about to block in the kernel: the helper serves from now on, not only
   // when the take-over time has passed.
   void hand_to_helper();
+  // The same, and the thread serves itself: it sleeps on the wire's descriptor too, at most until
+  // the deadline, and then calls leave_wire(). So a frame wakes one thread and not two. Nothing if
+  // another thread of the program does so, if there is still work, or if the engine is closed.
+  struct WireSleep {
+    int descriptor;
+    Instant deadline;
+    std::uint32_t number;
+  };
+  std::optional<WireSleep> sleep_on_wire();
+  void leave_wire(const WireSleep& sleep);
 
   ring::GateState state() const { return control_->gate.state(); }
   std::uint64_t take_overs() const { return control_->take_overs.load(std::memory_order_relaxed); }
@@ -84,7 +96,15 @@ class AppEngine {
     // When the helper looks again by itself; 0 while it does not sleep on the wire. Written under
     // the gate.
     alignas(kCacheLine) std::atomic<std::int64_t> helper_sleeps_until{0};
-    bool armed = false;  // the port, for the helper's sleep; under the gate
+    // While a thread of the program sleeps on the wire, the helper has little to do, and ticks ever
+    // more slowly. It says until when; whoever ends that sleep wakes it if that is long. Both
+    // store, then load.
+    std::atomic<bool> program_sleeps{false};
+    std::atomic<std::int64_t> helper_naps_until{0};
+    // For whose sleep the port is armed; under the gate.
+    enum class Armed : std::uint8_t { kNobody, kHelper, kProgram };
+    Armed armed = Armed::kNobody;
+    std::uint32_t wire_sleeps = 0;  // so far; under the gate
     std::atomic<bool> stop{false};
     std::atomic<std::uint64_t> take_overs{0};
   };
@@ -137,9 +157,11 @@ class AppEngine {
     if (last_poll.load(std::memory_order_relaxed) == 0) return;
     last_poll.store(now.time_since_epoch().count(), std::memory_order_relaxed);
   }
-  // For the holder of the gate, a call of the program: takes the port's bells from the helper, for
-  // this call may consume the one that was to wake it. Whether the helper must be told.
+  // For the holder of the gate, a call of the program: takes the port's bells from whoever sleeps
+  // on them, for this call may consume the one that was to wake him. Whether the helper must be
+  // told.
   bool come_back();
+  bool helper_naps() const;
   // For the holder of the gate: the helper must not sleep past what this call has scheduled.
   bool helper_oversleeps() const;
 
@@ -158,6 +180,10 @@ bool AppEngine::exclusively(Body&& body, Turn turn) {
                   note_call(now);
                   body(*worker_, now);
                   if (turn == Turn::kNone) return;
+                  if (turn == Turn::kSend) {
+                    worker_->flush(now);
+                    return;
+                  }
                   // What was posted leaves before anything else is looked at.
                   worker_->send(now);
                   worker_->turn(now);

@@ -15,6 +15,9 @@
 namespace tideline::engine {
 namespace {
 
+// While a thread of the program sleeps on the wire.
+constexpr Duration kLongestNap = std::chrono::seconds(1);
+
 Instant from_nanoseconds(std::int64_t count) { return Instant(Duration(count)); }
 
 }  // namespace
@@ -39,12 +42,25 @@ Instant AppHelper::take_over_due() const {
 bool AppHelper::tick_until_idle() {
   // At least a little: a holder that was preempted must get a chance to run.
   const Duration shortest = engine_.options_.take_over / 8;
-  Instant now = monotonic_now();
-  while (take_over_due() > now) {
+  Duration nap = engine_.options_.take_over;
+  for (;;) {
+    const Instant now = monotonic_now();
+    if (control_.program_sleeps.load(std::memory_order_relaxed)) {
+      if (!nap_until(now + nap)) return false;
+      nap = std::min<Duration>(2 * nap, kLongestNap);
+      continue;
+    }
+    nap = engine_.options_.take_over;
+    if (take_over_due() <= now) return true;
     if (!sleep(std::max(take_over_due(), now + shortest), false)) return false;
-    now = monotonic_now();
   }
-  return true;
+}
+
+bool AppHelper::nap_until(Instant end) {
+  control_.helper_naps_until.store(end.time_since_epoch().count());
+  const bool go_on = !control_.program_sleeps.load() || sleep(end, false);
+  control_.helper_naps_until.store(0);
+  return go_on;
 }
 
 ring::Entry AppHelper::serve(bool& worked) {
@@ -54,11 +70,12 @@ ring::Entry AppHelper::serve(bool& worked) {
 
     void run() {
       AppEngine& engine = helper.engine_;
+      if (helper.control_.armed == Armed::kProgram) return;  // it serves itself
       engine.own([&] {
         // Anew each time: a notifier rings once per arming.
-        if (helper.control_.armed) engine.worker_->port().disarm(0);
+        if (helper.control_.armed == Armed::kHelper) engine.worker_->port().disarm(0);
         engine.worker_->port().arm(0);
-        helper.control_.armed = true;
+        helper.control_.armed = Armed::kHelper;
         worked |= engine.worker_->turn(monotonic_now());
       });
       note_deadline();
@@ -86,6 +103,7 @@ void AppHelper::disarm() {
   struct Disarm {
     AppHelper& helper;
     void run() {
+      if (helper.control_.armed != Armed::kHelper) return;
       helper.engine_.own([&] { helper.engine_.come_back(); });
     }
     static bool ready() { return true; }
@@ -103,6 +121,7 @@ bool AppHelper::serve_until_polled() {
     const ring::Entry entry = serve(worked);
     if (entry == ring::Entry::kClosed) return false;
     const bool program_is_back = entry == ring::Entry::kBusy ||
+                                 control_.program_sleeps.load(std::memory_order_relaxed) ||
                                  control_.last_poll.load(std::memory_order_relaxed) != last_poll;
     if (!program_is_back && !worked) {
       const Instant until =

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that serves an engine in `app` placement while the program does not call it.
 //
-//   tick    asleep until the program's last poll is `take_over` old; each poll pushes that away
+//   tick    asleep until the program's last poll is `take_over` old; each poll pushes that
+//           away; slower and slower while a thread of the program sleeps on the wire itself
 //   serve   arms the port, runs the engine, sleeps without ticks until a frame, the engine's
 //           deadline or a kick. Once it wakes and sees that the program has polled meanwhile, it
 //           ticks again.
@@ -22,10 +23,14 @@ class AppHelper {
   static void* main(void* engine);
 
  private:
+  using Armed = AppEngine::Control::Armed;
+
   explicit AppHelper(AppEngine& engine) : engine_(engine), control_(*engine.control_) {}
 
   // Returns when nobody has polled for long enough; false: stop.
   bool tick_until_idle();
+  // As long as a thread of the program sleeps on the wire. False: stop.
+  bool nap_until(Instant end);
   // Returns when the program has polled; false: stop.
   bool serve_until_polled();
   // One turn under the gate, with the port armed before it. `worked` tells whether there was

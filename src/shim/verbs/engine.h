@@ -3,13 +3,9 @@
 // ibv_open_device or for the device's GUID or GIDs, on the wire that the environment names. Only
 // engine.cc knows how it is made; everything else of this shim sees the device and the lock.
 //
-//   TIDELINE_WIRE      shm:default if it is not set; as --wire of the command line
-//   TIDELINE_IP, TIDELINE_IP6, TIDELINE_GATEWAY, TIDELINE_MTU, TIDELINE_IMPAIR, TIDELINE_SEED,
-//   TIDELINE_CAPTURE   as the options of the same names
+// Beside the variables of shim/engine/app_process.h:
 //   TIDELINE_DIRECT    0: one-sided operations go by frames, wherever the peer's memory is
 //   TIDELINE_HEAP      0: the program's buffers are not made so that its peers can map them
-//   TIDELINE_TELL      set: leased addresses are told on standard error
-//   TIDELINE_STATS     set: what the device has counted goes to standard error at exit
 //
 // Thread: any.
 #pragma once

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// An engine's sockets as a shim sees them, wherever the engine runs: in the program itself
+// (engine/app_sockets.h) or, later, behind a queue pair. Nothing here blocks: who must wait looks
+// at readiness(), drives the engine with poll(), and sleeps on a Waiter's doorbell.
+//
+// Events are the bits of poll(2), which are those of epoll_event.
+//
+// Thread: any, unless a function says otherwise. A socket that is closed must not be used again;
+// until then calls on it may race with each other.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/time.h"
+#include "client/types.h"
+#include "client/waiter.h"
+
+namespace tideline::client {
+
+class Socket {
+ public:
+  // --- Control. `shared`: SO_REUSEADDR. Port 0: one that is free.
+  virtual Outcome<void> bind(const Endpoint& local, bool shared) = 0;
+  virtual Outcome<void> listen(std::uint32_t backlog) = 0;
+  // A stream: kInProgress, and readiness() tells (POLLOUT), take_error() why not. A datagram
+  // socket: its peer from now on; without `remote` it has none any more.
+  virtual Outcome<void> connect(const std::optional<Endpoint>& remote) = 0;
+  // The connection that has waited longest.
+  virtual Outcome<Socket*> accept() = 0;
+  virtual Outcome<void> shut_down(bool receiving, bool sending) = 0;
+  // What was written is still sent, unless `abort`.
+  virtual void close(bool abort) = 0;
+  virtual void set_options(const Options& options) = 0;
+
+  // --- Data. Of a stream, as much as can be done now; of a datagram socket, one datagram.
+  virtual Outcome<std::size_t> send(std::span<const iovec> from,
+                                    const std::optional<Endpoint>& to) = 0;
+  virtual Outcome<Received> receive(std::span<const iovec> into, bool peek) = 0;
+
+  // --- What holds now. Those of `wanted`, and POLLERR and POLLHUP in any case.
+  virtual unsigned readiness(unsigned wanted) = 0;
+  // Bytes that receive() would find; of a datagram socket those of the next datagram.
+  virtual std::size_t readable_bytes() = 0;
+  // SO_ERROR: told once.
+  virtual Failure take_error() = 0;
+  virtual Endpoint local() = 0;
+  virtual std::optional<Endpoint> remote() = 0;
+  virtual Info info() = 0;
+
+  // --- Who is to be told when readiness may have changed: `waiter` gets the hint, until unwatch()
+  // or close(). A socket may have many waiters.
+  virtual void watch(Waiter& waiter, unsigned hint) = 0;
+  virtual void unwatch(Waiter& waiter, unsigned hint) = 0;
+
+ protected:
+  ~Socket() = default;
+};
+
+class Sockets {
+ public:
+  virtual Outcome<Socket*> open(SocketType type) = 0;
+  // Whether the address is one of the host's, and whether the host's routes lead to it. Constant
+  // while the program runs.
+  virtual bool owns(const wire::Ipv6Address& address) = 0;
+  virtual bool reaches(const wire::Ipv6Address& address) = 0;
+  // One of the host's, to stand for 127.0.0.1 or ::1.
+  virtual std::optional<wire::Ipv6Address> own_address(bool ipv4) = 0;
+
+  // Does what there is to do, unless somebody else is at it. Cheap if there is nothing.
+  virtual void poll() = 0;
+  // The calling thread is about to sleep in the kernel, its waiter armed. If it can sleep on a
+  // second descriptor (`drives`), it may be asked to: what comes there is work for poll(). It looks
+  // at its sockets once more between the two calls.
+  struct Sleep {
+    int descriptor = -1;        // to sleep on, too; -1: none
+    Instant deadline = kNever;  // when to wake up at the latest
+    std::uint32_t number = 0;   // the engine's
+  };
+  virtual Sleep begin_sleep(bool drives) = 0;
+  virtual void end_sleep(const Sleep& sleep) = 0;
+  // False in a forked child of the program whose engine it is: all calls then fail with kForked.
+  virtual bool is_alive() = 0;
+  // The program ends: closes what is open, and gives peers the time to take what was written, as
+  // long as that goes on, at most for `limit`.
+  virtual void finish(Duration limit) = 0;
+
+ protected:
+  ~Sockets() = default;
+};
+
+}  // namespace tideline::client

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a shim and an engine tell each other about sockets: plain values, the same in every
+// placement. Thread: any.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <optional>
+
+#include "base/time.h"
+#include "wire/ip_address.h"
+
+namespace tideline::client {
+
+// Why a call on a socket did not do what it was asked for. Shims have the one table that makes
+// errno of it.
+enum class Failure : std::uint8_t {
+  kNone,
+  kWouldBlock,
+  kInProgress,
+  kConnected,     // it is already
+  kNotConnected,  //
+  kShutDown,      // for sending
+  kInvalid,
+  kNoDestination,
+  kMessageSize,
+  kAddressInUse,
+  kAddressUnknown,  // not one of ours
+  kRefused,
+  kReset,
+  kTimedOut,
+  kHostUnreachable,
+  kNetworkUnreachable,
+  kProtocolUnreachable,
+  kNoMemory,
+  kNotSupported,
+  kForked,  // the engine is the parent's
+};
+
+template <typename T>
+using Outcome = std::expected<T, Failure>;
+
+enum class SocketType : std::uint8_t { kStream, kDatagram };
+
+// IPv4 addresses are mapped. As a local address, :: is any of both versions, 0.0.0.0 mapped any of
+// IPv4.
+struct Endpoint {
+  wire::Ipv6Address address{};
+  std::uint16_t port = 0;
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+// Of a stream, or of what a listener accepts. Buffers count from the connection's beginning on.
+struct Options {
+  std::size_t send_buffer = 0;  // bytes; 0: as the engine thinks fit
+  std::size_t receive_buffer = 0;
+  bool no_delay = false;
+  bool cork = false;
+  bool quick_ack = false;
+  bool reno = false;  // else CUBIC
+  std::uint16_t max_segment = 0;
+  bool keepalive = false;
+  Duration keepalive_idle = std::chrono::hours(2);
+  Duration keepalive_interval = std::chrono::seconds(75);
+  std::uint8_t keepalive_probes = 9;
+  Duration user_timeout{};  // 0: the engine's
+
+  friend bool operator==(const Options&, const Options&) = default;
+};
+
+// RFC 9293 §3.3.2.
+enum class StreamState : std::uint8_t {
+  kClosed,
+  kListen,
+  kSynSent,
+  kSynReceived,
+  kEstablished,
+  kFinWait1,
+  kFinWait2,
+  kCloseWait,
+  kClosing,
+  kLastAck,
+  kTimeWait,
+};
+
+// Figures of a stream: what TCP_INFO shows. Lengths in bytes.
+struct Info {
+  StreamState state = StreamState::kClosed;
+  bool timestamps = false;
+  bool sack = false;
+  bool ecn = false;
+  bool is_reno = false;
+  std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
+  std::uint8_t send_window_scale = 0;
+  std::uint8_t receive_window_scale = 0;
+  std::uint32_t mss = 0;
+  std::uint32_t cwnd = 0;
+  std::uint32_t ssthresh = 0;
+  std::uint32_t unacknowledged = 0;
+  std::uint32_t sacked = 0;
+  std::uint32_t lost = 0;
+  std::uint32_t retransmitted = 0;  // and in flight
+  std::uint32_t send_window = 0;
+  std::uint32_t receive_window = 0;
+  Duration rto{};
+  Duration srtt{};
+  Duration rttvar{};
+  Duration min_rtt{};
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_retransmitted = 0;
+  std::uint64_t bytes_acked = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t segments_in = 0;
+  std::uint64_t segments_out = 0;
+};
+
+// What receive() has found.
+struct Received {
+  std::size_t size = 0;   // bytes copied; of a stream, 0: the peer has sent its last
+  std::size_t whole = 0;  // of a datagram: its length
+  Endpoint from{};        // of a datagram
+  Endpoint to{};          //
+};
+
+}  // namespace tideline::client

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets of a program whose engine runs in it (placement `app`): client/sockets.h over the gate of
+// AppEngine. Sockets are made once and used again; nothing is freed, for the program may call at
+// any moment until the process is gone.
+//
+// Thread: any; what hears of TCP and UDP runs under the gate.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "client/sockets.h"
+#include "engine/app_engine.h"
+#include "packet/pass_counter.h"
+
+namespace tideline::engine {
+
+class AppDatagram;
+class AppStream;
+
+class AppSockets final : public client::Sockets {
+ public:
+  // The engine's host has all its addresses, and outlives this.
+  explicit AppSockets(AppEngine& engine);
+  AppSockets(const AppSockets&) = delete;
+  AppSockets& operator=(const AppSockets&) = delete;
+  ~AppSockets();
+
+  client::Outcome<client::Socket*> open(client::SocketType type) override;
+  bool owns(const wire::Ipv6Address& address) override;
+  bool reaches(const wire::Ipv6Address& address) override;
+  std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
+  void poll() override { engine_.poll(); }
+  Sleep begin_sleep(bool drives) override;
+  void end_sleep(const Sleep& sleep) override;
+  bool is_alive() override { return engine_.state() == ring::GateState::kOpen; }
+  void finish(Duration limit) override;
+
+  // --- For its sockets. `body(worker, now)` runs under the gate.
+  template <typename Body>
+  client::Outcome<void> locked(AppEngine::Turn turn, Body&& body) {
+    if (engine_.exclusively(body, turn)) return {};
+    return std::unexpected(client::Failure::kForked);
+  }
+
+  // --- The rest under the gate.
+  Worker& worker() { return *worker_; }
+  tcp::Tcp& tcp() { return worker_->host()->tcp(); }
+  ip::Stack& stack() { return worker_->host()->stack(); }
+  packet::PassCounter& passes() { return passes_; }
+  AppStream& take_stream();
+  void give_back(AppStream& stream) { free_streams_.push_back(&stream); }
+  void give_back(AppDatagram& datagram) { free_datagrams_.push_back(&datagram); }
+  // Memory of a stream's buffer: a power of two of bytes, from 64 KiB to 64 MiB, that takes no room
+  // until it is used. Empty: there is none.
+  std::span<std::byte> take_buffer(std::size_t wanted);
+  void give_buffer(std::span<std::byte> buffer);
+  // Whether a stream other than `self` has the endpoint, or one that cannot share it has its port.
+  bool is_taken(const client::Endpoint& local, bool shared, const AppStream* self) const;
+
+ private:
+  AppEngine& engine_;
+  Worker* worker_ = nullptr;
+  packet::PassCounter passes_;  // of copies between the program and its sockets
+  std::vector<std::unique_ptr<AppStream>> streams_;
+  std::vector<std::unique_ptr<AppDatagram>> datagrams_;
+  std::vector<AppStream*> free_streams_;
+  std::vector<AppDatagram*> free_datagrams_;
+  std::vector<std::span<std::byte>> free_buffers_;  // the last used first
+};
+
+}  // namespace tideline::engine

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sockets of two programs whose engines run in them, joined by a wire in memory, in real time.
+#include "engine/app_sockets.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "port/memory.h"
+
+namespace tideline::engine {
+namespace {
+
+using client::Endpoint;
+using client::Failure;
+using client::Socket;
+using client::SocketType;
+
+constexpr wire::Ipv6Address kAny;
+constexpr wire::Ipv6Address kLeft(0x20010db800000000, 1);
+constexpr wire::Ipv6Address kRight(0x20010db800000000, 2);
+
+struct Program {
+  std::unique_ptr<AppEngine> engine;
+  std::unique_ptr<AppSockets> sockets;
+
+  ~Program() { engine.reset(); }
+};
+
+class AppSocketsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto wire = port::MemoryPort::create_pair({});
+    ASSERT_TRUE(wire.has_value());
+    start(left_, std::move(wire->left), kLeft);
+    start(right_, std::move(wire->right), kRight);
+  }
+
+  // Packets change hands on this wire: none may be under way when a pool goes.
+  void TearDown() override {
+    EXPECT_TRUE(until([this] { return is_quiet(left_) && is_quiet(right_); }));
+  }
+  static bool is_quiet(Program& program) {
+    bool quiet = false;
+    program.engine->exclusively(
+        [&](Worker& worker, Instant /*now*/) { quiet = worker.pool().in_use() == 0; },
+        AppEngine::Turn::kNone);
+    return quiet;
+  }
+
+  static void start(Program& program, std::unique_ptr<port::Port> port,
+                    const wire::Ipv6Address& address) {
+    auto pool = packet::Pool::create({.segments = 2048, .loans = 1024, .huge_pages = false});
+    ASSERT_TRUE(pool.has_value());
+    auto worker = Worker::create(std::move(*pool), std::move(port), address.low());
+    ASSERT_TRUE(worker.has_value());
+    ASSERT_TRUE((*worker)->add_host({.ipv6 = {{address, 64}}, .leased_addresses = true}));
+    auto engine = AppEngine::start(std::move(*worker));
+    ASSERT_TRUE(engine.has_value());
+    program.engine = std::move(*engine);
+    program.sockets = std::make_unique<AppSockets>(*program.engine);
+  }
+
+  // Drives both until `done`; false if it does not come to pass in 20 seconds.
+  template <typename Done>
+  bool until(Done done) {
+    const Instant end = monotonic_now() + std::chrono::seconds(20);
+    while (!done()) {
+      if (monotonic_now() > end) return false;
+      left_.sockets->poll();
+      right_.sockets->poll();
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
+  static Socket* open(Program& program, SocketType type = SocketType::kStream) {
+    auto socket = program.sockets->open(type);
+    EXPECT_TRUE(socket.has_value());
+    return *socket;
+  }
+
+  static client::Outcome<std::size_t> send(Socket* socket, std::string_view text) {
+    const iovec part{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+    return socket->send({&part, 1}, std::nullopt);
+  }
+  static std::string receive(Socket* socket, std::size_t most = 4096, bool peek = false) {
+    std::string text(most, '\0');
+    const iovec part{.iov_base = text.data(), .iov_len = text.size()};
+    const auto got = socket->receive({&part, 1}, peek);
+    text.resize(got ? got->size : 0);
+    return text;
+  }
+
+  // A listener on the right, and a connection to it.
+  void join() {
+    listener_ = open(right_);
+    ASSERT_TRUE(listener_->bind({.address = kAny, .port = 80}, false));
+    ASSERT_TRUE(listener_->listen(4));
+    near_ = open(left_);
+    EXPECT_EQ(near_->connect(Endpoint{kRight, 80}).error(), Failure::kInProgress);
+    ASSERT_TRUE(until([&] {
+      return near_->readiness(POLLOUT) == POLLOUT && listener_->readiness(POLLIN) == POLLIN;
+    }));
+    auto accepted = listener_->accept();
+    ASSERT_TRUE(accepted.has_value());
+    far_ = *accepted;
+  }
+
+  Program left_;
+  Program right_;
+  Socket* listener_ = nullptr;
+  Socket* near_ = nullptr;
+  Socket* far_ = nullptr;
+};
+
+TEST_F(AppSocketsTest, AStreamCarriesBytesBothWaysAndItsEnd) {
+  join();
+  EXPECT_EQ(far_->remote(), near_->local());
+  EXPECT_EQ(near_->remote(), (Endpoint{kRight, 80}));
+  EXPECT_EQ(near_->take_error(), Failure::kNone);
+  EXPECT_EQ(send(near_, "question").value(), 8U);
+  ASSERT_TRUE(until([&] { return far_->readable_bytes() == 8; }));
+  EXPECT_EQ(receive(far_, 4, true), "ques");
+  EXPECT_EQ(receive(far_, 4), "ques");
+  EXPECT_EQ(receive(far_), "tion");
+  EXPECT_EQ(far_->receive({}, false).value().size, 0U);
+  EXPECT_EQ(send(far_, "answer").value(), 6U);
+  ASSERT_TRUE(far_->shut_down(false, true));
+  EXPECT_EQ(send(far_, "more").error(), Failure::kShutDown);
+  ASSERT_TRUE(until([&] { return near_->readiness(POLLRDHUP) == POLLRDHUP; }));
+  EXPECT_EQ(receive(near_), "answer");
+  EXPECT_EQ(receive(near_), "");
+  EXPECT_EQ(near_->readiness(POLLIN), POLLIN);
+  near_->close(false);
+  far_->close(false);
+  listener_->close(false);
+}
+
+TEST_F(AppSocketsTest, AFullBufferSaysSoAndTellsWhenThereIsRoom) {
+  join();
+  const auto waiter = client::Waiter::create();
+  near_->watch(**waiter, 7);
+  const std::string block(100'000, 'x');
+  std::size_t sent = 0;
+  ASSERT_TRUE(until([&] {
+    const auto size = send(near_, block);
+    sent += size.value_or(0);
+    return !size;
+  }));
+  EXPECT_EQ(near_->readiness(POLLOUT), 0U);
+  (*waiter)->take_hints([](unsigned /*hint*/) {});
+  std::size_t received = 0;
+  ASSERT_TRUE(until([&] {
+    received += receive(far_, 1 << 20).size();
+    return received == sent;
+  }));
+  ASSERT_TRUE(until([&] { return near_->readiness(POLLOUT) == POLLOUT; }));
+  unsigned hint = 0;
+  (*waiter)->take_hints([&](unsigned number) { hint = number; });
+  EXPECT_EQ(hint, 7U);
+  near_->close(false);
+}
+
+TEST_F(AppSocketsTest, UnreadBytesMakeACloseAReset) {
+  join();
+  ASSERT_TRUE(send(near_, "unread"));
+  ASSERT_TRUE(until([&] { return far_->readable_bytes() == 6; }));
+  far_->close(false);
+  ASSERT_TRUE(until([&] { return (near_->readiness(0) & POLLERR) != 0; }));
+  EXPECT_EQ(send(near_, "x").error(), Failure::kReset);
+  EXPECT_EQ(send(near_, "x").error(), Failure::kShutDown);
+  EXPECT_EQ(near_->receive({}, false).value().size, 0U);
+}
+
+TEST_F(AppSocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
+  Socket* socket = open(left_);
+  EXPECT_EQ(socket->connect(Endpoint{kRight, 81}).error(), Failure::kInProgress);
+  ASSERT_TRUE(until([&] { return socket->readiness(POLLOUT) != 0; }));
+  EXPECT_EQ(socket->take_error(), Failure::kRefused);
+  listener_ = open(right_);
+  ASSERT_TRUE(listener_->bind({.address = kAny, .port = 81}, false));
+  ASSERT_TRUE(listener_->listen(1));
+  EXPECT_EQ(socket->connect(Endpoint{kRight, 81}).error(), Failure::kInProgress);
+  ASSERT_TRUE(until([&] { return socket->readiness(POLLOUT) == POLLOUT; }));
+  EXPECT_EQ(socket->take_error(), Failure::kNone);
+}
+
+TEST_F(AppSocketsTest, APortIsTakenUntilItsSocketCloses) {
+  Socket* first = open(left_);
+  ASSERT_TRUE(first->bind({.address = kAny, .port = 80}, true));
+  Socket* second = open(left_);
+  EXPECT_EQ(second->bind({.address = kAny, .port = 80}, false).error(), Failure::kAddressInUse);
+  EXPECT_EQ(second->bind({.address = kLeft, .port = 80}, false).error(), Failure::kAddressInUse);
+  ASSERT_TRUE(second->bind({.address = kAny, .port = 80}, true));
+  ASSERT_TRUE(first->listen(1));
+  EXPECT_EQ(second->listen(1).error(), Failure::kAddressInUse);
+  first->close(false);
+  EXPECT_TRUE(second->listen(1));
+}
+
+TEST_F(AppSocketsTest, DatagramsComeWholeOneByOne) {
+  Socket* server = open(right_, SocketType::kDatagram);
+  ASSERT_TRUE(server->bind({.address = kAny, .port = 53}, false));
+  Socket* asker = open(left_, SocketType::kDatagram);
+  EXPECT_EQ(send(asker, "to nobody").error(), Failure::kNoDestination);
+  ASSERT_TRUE(asker->connect(Endpoint{kRight, 53}));
+  ASSERT_TRUE(send(asker, std::string(20'000, 'a')));
+  ASSERT_TRUE(send(asker, ""));
+  ASSERT_TRUE(send(asker, "third"));
+  ASSERT_TRUE(until([&] { return server->readable_bytes() == 20'000; }));
+  std::string buffer(10, '\0');
+  const iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  auto got = server->receive({&part, 1}, true);
+  EXPECT_EQ(got->whole, 20'000U);
+  got = server->receive({&part, 1}, false);
+  EXPECT_EQ(got->size, 10U);
+  EXPECT_EQ(got->from, asker->local());
+  ASSERT_TRUE(until([&] { return server->readiness(POLLIN) == POLLIN; }));
+  EXPECT_EQ(server->receive({&part, 1}, false)->whole, 0U);
+  ASSERT_TRUE(until([&] { return server->readable_bytes() == 5; }));
+  EXPECT_EQ(receive(server), "third");
+  server->close(false);
+  ASSERT_TRUE(send(asker, "anybody?"));
+  ASSERT_TRUE(until([&] { return (asker->readiness(0) & POLLERR) != 0; }));
+  EXPECT_EQ(asker->take_error(), Failure::kRefused);
+}
+
+// A thread writes, another reads, each in its own program; helpers serve meanwhile.
+TEST_F(AppSocketsTest, MegabytesArriveAsTheyWereSentBetweenThreads) {
+  join();
+  constexpr std::size_t kTotal = 8 << 20;
+  std::thread reader([&] {
+    std::size_t at = 0;
+    std::vector<unsigned char> bytes(70'000);
+    while (at < kTotal) {
+      const iovec part{.iov_base = bytes.data(), .iov_len = bytes.size()};
+      const auto got = far_->receive({&part, 1}, false);
+      if (!got) {
+        right_.sockets->poll();
+        std::this_thread::yield();
+        continue;
+      }
+      ASSERT_GT(got->size, 0U);
+      for (std::size_t i = 0; i < got->size; ++i) {
+        ASSERT_EQ(bytes[i], static_cast<unsigned char>((at + i) * 7 >> 3));
+      }
+      at += got->size;
+    }
+  });
+  std::vector<unsigned char> all(kTotal);
+  for (std::size_t i = 0; i < kTotal; ++i) all[i] = static_cast<unsigned char>(i * 7 >> 3);
+  for (std::size_t sent = 0; sent < kTotal;) {
+    const iovec part{.iov_base = all.data() + sent,
+                     .iov_len = std::min<std::size_t>(kTotal - sent, 300'000)};
+    const auto size = near_->send({&part, 1}, std::nullopt);
+    if (size) {
+      sent += *size;
+    } else {
+      left_.sockets->poll();
+      std::this_thread::yield();
+    }
+  }
+  reader.join();
+}
+
+TEST_F(AppSocketsTest, AForkedChildIsRefusedAndTheParentGoesOn) {
+  join();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool refused = !left_.sockets->is_alive() && !left_.sockets->open(SocketType::kStream) &&
+                         send(near_, "x").error() == Failure::kForked;
+    ::_exit(refused ? 0 : 1);
+  }
+  int status = 1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ASSERT_TRUE(send(near_, "parent"));
+  ASSERT_TRUE(until([&] { return receive(far_) == "parent"; }));
+}
+
+// Both sides sleep before each message: on the wire where they may, on their doorbells otherwise.
+void play(AppSockets& sockets, Socket& socket, int rounds, bool begins, bool drives) {
+  const auto waiter = client::Waiter::create();
+  ASSERT_TRUE(waiter.has_value());
+  socket.watch(**waiter, 0);
+  char byte = 'x';
+  const iovec part{.iov_base = &byte, .iov_len = 1};
+  for (int i = 0; i < rounds; ++i) {
+    if (begins || i > 0) {
+      ASSERT_TRUE(socket.send({&part, 1}, std::nullopt));
+    }
+    client::Outcome<client::Received> got;
+    while (!(got = socket.receive({&part, 1}, false))) {
+      ASSERT_EQ(got.error(), Failure::kWouldBlock);
+      (*waiter)->arm();
+      const client::Sockets::Sleep sleep = sockets.begin_sleep(drives);
+      if (!(*waiter)->has_hints()) {
+        pollfd fds[2] = {{.fd = (*waiter)->doorbell(), .events = POLLIN, .revents = 0},
+                         {.fd = sleep.descriptor, .events = POLLIN, .revents = 0}};
+        // Far longer than a lost wake-up would go unnoticed.
+        const timespec patience{.tv_sec = 10, .tv_nsec = 0};
+        ASSERT_GT(::ppoll(fds, 2, &patience, nullptr), 0) << "round " << i;
+        std::uint64_t rings = 0;
+        if (fds[0].revents != 0) {
+          ASSERT_GT(::read((*waiter)->doorbell(), &rings, sizeof(rings)), 0);
+        }
+      }
+      (*waiter)->disarm();
+      (*waiter)->take_hints([](unsigned /*hint*/) {});
+      sockets.end_sleep(sleep);
+    }
+  }
+  if (!begins) {
+    EXPECT_TRUE(socket.send({&part, 1}, std::nullopt));
+  }
+  socket.unwatch(**waiter, 0);
+}
+
+TEST_F(AppSocketsTest, SleepersWakeEachOtherOverTheWireAndByDoorbell) {
+  join();
+  for (const auto& [near_drives, far_drives] :
+       {std::pair(true, true), std::pair(false, false), std::pair(true, false)}) {
+    std::thread far([&, drives = far_drives] { play(*right_.sockets, *far_, 300, false, drives); });
+    play(*left_.sockets, *near_, 300, true, near_drives);
+    far.join();
+  }
+}
+
+// Another thread of the program calls all the time: it takes the wire from the sleeper, and tells
+// it.
+TEST_F(AppSocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
+  join();
+  std::atomic<bool> stop{false};
+  std::thread caller([&] {
+    while (!stop) {
+      left_.sockets->poll();
+      std::this_thread::yield();
+    }
+  });
+  std::thread far([&] { play(*right_.sockets, *far_, 300, false, true); });
+  play(*left_.sockets, *near_, 300, true, true);
+  far.join();
+  stop = true;
+  caller.join();
+}
+
+TEST_F(AppSocketsTest, FinishSendsWhatWasWritten) {
+  join();
+  ASSERT_TRUE(send(near_, "last words"));
+  std::thread peer([&] {
+    EXPECT_TRUE(until([&] { return far_->readiness(POLLRDHUP) != 0; }));
+    EXPECT_EQ(receive(far_), "last words");
+  });
+  left_.sockets->finish(std::chrono::seconds(5));
+  peer.join();
+}
+
+}  // namespace
+}  // namespace tideline::engine

@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/app_stream.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/attachment.h"
+
+namespace tideline::engine {
+namespace {
+
+using client::Failure;
+using client::Outcome;
+using Turn = AppEngine::Turn;
+
+constexpr std::size_t kSendBuffer = std::size_t{512} << 10;
+constexpr std::size_t kReceiveBuffer = std::size_t{1} << 20;
+// What is copied before it is sent: the peer takes the first while the next is copied.
+constexpr std::size_t kSendPiece = std::size_t{128} << 10;
+// RFC 6056 §3.2.
+constexpr std::uint16_t kFirstFree = 32768;
+constexpr std::uint16_t kLastFree = 60999;
+
+std::unexpected<Failure> refuse(Failure failure) { return std::unexpected(failure); }
+
+tcp::Endpoint to_tcp(const client::Endpoint& endpoint) {
+  return {.address = endpoint.address, .port = endpoint.port};
+}
+client::Endpoint to_client(const tcp::Endpoint& endpoint) {
+  return {.address = endpoint.address, .port = endpoint.port};
+}
+
+tcp::StreamOptions to_tcp(const client::Options& options) {
+  return {.no_delay = options.no_delay,
+          .cork = options.cork,
+          .quick_ack = options.quick_ack,
+          .max_segment = options.max_segment,
+          .congestion =
+              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
+          .keepalive = options.keepalive,
+          .keepalive_idle = options.keepalive_idle,
+          .keepalive_interval = options.keepalive_interval,
+          .keepalive_probes = options.keepalive_probes,
+          .user_timeout = options.user_timeout};
+}
+
+Failure failure_of(tcp::End end) {
+  switch (end) {
+    case tcp::End::kNone:
+    case tcp::End::kFinished:
+    case tcp::End::kAborted:
+      return Failure::kNone;
+    case tcp::End::kReset:
+      return Failure::kReset;
+    case tcp::End::kRefused:
+      return Failure::kRefused;
+    case tcp::End::kTimedOut:
+      return Failure::kTimedOut;
+    case tcp::End::kHostUnreachable:
+      return Failure::kHostUnreachable;
+    case tcp::End::kNetworkUnreachable:
+      return Failure::kNetworkUnreachable;
+    case tcp::End::kProtocolUnreachable:
+      return Failure::kProtocolUnreachable;
+  }
+  return Failure::kNone;
+}
+
+Failure failure_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kUsage:
+      return Failure::kAddressInUse;
+    case ErrorKind::kExhausted:
+      return Failure::kNoMemory;
+    case ErrorKind::kEnvironment:
+    case ErrorKind::kPeer:
+      return Failure::kNetworkUnreachable;
+  }
+  return Failure::kInvalid;
+}
+
+}  // namespace
+
+void AppStream::open() {
+  flags_.store(0, std::memory_order_relaxed);
+  error_.store(Failure::kNone, std::memory_order_relaxed);
+  wants_room_.store(false, std::memory_order_relaxed);
+  told_ = 0;
+  id_ = {};
+  listener_ = {};
+  tuple_ = {};
+  bound_.reset();
+  shared_ = false;
+  options_ = {};
+  backlog_ = 0;
+  waiting_.store(0, std::memory_order_relaxed);
+  queued_ = nullptr;
+  held_by_program_ = true;
+}
+
+void AppStream::drop_buffers() {
+  if (!buffers_) return;
+  for (const auto memory : buffers_->memory) sockets_.give_buffer(memory);
+  buffers_.reset();
+}
+
+bool AppStream::take_buffers() {
+  drop_buffers();
+  const auto size_or = [](std::size_t wanted, std::size_t usual) {
+    return wanted == 0 ? usual : wanted;
+  };
+  const auto outgoing = sockets_.take_buffer(size_or(options_.send_buffer, kSendBuffer));
+  const auto incoming = sockets_.take_buffer(size_or(options_.receive_buffer, kReceiveBuffer));
+  if (outgoing.empty() || incoming.empty()) {
+    sockets_.give_buffer(outgoing);
+    sockets_.give_buffer(incoming);
+    return false;
+  }
+  buffers_.emplace(outgoing, incoming);
+  return true;
+}
+
+Outcome<void> AppStream::bind(const client::Endpoint& local, bool shared) {
+  Outcome<void> result;
+  const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    client::Endpoint wanted = local;
+    const bool any = wanted.port == 0;
+    if (bound_) {
+      result = refuse(Failure::kInvalid);
+      return;
+    }
+    if (any) {
+      wanted.port =
+          static_cast<std::uint16_t>(kFirstFree + random_seed() % (kLastFree - kFirstFree));
+    }
+    int left = any ? kLastFree - kFirstFree : 0;
+    for (; sockets_.is_taken(wanted, shared, this) && left > 0; --left) {
+      wanted.port =
+          wanted.port == kLastFree ? kFirstFree : static_cast<std::uint16_t>(wanted.port + 1);
+    }
+    if (sockets_.is_taken(wanted, shared, this)) {
+      result = refuse(Failure::kAddressInUse);
+      return;
+    }
+    bound_ = wanted;
+    shared_ = shared;
+  });
+  return ran ? result : ran;
+}
+
+Outcome<void> AppStream::listen(std::uint32_t backlog) {
+  Outcome<void> result;
+  const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    backlog_ = std::clamp<std::uint32_t>(backlog, 1, 4096);
+    if (has(kListening)) return;
+    if (!bound_ || has(kConnecting | kConnected)) {
+      result = refuse(Failure::kInvalid);
+      return;
+    }
+    auto id = sockets_.tcp().listen(to_tcp(*bound_),
+                                    {.backlog = backlog_, .stream = to_tcp(options_)}, *this);
+    if (!id) {
+      result = refuse(failure_of(id.error()));
+      return;
+    }
+    listener_ = *id;
+    set(kListening);
+  });
+  return ran ? result : ran;
+}
+
+Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) {
+  if (!remote) return refuse(Failure::kNotSupported);
+  Outcome<void> result = refuse(Failure::kInProgress);
+  const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+    if (has(kListening)) {
+      result = refuse(Failure::kInvalid);
+    } else if (has(kConnected) && !has(kEnded)) {
+      result = refuse(Failure::kConnected);
+    } else if (buffers_ && !has(kEnded)) {
+      result = refuse(Failure::kWouldBlock);       // a connect is under way
+    } else if (held_by_tcp_ || !take_buffers()) {  // of an attempt that has failed, just now
+      result = refuse(Failure::kNoMemory);
+    } else {
+      flags_.store(kConnecting, std::memory_order_release);
+      auto id = sockets_.tcp().connect(to_tcp(*remote), bound_ ? to_tcp(*bound_) : tcp::Endpoint{},
+                                       to_tcp(options_), attachment(), now);
+      if (!id) {
+        flags_.store(0, std::memory_order_release);
+        result = refuse(failure_of(id.error()));
+        return;
+      }
+      id_ = *id;
+      tuple_ = sockets_.tcp().info(id_).tuple;
+      held_by_tcp_ = true;
+    }
+  });
+  return ran ? result : ran;
+}
+
+Outcome<client::Socket*> AppStream::accept() {
+  if (!has(kListening)) return refuse(Failure::kInvalid);
+  if (waiting_.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
+  AppStream* stream = nullptr;
+  const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    stream = first_;
+    if (stream == nullptr) return;
+    first_ = std::exchange(stream->queued_, nullptr);
+    if (first_ == nullptr) last_ = nullptr;
+    waiting_.fetch_sub(1, std::memory_order_release);
+    sockets_.tcp().accepted(stream->id_);
+  });
+  if (!ran) return refuse(ran.error());
+  if (stream == nullptr) return refuse(Failure::kWouldBlock);
+  return stream;
+}
+
+tcp::Attachment AppStream::incoming(tcp::ListenerId /*listener*/, tcp::ConnectionId id,
+                                    const tcp::Tuple& tuple, Instant /*now*/) {
+  if (waiting_.load(std::memory_order_relaxed) >= backlog_) return {};
+  AppStream& stream = sockets_.take_stream();
+  stream.options_ = options_;
+  if (!stream.take_buffers()) {
+    stream.held_by_program_ = false;
+    stream.let_go();
+    return {};
+  }
+  stream.id_ = id;
+  stream.tuple_ = tuple;
+  stream.held_by_tcp_ = true;
+  stream.set(kConnected);
+  (last_ == nullptr ? first_ : last_->queued_) = &stream;
+  last_ = &stream;
+  waiting_.fetch_add(1, std::memory_order_release);
+  watchers_.tell();
+  return stream.attachment();
+}
+
+Outcome<void> AppStream::shut_down(bool receiving, bool sending) {
+  if (!has(kConnected) || has(kEnded)) return refuse(Failure::kNotConnected);
+  return sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+    if (receiving) set(kReceivingShut);
+    if (sending && !has(kSendingShut)) {
+      set(kSendingShut);
+      sockets_.tcp().shut_down(id_, now);
+    }
+    watchers_.tell();
+  });
+}
+
+void AppStream::close(bool abort) {
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+        watchers_.clear();
+        held_by_program_ = false;
+        bound_.reset();
+        if (has(kListening)) {
+          sockets_.tcp().close(listener_);
+          abort_queued(now);
+        }
+        if (!held_by_tcp_) {
+          let_go();
+        } else if (abort) {
+          sockets_.tcp().abort(id_, now);
+        } else {
+          sockets_.tcp().close(id_, buffers_->receive.readable() > 0, now);
+        }
+      });
+}
+
+void AppStream::abort_queued(Instant now) {
+  while (AppStream* stream = first_) {
+    first_ = std::exchange(stream->queued_, nullptr);
+    stream->held_by_program_ = false;
+    if (stream->held_by_tcp_) {
+      sockets_.tcp().abort(stream->id_, now);
+    } else {
+      stream->let_go();
+    }
+  }
+  last_ = nullptr;
+}
+
+void AppStream::set_options(const client::Options& options) {
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+        options_ = options;
+        if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
+      });
+}
+
+Outcome<std::size_t> AppStream::refusal_to_send() {
+  if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+  if (has(kConnecting)) return refuse(Failure::kWouldBlock);
+  return refuse(has(kConnected) ? Failure::kShutDown : Failure::kNotConnected);
+}
+
+Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
+                                     const std::optional<client::Endpoint>& /*to*/) {
+  const unsigned flags = flags_.load(std::memory_order_acquire);
+  if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected) return refusal_to_send();
+  std::size_t done = 0;
+  const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
+    if (has(kEnded)) return;
+    tcp::ByteFifo& fifo = buffers_->send;
+    std::size_t unsent = 0;
+    for (const iovec& part : from) {
+      std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
+      while (!rest.empty()) {
+        const std::size_t size = fifo.write(rest.first(std::min(rest.size(), kSendPiece - unsent)));
+        if (size == 0) break;
+        rest = rest.subspan(size);
+        done += size;
+        unsent += size;
+        if (unsent < kSendPiece) continue;
+        sockets_.tcp().written(id_);
+        worker.flush(now);
+        unsent = 0;
+      }
+      if (!rest.empty()) break;
+    }
+    sockets_.passes().add(packet::Pass::kCopy, done);
+    if (unsent > 0) sockets_.tcp().written(id_);
+  });
+  if (!ran) return refuse(ran.error());
+  if (done > 0 || size_of(from) == 0) return done;
+  if (has(kEnded)) return refusal_to_send();
+  wants_room_.store(true);
+  return refuse(Failure::kWouldBlock);
+}
+
+std::size_t AppStream::copy_out(std::span<const iovec> into) {
+  const tcp::ByteFifo& fifo = buffers_->receive;
+  std::uint64_t at = fifo.consumed();
+  std::size_t left = fifo.readable();
+  std::size_t copied = 0;
+  for (const iovec& part : into) {
+    auto* to = static_cast<std::byte*>(part.iov_base);
+    for (std::size_t room = std::min(part.iov_len, left); room > 0;) {
+      const auto piece = fifo.piece(at, room);
+      std::memcpy(to, piece.data(), piece.size());
+      to += piece.size();
+      at += piece.size();
+      room -= piece.size();
+      left -= piece.size();
+      copied += piece.size();
+    }
+    if (left == 0) break;
+  }
+  return copied;
+}
+
+Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool peek) {
+  const unsigned flags = flags_.load(std::memory_order_acquire);
+  if ((flags & kConnected) == 0) {
+    if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+    return refuse((flags & kConnecting) != 0 ? Failure::kWouldBlock : Failure::kNotConnected);
+  }
+  const CallLock::Guard guard(receiving_);
+  const std::size_t size = copy_out(into);
+  if (size == 0 && buffers_->receive.readable() == 0) {
+    // The flags were read before the FIFO, and bytes come before what ends them.
+    if ((flags & kEnded) != 0) {
+      if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+    }
+    if ((flags & (kPeerClosed | kEnded | kReceivingShut)) != 0) return client::Received{};
+    if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
+  }
+  if (!peek && size > 0) {
+    buffers_->receive.set_consumed(buffers_->receive.consumed() + size);
+    const std::uint64_t consumed = buffers_->receive.consumed();
+    // TCP sees the room when it next sends; it is told when the peer may be waiting for it.
+    if (consumed - told_ >= buffers_->receive.capacity() / 4) {
+      told_ = consumed;
+      [[maybe_unused]] const auto ran = sockets_.locked(
+          Turn::kSend, [&](Worker& /*worker*/, Instant now) { sockets_.tcp().consumed(id_, now); });
+    }
+  }
+  return client::Received{.size = size, .whole = size};
+}
+
+unsigned AppStream::events_of_connection(unsigned flags, unsigned wanted) {
+  unsigned events = 0;
+  if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLIN | POLLRDHUP;
+  if (buffers_->receive.readable() > 0) events |= POLLIN;
+  if ((flags & kSendingShut) != 0) {
+    events |= POLLOUT;
+    if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLHUP;
+  } else if ((wanted & (POLLOUT | POLLWRNORM)) != 0) {
+    // Asked for before the last look: writable() looks after it has made room.
+    if (!has_room()) wants_room_.store(true);
+    if (has_room()) events |= POLLOUT;
+  }
+  return events;
+}
+
+unsigned AppStream::readiness(unsigned wanted) {
+  const unsigned flags = flags_.load(std::memory_order_acquire);
+  unsigned events = 0;
+  if ((flags & kListening) != 0) {
+    if (waiting_.load(std::memory_order_acquire) > 0) events |= POLLIN;
+  } else if ((flags & kEnded) != 0) {
+    events |= POLLIN | POLLOUT | POLLHUP | POLLRDHUP;
+  } else if ((flags & kConnected) != 0) {
+    events |= events_of_connection(flags, wanted);
+  } else if ((flags & kConnecting) == 0) {
+    events |= POLLOUT | POLLHUP;
+  }
+  if (error_.load(std::memory_order_acquire) != Failure::kNone) events |= POLLERR;
+  if ((events & POLLIN) != 0) events |= POLLRDNORM;
+  if ((events & POLLOUT) != 0) events |= POLLWRNORM;
+  return events & (wanted | POLLERR | POLLHUP);
+}
+
+std::size_t AppStream::readable_bytes() {
+  return has(kConnected) ? buffers_->receive.readable() : 0;
+}
+
+client::Endpoint AppStream::local() {
+  if (has(kConnecting | kConnected)) return to_client(tuple_.local);
+  return bound_.value_or(client::Endpoint{});
+}
+
+std::optional<client::Endpoint> AppStream::remote() {
+  if (!has(kConnected)) return std::nullopt;
+  return to_client(tuple_.remote);
+}
+
+client::Info AppStream::info() {
+  if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
+  tcp::Info info;
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
+  // LISTEN is not among the states of a connection.
+  const auto state = static_cast<std::uint8_t>(info.state);
+  return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
+          .timestamps = info.timestamps,
+          .sack = info.sack,
+          .ecn = info.ecn,
+          .is_reno = options_.reno,
+          .recovery = static_cast<std::uint8_t>(info.recovery),
+          .send_window_scale = info.send_window_scale,
+          .receive_window_scale = info.receive_window_scale,
+          .mss = info.mss,
+          .cwnd = info.cwnd,
+          .ssthresh = info.ssthresh,
+          .unacknowledged = info.unacknowledged,
+          .sacked = info.sacked,
+          .lost = info.lost,
+          .retransmitted = info.retransmitted,
+          .send_window = info.send_window,
+          .receive_window = info.receive_window,
+          .rto = info.rto,
+          .srtt = info.srtt,
+          .rttvar = info.rttvar,
+          .min_rtt = info.min_rtt,
+          .bytes_sent = info.bytes_sent,
+          .bytes_retransmitted = info.bytes_retransmitted,
+          .bytes_acked = info.bytes_acked,
+          .bytes_received = info.bytes_received,
+          .segments_in = info.segments_in,
+          .segments_out = info.segments_out};
+}
+
+void AppStream::watch(client::Waiter& waiter, unsigned hint) {
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { watchers_.add(waiter, hint); });
+}
+
+void AppStream::unwatch(client::Waiter& waiter, unsigned hint) {
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { watchers_.remove(waiter, hint); });
+}
+
+void AppStream::finish(Instant now) {
+  if (!held_by_program_) return;
+  if (has(kListening)) sockets_.tcp().close(listener_);
+  if (held_by_tcp_) sockets_.tcp().close(id_, buffers_->receive.readable() > 0, now);
+}
+
+bool AppStream::is_ending() const {
+  if (!held_by_tcp_) return false;
+  const tcp::State state = sockets_.tcp().info(id_).state;
+  return state != tcp::State::kFinWait2 && state != tcp::State::kTimeWait &&
+         state != tcp::State::kClosed;
+}
+
+void AppStream::let_go() {
+  if (held_by_program_ || held_by_tcp_) return;
+  drop_buffers();
+  sockets_.give_back(*this);
+}
+
+void AppStream::established(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  flags_.store(kConnected, std::memory_order_release);
+  watchers_.tell();
+}
+
+void AppStream::readable(tcp::ConnectionId /*id*/, Instant /*now*/) { watchers_.tell(); }
+
+void AppStream::peer_closed(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  set(kPeerClosed);
+  watchers_.tell();
+}
+
+void AppStream::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  // The exchange is the fence between the room that was made and the look at who wants it.
+  if (has_room() && wants_room_.exchange(false)) watchers_.tell();
+}
+
+void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
+  error_.store(failure_of(reason), std::memory_order_release);
+  set(kEnded);
+  watchers_.tell();
+}
+
+void AppStream::released(tcp::ConnectionId /*id*/, Instant /*now*/) {
+  held_by_tcp_ = false;
+  let_go();
+}
+
+}  // namespace tideline::engine

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/sockets/file.h"
+
+namespace tideline::shim::sockets {
+namespace {
+
+constinit Pool<File> pool;
+
+}  // namespace
+
+File* File::open(int domain, client::SocketType type, bool nonblocking) {
+  File* file = pool.take();
+  if (file == nullptr) return nullptr;
+  file->domain = domain;
+  file->type = type;
+  file->side.store(Side::kUndecided, std::memory_order_relaxed);
+  file->ours.store(nullptr, std::memory_order_relaxed);
+  file->nonblocking.store(nonblocking, std::memory_order_relaxed);
+  file->receive_timeout_us.store(0, std::memory_order_relaxed);
+  file->send_timeout_us.store(0, std::memory_order_relaxed);
+  file->linger_s.store(-1, std::memory_order_relaxed);
+  file->shares_address.store(false, std::memory_order_relaxed);
+  file->options = {};
+  file->start();
+  return file;
+}
+
+void File::release() {
+  if (client::Socket* socket = ours.exchange(nullptr)) socket->close(linger_s.load() == 0);
+  pool.give(this);
+}
+
+void File::after_fork_in_child() { pool.unlock_after_fork(); }
+
+}  // namespace tideline::shim::sockets

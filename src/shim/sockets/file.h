@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind a socket's descriptors: the open file, as POSIX has it. Its number is an INET
+// socket of the kernel's, its *kernel half*; once a call says that tideline is meant, there is also
+// ours. docs/adr/0009.
+//
+//   undecided --bind any--> both --connect--> ours, or the kernel's (forgotten here)
+//       |---connect, bind, sendto---^
+//
+// Thread: any. Files are pooled and never unmapped, so that a look-up may race with a close.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "client/sockets.h"
+#include "shim/sockets/fd_table.h"
+
+namespace tideline::shim::sockets {
+
+enum class Side : std::uint8_t {
+  kUndecided,  // the kernel half answers
+  kOurs,
+  kBoth,    // bound to any address, or a datagram socket that has sent to both sides
+  kKernel,  // decided: its numbers are forgotten one by one
+};
+
+struct File final : Counted {
+  // The kernel's socket of that domain (AF_INET, AF_INET6) is `ours` too.
+  static File* open(int domain, client::SocketType type, bool nonblocking);
+  // The last descriptor and the last call have gone.
+  void release();
+
+  static void after_fork_in_child();
+
+  bool is_stream() const { return type == client::SocketType::kStream; }
+  client::Socket& socket() const { return *ours.load(std::memory_order_acquire); }
+  Side where() const { return side.load(std::memory_order_acquire); }
+  bool has_ours() const { return where() == Side::kOurs || where() == Side::kBoth; }
+  // What the program has chosen reaches `ours`.
+  void apply_options() { socket().set_options(options); }
+
+  int domain = 0;
+  client::SocketType type = client::SocketType::kStream;
+  std::atomic<Side> side{Side::kUndecided};
+  std::atomic<client::Socket*> ours{nullptr};
+  std::atomic<bool> nonblocking{false};
+  std::atomic<std::int64_t> receive_timeout_us{0};  // 0: none
+  std::atomic<std::int64_t> send_timeout_us{0};
+  std::atomic<int> linger_s{-1};  // -1: off
+  std::atomic<bool> shares_address{false};
+  client::Options options;  // changed by setsockopt only, whose callers do not race in earnest
+  File* next_free = nullptr;
+};
+
+}  // namespace tideline::shim::sockets

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/sockets/libc.h"
+
+#include <dlfcn.h>
+
+namespace tideline::shim::sockets {
+namespace {
+
+template <typename Function>
+void find(Function*& function, const char* name) {
+  function = reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+Libc find_all() {
+  Libc next{};
+  find(next.socket, "socket");
+  find(next.bind, "bind");
+  find(next.listen, "listen");
+  find(next.accept4, "accept4");
+  find(next.connect, "connect");
+  find(next.getsockname, "getsockname");
+  find(next.getpeername, "getpeername");
+  find(next.shutdown, "shutdown");
+  find(next.setsockopt, "setsockopt");
+  find(next.getsockopt, "getsockopt");
+  find(next.close, "close");
+  find(next.close_range, "close_range");
+  find(next.dup, "dup");
+  find(next.dup2, "dup2");
+  find(next.dup3, "dup3");
+  find(next.fcntl, "fcntl64");
+  find(next.ioctl, "ioctl");
+  find(next.read, "read");
+  find(next.write, "write");
+  find(next.readv, "readv");
+  find(next.writev, "writev");
+  find(next.recv, "recv");
+  find(next.send, "send");
+  find(next.recvfrom, "recvfrom");
+  find(next.sendto, "sendto");
+  find(next.recvmsg, "recvmsg");
+  find(next.sendmsg, "sendmsg");
+  find(next.recvmmsg, "recvmmsg");
+  find(next.sendmmsg, "sendmmsg");
+  find(next.sendfile, "sendfile64");
+  find(next.poll, "poll");
+  find(next.ppoll, "ppoll");
+  find(next.select, "select");
+  find(next.pselect, "pselect");
+  find(next.epoll_ctl, "epoll_ctl");
+  find(next.epoll_wait, "epoll_wait");
+  find(next.epoll_pwait, "epoll_pwait");
+  find(next.epoll_pwait2, "epoll_pwait2");
+  return next;
+}
+
+__attribute__((constructor)) void find_at_load() { find_libc(); }
+
+}  // namespace
+
+const Libc& find_libc() {
+  static const Libc next = find_all();
+  libc_functions = &next;
+  return next;
+}
+
+}  // namespace tideline::shim::sockets

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/sockets/option.h"
+
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+#include "shim/sockets/calls.h"
+#include "shim/sockets/errors.h"
+#include "shim/sockets/libc.h"
+#include "shim/sockets/process.h"
+
+namespace tideline::shim::sockets {
+namespace {
+
+using client::Info;
+
+int give(const void* from, std::size_t length, void* value, socklen_t* size) {
+  if (value == nullptr || size == nullptr) return -EFAULT;
+  const auto fits = std::min(static_cast<std::size_t>(*size), length);
+  std::memcpy(value, from, fits);
+  *size = static_cast<socklen_t>(fits);
+  return 0;
+}
+
+int give_int(int number, void* value, socklen_t* size) {
+  return give(&number, sizeof(number), value, size);
+}
+
+std::uint32_t microseconds(Duration duration) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
+}
+
+// linux/tcp.h.
+tcp_info to_tcp_info(const Info& info) {
+  constexpr std::uint8_t kLinuxStates[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
+  const auto segments = [&](std::uint32_t bytes) {
+    return info.mss == 0 ? 0 : (bytes + info.mss - 1) / info.mss;
+  };
+  tcp_info out{};
+  out.tcpi_state = kLinuxStates[static_cast<std::size_t>(info.state)];
+  out.tcpi_ca_state = info.recovery;
+  if (info.timestamps) out.tcpi_options |= TCPI_OPT_TIMESTAMPS;
+  if (info.sack) out.tcpi_options |= TCPI_OPT_SACK;
+  if (info.ecn) out.tcpi_options |= TCPI_OPT_ECN;
+  if (info.send_window_scale > 0) out.tcpi_options |= TCPI_OPT_WSCALE;
+  out.tcpi_snd_wscale = info.send_window_scale & 15;
+  out.tcpi_rcv_wscale = info.receive_window_scale & 15;
+  out.tcpi_rto = microseconds(info.rto);
+  out.tcpi_ato = 40'000;
+  out.tcpi_snd_mss = info.mss;
+  out.tcpi_rcv_mss = info.mss;
+  out.tcpi_advmss = info.mss;
+  out.tcpi_pmtu = info.mss + 40;
+  out.tcpi_unacked = segments(info.unacknowledged);
+  out.tcpi_sacked = segments(info.sacked);
+  out.tcpi_lost = segments(info.lost);
+  out.tcpi_retrans = segments(info.retransmitted);
+  out.tcpi_rtt = microseconds(info.srtt);
+  out.tcpi_rttvar = microseconds(info.rttvar);
+  out.tcpi_min_rtt = microseconds(info.min_rtt);
+  out.tcpi_snd_ssthresh = info.ssthresh == std::numeric_limits<std::uint32_t>::max()
+                              ? 0x7fffffff
+                              : segments(info.ssthresh);
+  out.tcpi_snd_cwnd = segments(info.cwnd);
+  out.tcpi_rcv_space = info.receive_window;
+  out.tcpi_snd_wnd = info.send_window;
+  out.tcpi_total_retrans =
+      info.mss == 0 ? 0 : static_cast<std::uint32_t>(info.bytes_retransmitted / info.mss);
+  out.tcpi_bytes_acked = info.bytes_acked;
+  out.tcpi_bytes_received = info.bytes_received;
+  out.tcpi_bytes_sent = info.bytes_sent;
+  out.tcpi_bytes_retrans = info.bytes_retransmitted;
+  out.tcpi_segs_in = static_cast<std::uint32_t>(info.segments_in);
+  out.tcpi_segs_out = static_cast<std::uint32_t>(info.segments_out);
+  return out;
+}
+
+int get_tcp(int name, File& file, void* value, socklen_t* size) {
+  switch (name) {
+    case TCP_INFO: {
+      const tcp_info info = to_tcp_info(file.socket().info());
+      return give(&info, sizeof(info), value, size);
+    }
+    case TCP_MAXSEG:
+      return give_int(static_cast<int>(file.socket().info().mss), value, size);
+    case TCP_CONGESTION: {
+      char text[16] = {};
+      std::strcpy(text, file.options.reno ? "reno" : "cubic");  // NOLINT: it fits
+      return give(text, sizeof(text), value, size);
+    }
+    default:
+      return kPass;
+  }
+}
+
+std::int64_t to_us(const timeval& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000 + time.tv_usec;
+}
+
+void note_socket_option(File& file, int name, const void* value, socklen_t size, int number) {
+  switch (name) {
+    case SO_REUSEADDR:
+    case SO_REUSEPORT:
+      file.shares_address.store(number != 0);
+      return;
+    case SO_KEEPALIVE:
+      file.options.keepalive = number != 0;
+      return;
+    case SO_SNDBUF:
+      file.options.send_buffer = static_cast<std::size_t>(std::max(number, 1));
+      return;
+    case SO_RCVBUF:
+      file.options.receive_buffer = static_cast<std::size_t>(std::max(number, 1));
+      return;
+    case SO_LINGER: {
+      if (size < sizeof(linger)) return;
+      linger value_now;
+      std::memcpy(&value_now, value, sizeof(value_now));
+      file.linger_s.store(value_now.l_onoff != 0 ? value_now.l_linger : -1);
+      return;
+    }
+    case SO_RCVTIMEO:
+    case SO_SNDTIMEO: {
+      if (size < sizeof(timeval)) return;
+      timeval time;
+      std::memcpy(&time, value, sizeof(time));
+      (name == SO_RCVTIMEO ? file.receive_timeout_us : file.send_timeout_us).store(to_us(time));
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void note_tcp_option(client::Options& options, int name, int number) {
+  switch (name) {
+    case TCP_NODELAY:
+      options.no_delay = number != 0;
+      return;
+    case TCP_CORK:
+      options.cork = number != 0;
+      return;
+    case TCP_QUICKACK:
+      options.quick_ack = number != 0;
+      return;
+    case TCP_MAXSEG:
+      options.max_segment = static_cast<std::uint16_t>(std::clamp(number, 0, 65535));
+      return;
+    case TCP_KEEPIDLE:
+      options.keepalive_idle = std::chrono::seconds(number);
+      return;
+    case TCP_KEEPINTVL:
+      options.keepalive_interval = std::chrono::seconds(number);
+      return;
+    case TCP_KEEPCNT:
+      options.keepalive_probes = static_cast<std::uint8_t>(std::clamp(number, 1, 127));
+      return;
+    case TCP_USER_TIMEOUT:
+      options.user_timeout = std::chrono::milliseconds(number);
+      return;
+    default:
+      return;
+  }
+}
+
+int set_congestion(File& file, const void* value, socklen_t size) {
+  const std::string_view name(static_cast<const char*>(value),
+                              ::strnlen(static_cast<const char*>(value), size));
+  if (name != "cubic" && name != "reno") return -ENOENT;
+  file.options.reno = name == "reno";
+  if (file.has_ours()) file.apply_options();
+  return 0;
+}
+
+}  // namespace
+
+int set_option(int fd, File& file, int level, int name, const void* value, socklen_t size) {
+  const bool congestion = level == IPPROTO_TCP && name == TCP_CONGESTION;
+  const int taken = libc().setsockopt(fd, level, name, value, size);
+  if (congestion && value != nullptr && file.is_stream()) {
+    // While undecided, what either side has is accepted; ours answers for its own.
+    const int result = set_congestion(file, value, size);
+    return file.has_ours() ? result : (taken == 0 || result == 0 ? 0 : -errno);
+  }
+  if (taken != 0) return -errno;
+  int number = 0;
+  if (value != nullptr && size >= sizeof(number)) std::memcpy(&number, value, sizeof(number));
+  const client::Options before = file.options;
+  if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
+  if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
+  if (file.has_ours() && !(file.options == before)) file.apply_options();
+  return 0;
+}
+
+int get_option(int fd, File& file, int level, int name, void* value, socklen_t* size) {
+  if (file.has_ours()) {
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+      return give_int(errno_of(file.socket().take_error()), value, size);
+    }
+    if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
+      const bool listens = file.socket().info().state == client::StreamState::kListen;
+      return give_int(listens ? 1 : 0, value, size);
+    }
+    if (level == IPPROTO_TCP && file.is_stream()) {
+      const int result = get_tcp(name, file, value, size);
+      if (result != kPass) return result;
+      if (name == TCP_NODELAY) return give_int(file.options.no_delay ? 1 : 0, value, size);
+    }
+  }
+  return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
+}
+
+int control_socket(int fd, File& file, unsigned long request, void* argument) {
+  switch (request) {
+    case FIONREAD: {
+      if (!file.has_ours()) return kPass;
+      const std::size_t size = file.socket().readable_bytes();
+      if (size == 0) process.running()->poll();
+      *static_cast<int*>(argument) = static_cast<int>(
+          std::min<std::size_t>(file.socket().readable_bytes(), std::numeric_limits<int>::max()));
+      return 0;
+    }
+    case FIONBIO: {
+      const int flags = file_flags(fd, file);
+      const bool on = *static_cast<const int*>(argument) != 0;
+      return set_file_flags(fd, file, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    }
+    default:
+      return kPass;
+  }
+}
+
+// O_NONBLOCK of a socket with two halves is the file's, for the kernel's half must never block.
+int file_flags(int fd, const File& file) {
+  const int flags = libc().fcntl(fd, F_GETFL);
+  if (flags < 0) return -errno;
+  return file.nonblocking.load() ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
+}
+
+int set_file_flags(int fd, File& file, int flags) {
+  file.nonblocking.store((flags & O_NONBLOCK) != 0);
+  const int kernel = file.where() == Side::kBoth ? flags | O_NONBLOCK : flags;
+  return libc().fcntl(fd, F_SETFL, kernel) == 0 ? 0 : -errno;
+}
+
+}  // namespace tideline::shim::sockets

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/sockets/process.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "shim/sockets/bootstrap.h"
+#include "shim/sockets/epoll_set.h"
+#include "shim/sockets/file.h"
+
+namespace tideline::shim::sockets {
+namespace {
+
+thread_local bool starting = false;
+
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): at load only
+  return value != nullptr && *value != '\0';
+}
+
+}  // namespace
+
+constinit Process process;
+
+bool Process::is_starting() const { return starting; }
+
+client::Sockets* Process::join() {
+  if (starting || forked_) return nullptr;
+  const std::scoped_lock lock(mutex_);
+  if (client::Sockets* found = sockets_.load(std::memory_order_relaxed)) return found;
+  if (failed_) return nullptr;
+  const int before = errno;
+  starting = true;
+  const auto joined = join_engine();
+  starting = false;
+  errno = before;
+  if (!joined) {
+    failed_ = true;
+    std::fprintf(stderr, "tideline: %s: sockets stay with the kernel\n",
+                 joined.error().message().c_str());
+    return nullptr;
+  }
+  std::atexit(&Process::finish_at_exit);
+  sockets_.store(*joined, std::memory_order_release);
+  return *joined;
+}
+
+void Process::tell_forked() {
+  if (std::exchange(forked_told_, true)) return;
+  std::fprintf(stderr,
+               "tideline: pid %d was forked off a program whose network stack is in it: sockets of "
+               "that stack are not the child's (placement app)\n",
+               ::getpid());
+}
+
+std::unique_ptr<client::Waiter> Process::take_waiter() {
+  {
+    const std::scoped_lock lock(waiters_mutex_);
+    if (waiter_count_ > 0) return std::move(waiters_[--waiter_count_]);
+  }
+  auto made = client::Waiter::create();
+  return made ? std::move(*made) : nullptr;
+}
+
+void Process::give_waiter(std::unique_ptr<client::Waiter> waiter) {
+  const std::scoped_lock lock(waiters_mutex_);
+  if (waiter_count_ < waiters_.size()) waiters_[waiter_count_++] = std::move(waiter);
+}
+
+// What exit() leaves unsent would be lost with the engine.
+void Process::finish_at_exit() {
+  if (process.forked_) return;
+  constexpr Duration kLongest = std::chrono::seconds(30);
+  process.running()->finish(kLongest);
+  if (process.stats_) process.report();
+  report_engine(process.stats_);
+}
+
+// Also of a program that needed no engine.
+void Process::report_at_exit() {
+  if (process.running() == nullptr) process.report();
+}
+
+void Process::report() const {
+  const auto of = [&](Count what) {
+    return static_cast<unsigned long long>(
+        counts_[static_cast<std::size_t>(what)].load(std::memory_order_relaxed));
+  };
+  std::fprintf(
+      stderr,
+      "tideline: pid %d: sockets ours=%llu both=%llu accepted=%llu kernel=%llu refused=%llu "
+      "other_families=%llu\n",
+      ::getpid(), of(Count::kOurs), of(Count::kBoth), of(Count::kAccepted), of(Count::kPassed),
+      of(Count::kRefused), of(Count::kOther));
+}
+
+void Process::after_fork_in_child() {
+  new (&process.mutex_) std::mutex;
+  new (&process.waiters_mutex_) std::mutex;
+  File::after_fork_in_child();
+  EpollSet::after_fork_in_child();
+  if (process.running() != nullptr) process.forked_ = true;
+}
+
+void start_process() {
+  process.strict_ = is_set("TIDELINE_STRICT");
+  process.localhost_ = is_set("TIDELINE_LOCALHOST");
+  process.stats_ = is_set("TIDELINE_STATS");
+  if (process.stats_) std::atexit(&Process::report_at_exit);
+  ::pthread_atfork(nullptr, nullptr, &Process::after_fork_in_child);
+}
+
+namespace {
+
+__attribute__((constructor)) void start_at_load() { start_process(); }
+
+}  // namespace
+
+}  // namespace tideline::shim::sockets

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "shim/sockets/transfer.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+
+#include "shim/sockets/address.h"
+#include "shim/sockets/errors.h"
+#include "shim/sockets/libc.h"
+#include "shim/sockets/process.h"
+#include "shim/sockets/wait.h"
+
+namespace tideline::shim::sockets {
+namespace {
+
+using client::Endpoint;
+using client::Failure;
+
+constexpr std::size_t kFilePiece = std::size_t{32} << 10;  // on the caller's stack
+
+// What is left of a list of parts, after the first bytes of it.
+class Rest {
+ public:
+  explicit Rest(std::span<const iovec> parts) : parts_(parts) {}
+
+  void skip(std::size_t size) {
+    while (!parts_.empty() && size >= parts_.front().iov_len - done_) {
+      size -= parts_.front().iov_len - done_;
+      done_ = 0;
+      parts_ = parts_.subspan(1);
+    }
+    done_ += size;
+  }
+  // Some of it; empty: nothing is left.
+  std::span<const iovec> next() {
+    if (done_ == 0) return parts_;
+    const std::size_t count = std::min(parts_.size(), window_.size());
+    std::copy_n(parts_.begin(), count, window_.begin());
+    window_[0].iov_base = static_cast<std::byte*>(window_[0].iov_base) + done_;
+    window_[0].iov_len -= done_;
+    return {window_.data(), count};
+  }
+
+ private:
+  std::span<const iovec> parts_;
+  std::size_t done_ = 0;  // of the first
+  std::array<iovec, 16> window_;
+};
+
+bool is_valid(std::span<const iovec> parts, std::size_t& size) {
+  size = 0;
+  for (const iovec& part : parts) {
+    if (part.iov_len > SSIZE_MAX - size) return false;
+    size += part.iov_len;
+  }
+  return true;
+}
+
+bool blocks(const File& file, int flags) {
+  return (flags & MSG_DONTWAIT) == 0 && !file.nonblocking.load(std::memory_order_relaxed);
+}
+
+ssize_t broken_pipe(const File& file, int flags) {
+  if (file.is_stream() && (flags & MSG_NOSIGNAL) == 0) ::raise(SIGPIPE);
+  return -EPIPE;
+}
+
+// `size` bytes, or as many as there are before something ends it.
+ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags) {
+  Rest rest(from);
+  std::size_t done = 0;
+  const auto result = [&](int error) {
+    return done > 0 ? static_cast<ssize_t>(done) : static_cast<ssize_t>(error);
+  };
+  const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
+  for (;;) {
+    const auto sent = file.socket().send(rest.next(), std::nullopt);
+    if (sent) {
+      done += *sent;
+      if (done == size) return static_cast<ssize_t>(done);
+      rest.skip(*sent);
+      if (*sent > 0) continue;
+    } else if (sent.error() == Failure::kShutDown) {
+      return done > 0 ? result(0) : broken_pipe(file, flags);
+    } else if (sent.error() != Failure::kWouldBlock) {
+      return result(-errno_of(sent.error()));
+    }
+    if (!blocks(file, flags)) {
+      process.running()->poll();
+      return result(-EAGAIN);
+    }
+    const int ready = wait_for(fd, file, POLLOUT, deadline);
+    if (ready <= 0) return result(ready == 0 ? -EAGAIN : ready);
+  }
+}
+
+ssize_t send_datagram(int fd, File& file, std::span<const iovec> from, int flags,
+                      const std::optional<Endpoint>& to) {
+  for (;;) {
+    const auto sent = file.socket().send(from, to);
+    if (sent) return static_cast<ssize_t>(*sent);
+    if (sent.error() != Failure::kWouldBlock) return -errno_of(sent.error());
+    process.running()->poll();
+    if (!blocks(file, flags)) return -EAGAIN;
+    const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
+    if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
+  }
+}
+
+// Of a datagram socket with two halves: what the kernel's has.
+ssize_t receive_from_kernel(int fd, std::span<const iovec> into, int flags, sockaddr* address,
+                            socklen_t* address_size, bool* truncated) {
+  msghdr message{.msg_name = address,
+                 .msg_namelen = address_size == nullptr ? 0 : *address_size,
+                 .msg_iov = const_cast<iovec*>(into.data()),
+                 .msg_iovlen = into.size(),
+                 .msg_control = nullptr,
+                 .msg_controllen = 0,
+                 .msg_flags = 0};
+  const ssize_t size = libc().recvmsg(fd, &message, flags | MSG_DONTWAIT);
+  if (size < 0) return -errno;
+  if (address_size != nullptr) *address_size = message.msg_namelen;
+  if (truncated != nullptr) *truncated = (message.msg_flags & MSG_TRUNC) != 0;
+  return size;
+}
+
+ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
+                     socklen_t* address_size, bool* truncated) {
+  const auto got = file.socket().receive(into, (flags & MSG_PEEK) != 0);
+  if (got) {
+    if (file.is_stream()) {
+      if (address_size != nullptr) *address_size = 0;
+      return static_cast<ssize_t>(got->size);
+    }
+    to_sockaddr(got->from, file.domain, address, address_size);
+    if (truncated != nullptr) *truncated = got->size < got->whole;
+    return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? got->whole : got->size);
+  }
+  if (got.error() != Failure::kWouldBlock || file.where() != Side::kBoth || file.is_stream()) {
+    return -errno_of(got.error());
+  }
+  return receive_from_kernel(fd, into, flags, address, address_size, truncated);
+}
+
+bool is_inherited(int /*fd*/) {
+  if (!process.is_forked()) return false;
+  process.tell_forked();
+  return true;
+}
+
+}  // namespace
+
+ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
+                   const sockaddr* address, socklen_t address_size) {
+  std::size_t size = 0;
+  if (!is_valid(from, size)) return -EINVAL;
+  if (!file.is_stream() && address != nullptr) {
+    auto to = to_endpoint(address, address_size);
+    if (!to) return file.has_ours() ? -EAFNOSUPPORT : kPass;
+    if (const int way = prepare_datagram(fd, file, *to); way != 0) return way;
+    return send_datagram(fd, file, from, flags, to);
+  }
+  if (!file.has_ours()) return kPass;
+  if (is_inherited(fd)) return -EOPNOTSUPP;
+  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  return file.is_stream() ? send_stream(fd, file, from, size, flags)
+                          : send_datagram(fd, file, from, flags, std::nullopt);
+}
+
+ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
+                      socklen_t* address_size, bool* truncated) {
+  if (!file.has_ours()) return kPass;
+  if (is_inherited(fd)) return -EOPNOTSUPP;
+  if ((flags & MSG_OOB) != 0) return -EINVAL;
+  if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
+  std::size_t size = 0;
+  if (!is_valid(into, size)) return -EINVAL;
+  Rest rest(into);
+  std::size_t done = 0;
+  const bool whole = file.is_stream() && (flags & MSG_WAITALL) != 0;
+  bool driven = false;
+  std::optional<Deadline> deadline;
+  for (;;) {
+    const ssize_t got =
+        receive_once(fd, file, rest.next(), flags, address, address_size, truncated);
+    if (got >= 0) {
+      if (!whole) return got;
+      // What is peeked at stays in front, and is counted anew.
+      done = (flags & MSG_PEEK) != 0 ? static_cast<std::size_t>(got)
+                                     : done + static_cast<std::size_t>(got);
+      if (done == size || got == 0) return static_cast<ssize_t>(done);
+      if ((flags & MSG_PEEK) != 0) return got;
+      rest.skip(static_cast<std::size_t>(got));
+      continue;
+    }
+    if (got != -EAGAIN) return done > 0 ? static_cast<ssize_t>(done) : got;
+    if (!driven) {
+      process.running()->poll();
+      driven = true;
+      continue;
+    }
+    if (!blocks(file, flags)) return done > 0 ? static_cast<ssize_t>(done) : -EAGAIN;
+    if (!deadline) deadline = Deadline::after_us(file.receive_timeout_us.load());
+    const int ready = wait_for(fd, file, POLLIN, *deadline);
+    if (ready <= 0) {
+      if (done > 0) return static_cast<ssize_t>(done);
+      return ready == 0 ? -EAGAIN : ready;
+    }
+  }
+}
+
+ssize_t send_message(int fd, File& file, const msghdr& message, int flags) {
+  return send_parts(fd, file, {message.msg_iov, message.msg_iovlen}, flags,
+                    static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+}
+
+ssize_t receive_message(int fd, File& file, msghdr& message, int flags) {
+  bool truncated = false;
+  const ssize_t size =
+      receive_parts(fd, file, {message.msg_iov, message.msg_iovlen}, flags,
+                    static_cast<sockaddr*>(message.msg_name), &message.msg_namelen, &truncated);
+  if (size < 0) return size;
+  message.msg_controllen = 0;
+  message.msg_flags = truncated ? MSG_TRUNC : 0;
+  return size;
+}
+
+ssize_t send_file(int fd, File& file, int from, off_t* offset, std::size_t size) {
+  if (!file.has_ours()) return kPass;
+  if (is_inherited(fd)) return -EOPNOTSUPP;
+  off_t at = offset != nullptr ? *offset : ::lseek(from, 0, SEEK_CUR);
+  if (at < 0) return -errno;
+  std::size_t done = 0;
+  ssize_t error = 0;
+  std::array<std::byte, kFilePiece> buffer;
+  while (done < size) {
+    const ssize_t got = ::pread(from, buffer.data(), std::min(size - done, buffer.size()), at);
+    if (got <= 0) {
+      error = got < 0 ? -errno : 0;
+      break;
+    }
+    const iovec part{.iov_base = buffer.data(), .iov_len = static_cast<std::size_t>(got)};
+    const ssize_t sent = send_stream(fd, file, {&part, 1}, part.iov_len, 0);
+    if (sent < 0) {
+      error = sent;
+      break;
+    }
+    done += static_cast<std::size_t>(sent);
+    at += sent;
+    if (sent < got) break;
+  }
+  if (done == 0 && error < 0) return error;
+  if (offset != nullptr) {
+    *offset = at;
+  } else {
+    ::lseek(from, at, SEEK_SET);
+  }
+  return static_cast<ssize_t>(done);
+}
+
+}  // namespace tideline::shim::sockets
