@@ -77,10 +77,10 @@ Status AppProcess::attach(const engine::AttachmentOptions& options, const AppHoo
   if (!created) return fail(std::move(created.error()));
   // The GID at index 0, which programs of verbs use that are told none; an address of the host like
   // the others.
-  host_.ipv6.insert(
-      host_.ipv6.begin(),
-      {.address = wire::Ipv6Address(0xfe80000000000000, engine::eui64_of((*created)->function().mac())),
-       .length = 64});
+  host_.ipv6.insert(host_.ipv6.begin(),
+                    {.address = wire::Ipv6Address(0xfe80000000000000,
+                                                  engine::eui64_of((*created)->function().mac())),
+                     .length = 64});
   if (Status s = (*created)->add_host(host_); !s) return s;
   if (hooks.addresses_known != nullptr) hooks.addresses_known(hooks.context, host_);
   auto engine = engine::AppEngine::start(std::move(*created), hooks.app);
