@@ -30,8 +30,8 @@ engine::AttachmentOptions to_attachment(const EngineOptions& options, port::shm:
           .impair = options.impair,
           .seed = options.seed,
           .capture = options.capture,
-          .shared_memory = shared_memory(options),
-          .peers = peers};
+          .peers = peers,
+          .shared_memory = shared_memory(options)};
 }
 
 // No later than the clock goes.
