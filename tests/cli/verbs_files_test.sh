@@ -56,7 +56,8 @@ answer = json.load(open(sys.argv[1]))
 device = answer["devices"][0]
 assert answer["ok"] and device["name"] == "tideline0" and device["port"]["active"]
 gids = device["port"]["gids"]
-assert [gid["gid"].split(":")[0] for gid in gids] == ["fe80", "", "2001"], gids
+assert [gid["gid"].split(":")[0] for gid in gids] == 2 * ["fe80", "", "2001"], gids
+assert [gid["type"] for gid in gids] == 3 * ["RoCE v2"] + 3 * ["RoCE v1"], gids
 PYTHON
 timeout 60 "$tideline" devices --wire shm:files >"$directory/devices.log" 2>&1 || fail devices
 grep -q 'max_qp  *16384' "$directory/devices.log" || fail "devices does not tell its limits"
