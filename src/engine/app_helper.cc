@@ -139,7 +139,9 @@ bool AppHelper::sleep(Instant until, bool on_wire) {
   timespec timeout{};
   if (until != kNever) {
     constexpr std::int64_t kNanoseconds = 1'000'000'000;
-    const std::int64_t left = std::max<std::int64_t>((until - monotonic_now()).count(), 0);
+    // What is due at once is due at Instant::min().
+    const Instant now = monotonic_now();
+    const std::int64_t left = until <= now ? 0 : (until - now).count();
     timeout = {.tv_sec = left / kNanoseconds, .tv_nsec = left % kNanoseconds};
   }
   std::array<pollfd, 2> fds{

@@ -240,6 +240,7 @@ tcp::Attachment AppStream::incoming(tcp::ListenerId /*listener*/, tcp::Connectio
 }
 
 Outcome<void> AppStream::shut_down(bool receiving, bool sending) {
+  if (has(kListening)) return stop_listening(receiving);
   if (!has(kConnected) || has(kEnded)) return refuse(Failure::kNotConnected);
   return sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
     if (receiving) set(kReceivingShut);
@@ -247,6 +248,18 @@ Outcome<void> AppStream::shut_down(bool receiving, bool sending) {
       set(kSendingShut);
       sockets_.tcp().shut_down(id_, now);
     }
+    watchers_.tell();
+  });
+}
+
+// As Linux: whoever waits in accept() is told.
+Outcome<void> AppStream::stop_listening(bool receiving) {
+  return sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
+    if (!receiving || !has(kListening)) return;
+    sockets_.tcp().close(listener_);
+    abort_queued(now);
+    waiting_.store(0, std::memory_order_release);
+    flags_.store(0, std::memory_order_release);
     watchers_.tell();
   });
 }

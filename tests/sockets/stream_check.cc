@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include "fixture.h"
 
 namespace check {
@@ -111,6 +113,21 @@ TEST_F(Sockets, ShutdownEndsOneDirection) {
   EXPECT_EQ(receive(near_), "answer");
   EXPECT_EQ(::send(near_, "x", 1, MSG_NOSIGNAL), -1);
   EXPECT_EQ(errno, EPIPE);
+}
+
+TEST_F(Sockets, AShutListenerEndsAccept) {
+  listener_ = listen_any();
+  int accepted = 0;
+  int error = 0;
+  std::thread waits([&] {
+    accepted = ::accept(listener_, nullptr, nullptr);
+    error = errno;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ASSERT_EQ(::shutdown(listener_, SHUT_RDWR), 0) << std::strerror(errno);
+  waits.join();
+  EXPECT_EQ(accepted, -1);
+  EXPECT_EQ(error, EINVAL);
 }
 
 TEST_F(Sockets, ABrokenPipeIsSignalled) {

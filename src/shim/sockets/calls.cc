@@ -65,9 +65,9 @@ int bind_any(int fd, File& file, const sockaddr* address, socklen_t size, Endpoi
   if (process.sockets() == nullptr) {
     return process.is_strict() ? refused(EADDRNOTAVAIL) : pass_on(fd, file);
   }
-  // Ours only if the kernel cannot: another process has the port there, which in this placement
-  // says nothing about our address.
-  const bool with_kernel = !process.is_strict() && libc().bind(fd, address, size) == 0;
+  // What the kernel refuses is refused: programs find out in this way that another one serves.
+  const bool with_kernel = !process.is_strict();
+  if (with_kernel && libc().bind(fd, address, size) != 0) return -errno;
   if (with_kernel && local.port == 0) {
     sockaddr_storage name{};
     socklen_t length = sizeof(name);
@@ -148,7 +148,8 @@ int accept_now(int fd, File& file, sockaddr* address, socklen_t* size, int flags
     libc().close(number);
     if (accepted.error() != Failure::kWouldBlock) return -errno_of(accepted.error());
   }
-  if (file.where() != Side::kBoth) return file.socket().accept() ? -EINVAL : -EAGAIN;
+  if (file.socket().info().state != client::StreamState::kListen) return -EINVAL;
+  if (file.where() != Side::kBoth) return -EAGAIN;
   const int number = libc().accept4(fd, address, size, flags);
   if (number >= 0) process.count(Count::kPassed);
   return number >= 0 ? number : -errno;
@@ -212,13 +213,8 @@ int listen_socket(int fd, File& file, int backlog) {
     if (bound != 0) return bound;
   }
   file.apply_options();
-  const auto listening = file.socket().listen(static_cast<std::uint32_t>(std::max(backlog, 1)));
-  if (!listening) return -errno_of(listening.error());
-  // The kernel's half may have lost the port to somebody who listens already.
-  if (file.where() == Side::kBoth && libc().listen(fd, backlog) != 0) {
-    decide(fd, file, Side::kOurs);
-  }
-  return 0;
+  if (file.where() == Side::kBoth && libc().listen(fd, backlog) != 0) return -errno;
+  return result_of(file.socket().listen(static_cast<std::uint32_t>(std::max(backlog, 1))));
 }
 
 int connect_socket(int fd, File& file, const sockaddr* address, socklen_t size) {

@@ -49,7 +49,8 @@ class Deadline {
   bool is_at_once() const { return end_ == Instant{}; }
   bool has_passed() const { return !is_never() && (is_at_once() || monotonic_now() >= end_); }
   timespec left() const {
-    const Duration left = std::max(is_at_once() ? Duration{} : end_ - monotonic_now(), Duration{});
+    const Instant now = is_at_once() ? end_ : monotonic_now();
+    const Duration left = end_ <= now ? Duration{} : end_ - now;
     return {.tv_sec = left.count() / 1'000'000'000, .tv_nsec = left.count() % 1'000'000'000};
   }
 
