@@ -22,6 +22,8 @@ constexpr const char* kExamples = R"(Examples:
       all frames of the segment shm:default, whoever they are for
   tideline run -- ibv_rc_pingpong -g 1
       then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
+  tideline status
+      what runs on tideline: queue pairs, connections, rates
   tideline copy --listen /srv/incoming
       then, elsewhere: tideline copy big.img 198.18.0.1:big.img
 As root:

@@ -74,10 +74,10 @@ class CopyTransfer : public testing::Test {
     return *client_->rdma->host().connect(*Endpoint::parse(address, kPort), kLineOptions);
   }
   // The client's word goes where a listener would have it.
-  void accept() {
+  void accept(bool has_room = true) {
     until([&] {
       if (auto stream = listening_.accept()) {
-        receiving_.emplace(*listener_->verbs, *directory_, std::move(*stream), true,
+        receiving_.emplace(*listener_->verbs, *directory_, std::move(*stream), has_room,
                            monotonic_now());
       }
       return receiving_.has_value();
@@ -246,6 +246,14 @@ TEST_F(CopyTransfer, WindowsThatWereNotGivenAreRefused) {
     until([&] { return receiving_->is_over(); });
     receiving_.reset();
   }
+}
+
+TEST_F(CopyTransfer, AListenerWithoutRoomSaysSo) {
+  line_.emplace(connect());
+  accept(false);
+  until([&] { return line_->stream().state() == Stream::State::kOpen; });
+  line_->send(Offer{.size = 1, .name = "file"});
+  expect_refused("try again");
 }
 
 TEST_F(CopyTransfer, GarbageIsRefused) {
