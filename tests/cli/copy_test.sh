@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # copy_test.sh TIDELINE WIRE [MEGABYTES]: `tideline copy` between two hosts on a wire (shm, or packet or xdp on a veth of
 # the test's own): whatever the size, the file arrives as it is, over IPv4 and IPv6, also where frames are lost; what
-# cannot be taken is refused in words, and nothing is left behind. With MEGABYTES, one file of that size and no more.
+# cannot be taken is refused in words, and nothing is left behind. With MEGABYTES, one file of that size, and 100 MB where
+# frames are lost.
 if [ "$(id -u)" -eq 0 ] && [ -z "${TIDELINE_TEST_MOUNTS:-}" ]; then
   TIDELINE_TEST_MOUNTS=1 exec unshare --mount bash "$0" "$@"
 fi
@@ -66,6 +67,25 @@ big_file() {  # big_file MEGABYTES
   truncate -s "${1}M" "$2"
 }
 
+# A link that loses, reorders and repeats, both ways.
+bad_link() {  # bad_link MEGABYTES
+  local version lossy
+  big_file "$1" "$directory/lossy"
+  start lossy copy --listen "$inbox" "${left[@]}" --impair "$bad_link" --seed 7
+  lossy=$last_child
+  for version in 4 6; do
+    clients=$((clients + 1))
+    client client "$directory/lossy" "$(address_in lossy $version):" --impair "$bad_link" --seed $version --json ||
+      fail "copy over a bad link, IPv$version"
+    cmp "$directory/lossy" "$inbox/lossy" || fail "another file over a bad link, IPv$version"
+    python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert r["retransmitted_packets"] > 0 and r["direct_bytes"] == 0, r
+print("%.0f MB over a bad link, %s: %.1f MB/s, %d packets sent again, %d timeouts" % (r["bytes"] / 1e6, sys.argv[2], r["bytes_per_s"] / 1e6, r["retransmitted_packets"], r["timeouts"]))' \
+      "$directory/client.log" "IPv$version" || fail "a bad link lost nothing"
+  done
+  kill -INT "$lossy"
+  wait "$lossy" || fail "listener of the bad link: exit status $?"
+}
+
 if [ "$megabytes" -gt 0 ]; then
   room=$(df --output=avail -m "$directory" | tail -1)
   memory=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
@@ -81,6 +101,8 @@ if [ "$megabytes" -gt 0 ]; then
   cat "$directory/client.log"
   cmp "$directory/big" "$inbox/big" || fail "another file has arrived"
   stop "$last_child"
+  rm "$inbox/big"
+  bad_link 100
   exit 0
 fi
 
@@ -235,18 +257,4 @@ only "$(basename "$some")"
 rm "$inbox"/*
 echo "a killed client leaves nothing behind, and the listener goes on"
 
-# A link that loses, reorders and repeats, both ways.
-left+=(--impair "$bad_link" --seed 7)
-start lossy copy --listen "$inbox" "${left[@]}"
-lossy=$last_child
-for version in 4 6; do
-  clients=$((clients + 1))
-  client client "$directory/large" "$(address_in lossy $version):" --impair "$bad_link" --seed $version --json ||
-    fail "copy over a bad link, IPv$version"
-  cmp "$directory/large" "$inbox/large" || fail "another file over a bad link, IPv$version"
-  python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert r["retransmitted_packets"] > 0 and r["direct_bytes"] == 0, r
-print("100 MB over %s: %.0f MB/s, %d packets sent again, %d timeouts" % (sys.argv[2], r["bytes_per_s"] / 1e6, r["retransmitted_packets"], r["timeouts"]))' \
-    "$directory/client.log" "IPv$version" || fail "a bad link lost nothing"
-done
-kill -INT "$lossy"
-wait "$lossy" || fail "listener of the bad link: exit status $?"
+bad_link 16

@@ -133,8 +133,9 @@ timeout 30 "$tideline" status $echo --json --interval 0.05 >"$directory/status.j
 check 'a stopped program' 'assert "error" in p and p["pid"] == '$echo', p'
 kill -CONT $echo
 
-kill -INT $get $serve $echo
+kill -INT $get 2>/dev/null || true  # it may be done
 wait $get || true
+kill -INT $serve $echo
 wait $serve && wait $echo || fail "exit status after SIGINT"
 children=()
 [ -z "$(ls "$directory/tideline/.control")" ] || fail "sockets are left: $(ls "$directory/tideline/.control")"

@@ -53,6 +53,8 @@ void Receiving::step(Instant now) {
     over_ = line_.is_over() || now >= deadline_;
   } else if (line_.is_over()) {
     reason_ = line_.why_over("the client");
+    // Who it is stands before it anyway.
+    if (reason_.starts_with(client_ + ": ")) reason_.erase(0, client_.size() + 2);
     leave(now);
     over_ = true;
   } else if (now >= deadline_) {
