@@ -199,6 +199,10 @@ gone
 grep -q 'slow: not taken' "$directory/listener.log" || fail "the listener does not tell of the stopped client"
 echo "a stopped client leaves nothing behind"
 
+# The listener finds out by itself, in ten seconds; meanwhile:
+clients=$((clients + 1))
+interrupt KILL 137
+
 # A disk that gets full meanwhile, in a listener of its own.
 mkdir "$directory/small"
 mount -t tmpfs -o size=64m tmpfs "$directory/small"
@@ -229,7 +233,7 @@ client client "$some" "$host:" || fail "copy after the disk was full"
 cmp "$some" "$directory/small/$(basename "$some")" || fail "the file after the disk was full"
 echo "a full disk is told, and the listener goes on"
 
-# A listener that is killed: its client finds out. A client that is killed: its listener does.
+# A listener that is killed: its client finds out.
 clients=$((clients + 1))
 client orphan "$directory/forty" "$host:orphan" "${slow[@]}" &
 orphan=$!
@@ -244,10 +248,8 @@ wait $orphan || status=$?
 [ $status -eq 4 ] || fail "a client without its listener: exit status $status, not 4"
 echo "a client without its listener: $(tail -1 "$directory/orphan.log")"
 
-host=$(address_in listener 4)
-clients=$((clients + 1))
-interrupt KILL 137
 gone
+host=$(address_in listener 4)
 clients=$((clients + 1))
 client client "$some" "$host:" || fail "copy after a client was killed"
 kill -INT "$listener"
@@ -257,4 +259,4 @@ only "$(basename "$some")"
 rm "$inbox"/*
 echo "a killed client leaves nothing behind, and the listener goes on"
 
-bad_link 16
+bad_link 8

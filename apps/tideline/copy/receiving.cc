@@ -11,7 +11,7 @@ namespace tideline::app::copy {
 namespace {
 
 // Until the offer, and between messages of a client, which says something every two seconds.
-constexpr Duration kSilence = std::chrono::seconds(15);
+constexpr Duration kSilence = std::chrono::seconds(10);
 // For the client to read why it was refused, and to hang up.
 constexpr Duration kLinger = std::chrono::seconds(5);
 

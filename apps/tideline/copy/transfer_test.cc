@@ -277,7 +277,7 @@ TEST_F(CopyTransfer, AClientThatGoesLeavesNothing) {
 
 TEST_F(CopyTransfer, ASilentClientIsForgotten) {
   say_hello(1000);
-  receiving_->step(monotonic_now() + 14s);
+  receiving_->step(monotonic_now() + 9s);
   EXPECT_FALSE(receiving_->is_leaving());
   line_->send(Alive{});
   receiving_->step(monotonic_now() + 30s);
