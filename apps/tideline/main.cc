@@ -223,7 +223,7 @@ Command add_status(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand(
       "status", "what running programs and commands do: queue pairs, connections, rates, drops");
   command->add_option("PID", options.pid, "of one process (default: all)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 22));
   command->add_option("--interval", options.interval, "seconds over which rates are taken")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();

@@ -108,11 +108,11 @@ wait $server 2>/dev/null || true
 mkdir "$directory/files"
 start echo echo --wire shm:verbs
 echo=$last_child
-start serve serve "$directory/files" --wire shm:verbs
+start serve serve "$directory/files" --wire shm:verbs --impair rate=10Mbit
 serve=$last_child
 host=$(grep -oE '198\.18\.0\.[0-9]+' "$directory/serve.log" | head -1)
 head -c 3000000 /dev/urandom >"$directory/files/file"
-"$tideline" get "http://$host/file" -o "$directory/file" --wire shm:verbs --impair rate=10Mbit >"$directory/get.log" 2>&1 &
+"$tideline" get "http://$host/file" -o "$directory/file" --wire shm:verbs >"$directory/get.log" 2>&1 &
 get=$!
 children+=("$get")
 tries=0
