@@ -24,6 +24,8 @@ constexpr const char* kExamples = R"(Examples:
       then, elsewhere, with the address that it tells: tideline run -- nc 198.18.0.1 5000
   tideline run -- ibv_rc_pingpong -g 1
       then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
+  tideline status
+      what runs on tideline: queue pairs, connections, rates
   tideline copy --listen /srv/incoming
       then, elsewhere: tideline copy big.img 198.18.0.1:big.img
 As root:
@@ -230,7 +232,7 @@ Command add_status(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand(
       "status", "what running programs and commands do: queue pairs, connections, rates, drops");
   command->add_option("PID", options.pid, "of one process (default: all)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 1 << 22));
   command->add_option("--interval", options.interval, "seconds over which rates are taken")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();

@@ -95,14 +95,16 @@ void Session::add_host() {
   for (const auto& prefix : leases_.ipv4) options_.ip4.push_back(prefix.to_text());
   for (const auto& prefix : leases_.ipv6) options_.ip6.push_back(prefix.to_text());
   value_or_throw(worker_->add_host(host));
-  control::Identity identity{.wire = options_.wire, .addresses = options_.ip4};
-  identity.addresses.insert(identity.addresses.end(), options_.ip6.begin(), options_.ip6.end());
-  status_.emplace(*worker_, nullptr, std::move(identity));
 }
 
 void Session::run(engine::Task& task) {
   Limited limited(task, end_of(options_));
-  worker_->run(limited);
+  {
+    control::Identity identity{.wire = options_.wire, .addresses = options_.ip4};
+    identity.addresses.insert(identity.addresses.end(), options_.ip6.begin(), options_.ip6.end());
+    const StatusOffer status(*worker_, nullptr, std::move(identity));
+    worker_->run(limited);
+  }
   value_or_throw(wires_.flush());
   const engine::Host* host = worker_->host();
   if (host == nullptr) return;

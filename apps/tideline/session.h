@@ -78,9 +78,10 @@ class Session {
   const WireOptions& options() const { return options_; }
   std::uint64_t captured() const { return wires_.captured(); }
 
-  // Gives the worker a host with the options' addresses, and offers its status.
+  // Gives the worker a host with the options' addresses.
   void add_host();
-  // Until the task is done, or the user or --duration stops it. Then writes the capture out; throws
+  // Until the task is done, or the user or --duration stops it; meanwhile its status can be asked
+  // for. Then writes the capture out; throws
   // if another station has our address.
   void run(engine::Task& task);
 
@@ -91,7 +92,6 @@ class Session {
   std::size_t mtu_ = 0;
   std::unique_ptr<engine::Worker> worker_;
   std::optional<StopOnSignal> stop_on_signal_;
-  std::optional<StatusOffer> status_;
 };
 
 }  // namespace tideline::app

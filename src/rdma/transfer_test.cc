@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <numeric>
 #include <tuple>
 
 #include "rdma/test_network.h"
@@ -116,6 +117,20 @@ TEST_P(RcTransfer, WritesAndReadsMoveMemory) {
     ASSERT_EQ(from, to) << size;
     ASSERT_EQ(from, back) << size;
   }
+  // Both sides have counted it.
+  const std::uint64_t bytes = 2 * std::accumulate(kSizes.begin(), kSizes.end(), std::uint64_t{0});
+  EXPECT_EQ(left.counters.requests, 2 * kSizes.size());
+  EXPECT_EQ(left.counters.request_bytes, bytes);
+  EXPECT_EQ(left.counters.messages, 0U);
+  std::array<QpStatus, 2> status;
+  std::uint32_t from = 0;
+  ASSERT_EQ(net.b.device.list_qps(from, status), 1U);
+  EXPECT_EQ(from, 0U);
+  EXPECT_EQ(status[0].number, right.number);
+  EXPECT_EQ(status[0].peer_number, left.number);
+  EXPECT_EQ(status[0].rq_psn, left.requester.next_psn.value());
+  EXPECT_EQ(status[0].counters.messages, 2 * kSizes.size());
+  EXPECT_EQ(status[0].counters.message_bytes, bytes);
 }
 
 TEST_P(RcTransfer, WriteWithImmediateConsumesAReceiveRequest) {

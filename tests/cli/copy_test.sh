@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # copy_test.sh TIDELINE WIRE [MEGABYTES]: `tideline copy` between two hosts on a wire (shm, or packet or xdp on a veth of
 # the test's own): whatever the size, the file arrives as it is, over IPv4 and IPv6, also where frames are lost; what
-# cannot be taken is refused in words, and nothing is left behind. With MEGABYTES, one file of that size and no more.
+# cannot be taken is refused in words, and nothing is left behind. With MEGABYTES, one file of that size, and 100 MB where
+# frames are lost.
 if [ "$(id -u)" -eq 0 ] && [ -z "${TIDELINE_TEST_MOUNTS:-}" ]; then
   TIDELINE_TEST_MOUNTS=1 exec unshare --mount bash "$0" "$@"
 fi
@@ -66,6 +67,25 @@ big_file() {  # big_file MEGABYTES
   truncate -s "${1}M" "$2"
 }
 
+# A link that loses, reorders and repeats, both ways.
+bad_link() {  # bad_link MEGABYTES
+  local version lossy
+  big_file "$1" "$directory/lossy"
+  start lossy copy --listen "$inbox" "${left[@]}" --impair "$bad_link" --seed 7
+  lossy=$last_child
+  for version in 4 6; do
+    clients=$((clients + 1))
+    client client "$directory/lossy" "$(address_in lossy $version):" --impair "$bad_link" --seed $version --json ||
+      fail "copy over a bad link, IPv$version"
+    cmp "$directory/lossy" "$inbox/lossy" || fail "another file over a bad link, IPv$version"
+    python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert r["retransmitted_packets"] > 0 and r["direct_bytes"] == 0, r
+print("%.0f MB over a bad link, %s: %.1f MB/s, %d packets sent again, %d timeouts" % (r["bytes"] / 1e6, sys.argv[2], r["bytes_per_s"] / 1e6, r["retransmitted_packets"], r["timeouts"]))' \
+      "$directory/client.log" "IPv$version" || fail "a bad link lost nothing"
+  done
+  kill -INT "$lossy"
+  wait "$lossy" || fail "listener of the bad link: exit status $?"
+}
+
 if [ "$megabytes" -gt 0 ]; then
   room=$(df --output=avail -m "$directory" | tail -1)
   memory=$(($(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
@@ -81,6 +101,8 @@ if [ "$megabytes" -gt 0 ]; then
   cat "$directory/client.log"
   cmp "$directory/big" "$inbox/big" || fail "another file has arrived"
   stop "$last_child"
+  rm "$inbox/big"
+  bad_link 100
   exit 0
 fi
 
@@ -177,6 +199,10 @@ gone
 grep -q 'slow: not taken' "$directory/listener.log" || fail "the listener does not tell of the stopped client"
 echo "a stopped client leaves nothing behind"
 
+# The listener finds out by itself, in ten seconds; meanwhile:
+clients=$((clients + 1))
+interrupt KILL 137
+
 # A disk that gets full meanwhile, in a listener of its own.
 mkdir "$directory/small"
 mount -t tmpfs -o size=64m tmpfs "$directory/small"
@@ -207,7 +233,7 @@ client client "$some" "$host:" || fail "copy after the disk was full"
 cmp "$some" "$directory/small/$(basename "$some")" || fail "the file after the disk was full"
 echo "a full disk is told, and the listener goes on"
 
-# A listener that is killed: its client finds out. A client that is killed: its listener does.
+# A listener that is killed: its client finds out.
 clients=$((clients + 1))
 client orphan "$directory/forty" "$host:orphan" "${slow[@]}" &
 orphan=$!
@@ -222,10 +248,8 @@ wait $orphan || status=$?
 [ $status -eq 4 ] || fail "a client without its listener: exit status $status, not 4"
 echo "a client without its listener: $(tail -1 "$directory/orphan.log")"
 
-host=$(address_in listener 4)
-clients=$((clients + 1))
-interrupt KILL 137
 gone
+host=$(address_in listener 4)
 clients=$((clients + 1))
 client client "$some" "$host:" || fail "copy after a client was killed"
 kill -INT "$listener"
@@ -235,18 +259,4 @@ only "$(basename "$some")"
 rm "$inbox"/*
 echo "a killed client leaves nothing behind, and the listener goes on"
 
-# A link that loses, reorders and repeats, both ways.
-left+=(--impair "$bad_link" --seed 7)
-start lossy copy --listen "$inbox" "${left[@]}"
-lossy=$last_child
-for version in 4 6; do
-  clients=$((clients + 1))
-  client client "$directory/large" "$(address_in lossy $version):" --impair "$bad_link" --seed $version --json ||
-    fail "copy over a bad link, IPv$version"
-  cmp "$directory/large" "$inbox/large" || fail "another file over a bad link, IPv$version"
-  python3 -c 'import json,sys; r=json.load(open(sys.argv[1])); assert r["retransmitted_packets"] > 0 and r["direct_bytes"] == 0, r
-print("100 MB over %s: %.0f MB/s, %d packets sent again, %d timeouts" % (sys.argv[2], r["bytes_per_s"] / 1e6, r["retransmitted_packets"], r["timeouts"]))' \
-    "$directory/client.log" "IPv$version" || fail "a bad link lost nothing"
-done
-kill -INT "$lossy"
-wait "$lossy" || fail "listener of the bad link: exit status $?"
+bad_link 8

@@ -101,18 +101,18 @@ expect 3 "there is no process $client" "$tideline" status $client
 [ ! -e "$socket" ] || fail 'the socket of a killed program is still there'
 expect 3 'has no engine' "$tideline" status $$
 expect 2 PID "$tideline" status nobody
-kill -KILL $server 2>/dev/null || true  # it may have noticed
+kill -KILL $server 2>/dev/null || true  # it may have ended with its client
 wait $server 2>/dev/null || true
 
 # TCP, and a command that ends by itself removes its socket.
 mkdir "$directory/files"
 start echo echo --wire shm:verbs
 echo=$last_child
-start serve serve "$directory/files" --wire shm:verbs
+start serve serve "$directory/files" --wire shm:verbs --impair rate=10Mbit
 serve=$last_child
 host=$(grep -oE '198\.18\.0\.[0-9]+' "$directory/serve.log" | head -1)
 head -c 3000000 /dev/urandom >"$directory/files/file"
-"$tideline" get "http://$host/file" -o "$directory/file" --wire shm:verbs --impair rate=10Mbit >"$directory/get.log" 2>&1 &
+"$tideline" get "http://$host/file" -o "$directory/file" --wire shm:verbs >"$directory/get.log" 2>&1 &
 get=$!
 children+=("$get")
 tries=0
@@ -133,8 +133,9 @@ timeout 30 "$tideline" status $echo --json --interval 0.05 >"$directory/status.j
 check 'a stopped program' 'assert "error" in p and p["pid"] == '$echo', p'
 kill -CONT $echo
 
-kill -INT $get $serve $echo
+kill -INT $get 2>/dev/null || true  # it may be done
 wait $get || true
+kill -INT $serve $echo
 wait $serve && wait $echo || fail "exit status after SIGINT"
 children=()
 [ -z "$(ls "$directory/tideline/.control")" ] || fail "sockets are left: $(ls "$directory/tideline/.control")"

@@ -11,7 +11,7 @@ namespace tideline::app::copy {
 namespace {
 
 // Until the offer, and between messages of a client, which says something every two seconds.
-constexpr Duration kSilence = std::chrono::seconds(15);
+constexpr Duration kSilence = std::chrono::seconds(10);
 // For the client to read why it was refused, and to hang up.
 constexpr Duration kLinger = std::chrono::seconds(5);
 
@@ -53,6 +53,8 @@ void Receiving::step(Instant now) {
     over_ = line_.is_over() || now >= deadline_;
   } else if (line_.is_over()) {
     reason_ = line_.why_over("the client");
+    // Who it is stands before it anyway.
+    if (reason_.starts_with(client_ + ": ")) reason_.erase(0, client_.size() + 2);
     leave(now);
     over_ = true;
   } else if (now >= deadline_) {

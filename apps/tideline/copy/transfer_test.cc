@@ -74,10 +74,10 @@ class CopyTransfer : public testing::Test {
     return *client_->rdma->host().connect(*Endpoint::parse(address, kPort), kLineOptions);
   }
   // The client's word goes where a listener would have it.
-  void accept() {
+  void accept(bool has_room = true) {
     until([&] {
       if (auto stream = listening_.accept()) {
-        receiving_.emplace(*listener_->verbs, *directory_, std::move(*stream), true,
+        receiving_.emplace(*listener_->verbs, *directory_, std::move(*stream), has_room,
                            monotonic_now());
       }
       return receiving_.has_value();
@@ -248,6 +248,14 @@ TEST_F(CopyTransfer, WindowsThatWereNotGivenAreRefused) {
   }
 }
 
+TEST_F(CopyTransfer, AListenerWithoutRoomSaysSo) {
+  line_.emplace(connect());
+  accept(false);
+  until([&] { return line_->stream().state() == Stream::State::kOpen; });
+  line_->send(Offer{.size = 1, .name = "file"});
+  expect_refused("try again");
+}
+
 TEST_F(CopyTransfer, GarbageIsRefused) {
   line_.emplace(connect());
   accept();
@@ -269,7 +277,7 @@ TEST_F(CopyTransfer, AClientThatGoesLeavesNothing) {
 
 TEST_F(CopyTransfer, ASilentClientIsForgotten) {
   say_hello(1000);
-  receiving_->step(monotonic_now() + 14s);
+  receiving_->step(monotonic_now() + 9s);
   EXPECT_FALSE(receiving_->is_leaving());
   line_->send(Alive{});
   receiving_->step(monotonic_now() + 30s);
