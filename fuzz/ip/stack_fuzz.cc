@@ -140,7 +140,11 @@ void mend(ByteVector& frame, bool ours) {
   if (ethernet.ether_type == wire::be16(wire::kEtherTypeIpv6)) mend_ipv6(packet, ours);
 }
 
-class World final : public Output, public Events, public EchoHandler, public UdpHandler {
+class World final : public Output,
+                    public Events,
+                    public EchoHandler,
+                    public UdpHandler,
+                    public ProtocolHandler {
  public:
   World() : pool_(shared_pool()), rng_(1), stack_(kOptions, pool_, rng_, *this, *this) {
     CHECK(stack_.add_address(wire::Ipv4Prefix{kOurs4, 24}, now_).has_value());
@@ -152,6 +156,7 @@ class World final : public Output, public Events, public EchoHandler, public Udp
     stack_.routes4().add({.destination = {}, .gateway = kPeer4});
     CHECK(stack_.udp().bind({.port = kPort}, *this).has_value());
     CHECK(stack_.open_echo(kEcho, *this));
+    stack_.grh().set_handler(this);
   }
 
   void run(const script::Step& step) {
@@ -274,6 +279,18 @@ class World final : public Output, public Events, public EchoHandler, public Udp
         {.source = {.address = *source, .port = kPort}, .destination = path.source}, now);
   }
   void failed(const PathError& /*error*/, Instant /*now*/) override {}
+  // RoCE v1: what comes goes back.
+  void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override {
+    packet->truncate(datagram.layout.end);
+    packet->trim_front(datagram.layout.payload);
+    if (silent_) return;
+    (void)stack_.send(std::move(packet),
+                      {.source = datagram.destination,
+                       .destination = datagram.source,
+                       .protocol = wire::kProtocolGrh},
+                      now);
+  }
+  bool recognises(const PathError& /*error*/) const override { return false; }
 
   packet::Pool& pool_;
   Instant now_{std::chrono::hours(1)};

@@ -73,6 +73,7 @@ bool write_scripts(const fs::path& folder) {
   const ByteVector ping = ip::script::step(Operation::kPing, from_hex("01 61626364"));
   const ByteVector send = ip::script::step(Operation::kSend, from_hex("02 61626364"));
   for (const auto& sample : packets::kEthernetAll) add("Ethernet", sample, "");
+  add("Roce", packets::kRoceV1SendOnly, "");
   for (const auto& sample : packets::kArpAll) add("Arp", sample, std::string(kTo2From1) + "0806");
   all = std::move(all) + ping + send;
   for (const auto& sample : packets::kIpv4All) add("Ipv4", sample, ipv4_header);
@@ -106,6 +107,11 @@ bool write_roce(const fs::path& folder) {
   return true;
 }
 
+bool write_frame(const fs::path& folder, const packets::Sample& sample) {
+  const ByteVector frame = from_hex(sample.hex);
+  return write(folder / sample.name, {reinterpret_cast<const char*>(frame.data()), frame.size()});
+}
+
 bool copy_captures(const fs::path& data, const fs::path& folder) {
   fs::remove_all(folder);
   fs::create_directories(folder);
@@ -132,6 +138,7 @@ bool write_noise(const fs::path& folder) {
 bool write_corpora(const fs::path& folder) {
   return write_all(folder / "ethernet", packets::kEthernetAll) &&
          write_all(folder / "layout", packets::kEthernetAll) &&
+         write_frame(folder / "layout", packets::kRoceV1SendOnly) &&
          write_all(folder / "segmenter", packets::kEthernetAll) &&
          write_all(folder / "arp", packets::kArpAll) &&
          write_all(folder / "ipv4", packets::kIpv4All) &&

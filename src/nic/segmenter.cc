@@ -2,11 +2,14 @@
 #include "nic/segmenter.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
 #include "packet/checksum.h"
 #include "packet/copy.h"
+#include "packet/roce_segmenter.h"
+#include "wire/icrc.h"
 #include "wire/packet_layout.h"
 #include "wire/protocol.h"
 
@@ -148,8 +151,42 @@ void Segmenter::fill_checksum(wire::MutableBytes headers,
 }
 
 // Segment by segment, the headers go before their payload, over what has been written already.
+namespace {
+
+// Each packet is made where its payload lies: its headers overwrite what was written before, its
+// ICRC the first bytes of the next payload, which are kept meanwhile.
+void write_roce(const packet::RoceCut& cut, std::span<std::byte> frame, Instant at,
+                port::PcapWriter& out, packet::PassCounter& passes) {
+  std::array<std::byte, Segmenter::kMaxHeaders> head{};
+  std::ranges::copy(frame.first(std::min(frame.size(), head.size())), head.begin());
+  for (std::size_t i = 0; i < cut.count(); ++i) {
+    const packet::RoceCut::Part part = cut.part(i);
+    const std::span<std::byte> bytes = frame.subspan(
+        part.offset - part.header_size, part.header_size + part.size + part.pad + wire::kIcrcSize);
+    const std::span<std::byte> icrc = bytes.last(wire::kIcrcSize);
+    std::array<std::byte, wire::kIcrcSize> kept{};
+    std::ranges::copy(icrc, kept.begin());
+    cut.write_headers(i, head, bytes);
+    const wire::PacketLayout layout = cut.layout_of(bytes.size());
+    wire::Crc32 crc = wire::start_icrc(bytes.subspan(layout.l3), layout.payload - layout.l3);
+    crc.add(bytes.subspan(layout.payload + wire::kBthSize,
+                          layout.payload_size() - wire::kBthSize - wire::kIcrcSize));
+    passes.add(packet::Pass::kChecksum, bytes.size() - layout.payload);
+    const auto field = wire::icrc_field(crc.value());
+    std::ranges::copy(std::as_bytes(std::span(field)), icrc.begin());
+    out.write(at, bytes);
+    std::ranges::copy(kept, icrc.begin());
+  }
+}
+
+}  // namespace
+
 void write_segments(std::span<std::byte> frame, const Offload& offload, Instant at,
                     port::PcapWriter& out, packet::PassCounter& passes) {
+  if (const auto roce = packet::RoceCut::create(frame, frame.size(), offload)) {
+    write_roce(*roce, frame, at, out, passes);
+    return;
+  }
   const auto cut = Segmenter::create(frame, offload);
   if (!cut) {
     out.write(at, frame);

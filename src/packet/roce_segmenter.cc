@@ -31,77 +31,52 @@ bool is_spread(const wire::RoceOpcode& opcode) {
 
 }  // namespace
 
-std::optional<RoceSegmenter> RoceSegmenter::create(PacketPtr frame) {
-  const Offload& offload = frame->meta().offload;
+std::optional<RoceCut> RoceCut::create(wire::Bytes head, std::size_t frame_size,
+                                       const Offload& offload) {
   if (offload.gso != Gso::kRoce || offload.gso_size == 0) return std::nullopt;
-  const wire::Bytes head = frame->first().bytes();
-  const auto layout = wire::parse_layout(head, frame->size(), {.accept_vlan = true});
-  if (!layout || layout->is_fragment() || layout->end != frame->size() ||
+  const auto layout = wire::parse_layout(head, frame_size, {.accept_vlan = true});
+  if (!layout || layout->is_fragment() || layout->end != frame_size ||
       (layout->protocol != wire::kProtocolUdp && !layout->is_grh())) {
     return std::nullopt;
   }
   const auto headers = wire::parse_roce(layout->payload_bytes(head), layout->payload_size());
   if (!headers) return std::nullopt;
-  RoceSegmenter segmenter(std::move(frame), *layout, *headers);
-  const bool fits = segmenter.payload_size_ <= segmenter.mtu_ ||
-                    (is_spread(headers->info()) && segmenter.mtu_ % 4 == 0);
+  const RoceCut cut(*layout, *headers, offload.gso_size);
+  const std::size_t pad = (4 - cut.payload_size_ % 4) % 4;
+  const bool fits =
+      cut.count_ == 1 || (is_spread(headers->info()) && cut.mtu_ % 4 == 0 && headers->pad == pad);
   if (!fits) return std::nullopt;
-  return segmenter;
+  return cut;
 }
 
-RoceSegmenter::RoceSegmenter(PacketPtr frame, const PacketLayout& layout, const wire::Roce& headers)
-    : frame_(std::move(frame)),
-      layout_(layout),
+RoceCut::RoceCut(const PacketLayout& layout, const wire::Roce& headers, std::size_t mtu)
+    : layout_(layout),
       headers_(headers),
       payload_at_(layout.payload + std::size_t{headers.info().header_size}),
-      mtu_(frame_->meta().offload.gso_size) {
+      mtu_(mtu) {
   const std::size_t padded = layout.end - payload_at_ - wire::kIcrcSize;
   payload_size_ = padded - std::min<std::size_t>(headers.pad, padded);
   if (payload_size_ > mtu_) count_ = (payload_size_ + mtu_ - 1) / mtu_;
 }
 
-PacketPtr RoceSegmenter::next(Pool& pool, PassCounter& passes) {
-  CHECK(!done());
-  if (count_ == 1) {
-    fill_icrc(*frame_, layout_, passes);
-    ++index_;
-    return std::move(frame_);
-  }
-  const std::size_t begin = index_ * mtu_;
-  const std::size_t size = std::min(mtu_, payload_size_ - begin);
-  const wire::Roce roce = headers_of(index_, size);
-  const std::size_t headers = roce.info().header_size;
-  const std::size_t transport = headers + size + roce.pad + wire::kIcrcSize;
-  PacketPtr packet = pool.get_chain(layout_.payload + transport);
-  if (packet == nullptr) return nullptr;
-  if (!write_headers(*packet, roce, transport)) return nullptr;
-  // Piece by piece, for both are chains: the smaller of what lies together here and there.
-  std::size_t to = layout_.payload + headers;
-  std::size_t skip = payload_at_ + begin;
-  std::size_t left = size;
-  for (const Segment* from = &frame_->first(); left > 0; from = from->next()) {
-    const std::size_t length = from->bytes().size();
-    if (skip >= length) {
-      skip -= length;
-      continue;
-    }
-    const std::size_t part = std::min(left, length - skip);
-    copy_in(*packet, to, from->bytes().subspan(skip, part), passes);
-    to += part;
-    left -= part;
-    skip = 0;
-  }
-  constexpr std::array<std::byte, 3> kPad{};
-  copy_in(*packet, to, std::span(kPad).first(roce.pad), passes);
+RoceCut::Part RoceCut::part(std::size_t index) const {
+  const std::size_t begin = index * mtu_;
+  const wire::Roce roce = headers_of(index);
+  return {.offset = payload_at_ + begin,
+          .size = std::min(mtu_, payload_size_ - begin),
+          .header_size = layout_.payload + std::size_t{roce.info().header_size},
+          .pad = roce.pad};
+}
+
+PacketLayout RoceCut::layout_of(std::size_t packet_size) const {
   PacketLayout layout = layout_;
-  layout.end = static_cast<std::uint32_t>(packet->size());
-  fill_icrc(*packet, layout, passes);
-  ++index_;
-  return packet;
+  layout.end = static_cast<std::uint32_t>(packet_size);
+  return layout;
 }
 
 // Table 38: the first says where, the last brings the rest; what asks for an answer is the last.
-wire::Roce RoceSegmenter::headers_of(std::size_t index, std::size_t payload_size) const {
+wire::Roce RoceCut::headers_of(std::size_t index) const {
+  if (count_ == 1) return headers_;
   const wire::RoceOpcode& whole = headers_.info();
   const bool last = index + 1 == count_;
   const bool starts = whole.starts && index == 0;
@@ -115,37 +90,76 @@ wire::Roce RoceSegmenter::headers_of(std::size_t index, std::size_t payload_size
   roce.psn = (headers_.psn + static_cast<std::uint32_t>(index)) & 0xffffff;
   roce.solicited = headers_.solicited && last;
   roce.ack_request = headers_.ack_request && last;
-  roce.pad = static_cast<std::uint8_t>((4 - payload_size % 4) % 4);
+  const std::size_t size = last ? payload_size_ - index * mtu_ : mtu_;
+  roce.pad = static_cast<std::uint8_t>((4 - size % 4) % 4);
   return roce;
 }
 
-// False if they do not fit the first segment, which has room for all that RoCE has.
-bool RoceSegmenter::write_headers(Packet& packet, const wire::Roce& roce,
-                                  std::size_t transport) const {
-  const wire::Bytes from = frame_->first().bytes();
-  const wire::MutableBytes to = packet.first().writable();
-  if (to.size() < std::size_t{layout_.payload} + roce.info().header_size) return false;
-  std::memcpy(to.data(), from.data(), layout_.payload);
+void RoceCut::write_headers(std::size_t index, wire::Bytes head, wire::MutableBytes out) const {
+  const wire::Roce roce = headers_of(index);
+  const Part here = part(index);
+  const std::size_t transport = roce.info().header_size + here.size + here.pad + wire::kIcrcSize;
+  std::memcpy(out.data(), head.data(), layout_.payload);
   const std::size_t ip_payload = std::size_t{layout_.payload} - layout_.l4 + transport;
   if (layout_.ip_version == 4) {
-    const wire::MutableBytes ip = to.subspan(layout_.l3, std::size_t{layout_.l4} - layout_.l3);
+    const wire::MutableBytes ip = out.subspan(layout_.l3, std::size_t{layout_.l4} - layout_.l3);
     auto& header = wire::view_as<wire::Ipv4Header>(ip);
     header.total_length = wire::be16(static_cast<std::uint16_t>(ip.size() + ip_payload));
     header.identification =
-        wire::be16(static_cast<std::uint16_t>(header.identification.value() + index_));
+        wire::be16(static_cast<std::uint16_t>(header.identification.value() + index));
     header.checksum = {};
     header.checksum = wire::be16(wire::checksum(ip));
   } else {
     const std::size_t upper = layout_.l4 - layout_.l3 - sizeof(wire::Ipv6Header);
-    wire::view_as<wire::Ipv6Header>(to.subspan(layout_.l3)).payload_length =
+    wire::view_as<wire::Ipv6Header>(out.subspan(layout_.l3)).payload_length =
         wire::be16(static_cast<std::uint16_t>(upper + ip_payload));
   }
   if (!layout_.is_grh()) {
-    wire::view_as<wire::UdpHeader>(to.subspan(layout_.l4)).length =
+    wire::view_as<wire::UdpHeader>(out.subspan(layout_.l4)).length =
         wire::be16(static_cast<std::uint16_t>(ip_payload));
   }
-  wire::emit(roce, to.subspan(layout_.payload));
-  return true;
+  wire::emit(roce, out.subspan(layout_.payload));
+}
+
+std::optional<RoceSegmenter> RoceSegmenter::create(PacketPtr frame) {
+  const auto cut = RoceCut::create(frame->first().bytes(), frame->size(), frame->meta().offload);
+  if (!cut) return std::nullopt;
+  return RoceSegmenter(std::move(frame), *cut);
+}
+
+PacketPtr RoceSegmenter::next(Pool& pool, PassCounter& passes) {
+  CHECK(!done());
+  if (count() == 1) {
+    fill_icrc(*frame_, cut_.layout_of(frame_->size()), passes);
+    ++index_;
+    return std::move(frame_);
+  }
+  const RoceCut::Part part = cut_.part(index_);
+  PacketPtr packet = pool.get_chain(part.header_size + part.size + part.pad + wire::kIcrcSize);
+  // All that RoCE has before its payload fits a segment.
+  if (packet == nullptr || packet->first().bytes().size() < part.header_size) return nullptr;
+  cut_.write_headers(index_, frame_->first().bytes(), packet->first().writable());
+  // Piece by piece, for both are chains: the smaller of what lies together here and there.
+  std::size_t to = part.header_size;
+  std::size_t skip = part.offset;
+  std::size_t left = part.size;
+  for (const Segment* from = &frame_->first(); left > 0; from = from->next()) {
+    const std::size_t length = from->bytes().size();
+    if (skip >= length) {
+      skip -= length;
+      continue;
+    }
+    const std::size_t piece = std::min(left, length - skip);
+    copy_in(*packet, to, from->bytes().subspan(skip, piece), passes);
+    to += piece;
+    left -= piece;
+    skip = 0;
+  }
+  constexpr std::array<std::byte, 3> kPad{};
+  copy_in(*packet, to, std::span(kPad).first(part.pad), passes);
+  fill_icrc(*packet, cut_.layout_of(packet->size()), passes);
+  ++index_;
+  return packet;
 }
 
 void fill_icrc(Packet& frame, const PacketLayout& layout, PassCounter& passes) {
