@@ -260,9 +260,9 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Arguments arguments;
   std::vector<Command> commands;
-  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor,
-                         add_udp_blast, add_perf, add_serve, add_get, add_copy, add_devices,
-                         add_run, add_status}) {
+  for (const auto add :
+       {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor, add_udp_blast, add_perf,
+        add_serve, add_get, add_copy, add_devices, add_run, add_status}) {
     commands.push_back(add(app, arguments));
     commands.back().parser->footer(kExamples);
   }
