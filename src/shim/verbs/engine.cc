@@ -67,6 +67,8 @@ class AppEngineOfProcess final : public Engine {
   void poll() override { process_->engine().poll(); }
   void about_to_sleep() override { process_->engine().hand_to_helper(); }
   client::Sockets& sockets() { return process_->sockets(); }
+  // False in a forked child of the process that has started it.
+  bool is_of_this_process() const { return owner_ == ::getpid(); }
   void report(bool counters);
   std::string report_device(engine::Worker& worker);
 
@@ -83,6 +85,7 @@ class AppEngineOfProcess final : public Engine {
   }
   void make_device(engine::Worker& worker);
 
+  const pid_t owner_ = ::getpid();
   const std::string interface_;  // of the machine, for programs; empty: none
   engine::RandomKeys keys_;
   Rng rng_{0};
@@ -185,17 +188,20 @@ AppEngineOfProcess* own_instance = nullptr;
 pthread_mutex_t start_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 bool reports_counters = false;
+bool reports_at_exit = false;  // also in children
 
 void report_at_exit() { own_instance->report(reports_counters); }
 
-// With start_mutex held.
+// With start_mutex held. A forked child gets an engine of its own, for servers that open the device
+// in a child (qperf); but not where the parent has opened it, whose objects are the child's, too.
 Result<AppEngineOfProcess*> start_own() {
-  if (own_instance != nullptr) return own_instance;
+  if (own_instance != nullptr && own_instance->is_of_this_process()) return own_instance;
   auto started = AppEngineOfProcess::start();
   if (!started) return fail(std::move(started.error()));
   own_instance = started->release();
   reports_counters = !text_of("TIDELINE_STATS").empty();
-  if (reports_counters || !text_of("TIDELINE_CAPTURE").empty()) std::atexit(report_at_exit);
+  const bool reports = reports_counters || !text_of("TIDELINE_CAPTURE").empty();
+  if (reports && !std::exchange(reports_at_exit, true)) std::atexit(report_at_exit);
   return own_instance;
 }
 
