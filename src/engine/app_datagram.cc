@@ -123,11 +123,8 @@ Outcome<std::size_t> AppDatagram::send(std::span<const iovec> from,
   if (size_of(from) > kMostBytes) return refuse(Failure::kMessageSize);
   Outcome<std::size_t> result = std::size_t{0};
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-    if (!to && !remote_) {
-      result = refuse(Failure::kNoDestination);
-    } else {
-      result = send_now(from, to ? *to : *remote_, now);
-    }
+    const std::optional<client::Endpoint>& target = to ? to : remote_;
+    result = target ? send_now(from, *target, now) : refuse(Failure::kNoDestination);
   });
   if (!ran) return refuse(ran.error());
   return result;
@@ -139,8 +136,9 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
   if (!bound_) {
     if (const auto bound = bind_now({}, false); !bound) return refuse(bound.error());
   }
-  auto source = std::optional(bound_->address);
-  if (is_any(*source)) source = stack.source_for(to.address);
+  const client::Endpoint local = bound_.value_or(client::Endpoint{});
+  auto source = std::optional(local.address);
+  if (is_any(local.address)) source = stack.source_for(to.address);
   if (!source) return refuse(Failure::kNetworkUnreachable);
   const std::size_t size = size_of(from);
   packet::Pool& pool = sockets_.worker().pool();
@@ -153,7 +151,7 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
                     sockets_.passes());
     at += part.iov_len;
   }
-  const ip::UdpPath path{.source = {.address = *source, .port = bound_->port},
+  const ip::UdpPath path{.source = {.address = *source, .port = local.port},
                          .destination = to_udp(to)};
   // What the stack drops is counted there; UDP promises nothing.
   [[maybe_unused]] const ip::Sent sent = stack.udp().send(std::move(packet), path, now);

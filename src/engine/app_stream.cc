@@ -103,7 +103,7 @@ void AppStream::open() {
 
 void AppStream::drop_buffers() {
   if (!buffers_) return;
-  for (const auto memory : buffers_->memory) sockets_.give_buffer(memory);
+  for (const auto memory : buffers().memory) sockets_.give_buffer(memory);
   buffers_.reset();
 }
 
@@ -279,7 +279,7 @@ void AppStream::close(bool abort) {
         } else if (abort) {
           sockets_.tcp().abort(id_, now);
         } else {
-          sockets_.tcp().close(id_, buffers_->receive.readable() > 0, now);
+          sockets_.tcp().close(id_, buffers().receive.readable() > 0, now);
         }
       });
 }
@@ -318,7 +318,7 @@ Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
   std::size_t done = 0;
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
     if (has(kEnded)) return;
-    tcp::ByteFifo& fifo = buffers_->send;
+    tcp::ByteFifo& fifo = buffers().send;
     std::size_t unsent = 0;
     for (const iovec& part : from) {
       std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
@@ -346,7 +346,7 @@ Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
 }
 
 std::size_t AppStream::copy_out(std::span<const iovec> into) {
-  const tcp::ByteFifo& fifo = buffers_->receive;
+  const tcp::ByteFifo& fifo = buffers().receive;
   std::uint64_t at = fifo.consumed();
   std::size_t left = fifo.readable();
   std::size_t copied = 0;
@@ -374,7 +374,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
   }
   const CallLock::Guard guard(receiving_);
   const std::size_t size = copy_out(into);
-  if (size == 0 && buffers_->receive.readable() == 0) {
+  if (size == 0 && buffers().receive.readable() == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
     if ((flags & kEnded) != 0) {
       if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
@@ -383,10 +383,10 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
     if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
   }
   if (!peek && size > 0) {
-    buffers_->receive.set_consumed(buffers_->receive.consumed() + size);
-    const std::uint64_t consumed = buffers_->receive.consumed();
+    buffers().receive.set_consumed(buffers().receive.consumed() + size);
+    const std::uint64_t consumed = buffers().receive.consumed();
     // TCP sees the room when it next sends; it is told when the peer may be waiting for it.
-    if (consumed - told_ >= buffers_->receive.capacity() / 4) {
+    if (consumed - told_ >= buffers().receive.capacity() / 4) {
       told_ = consumed;
       [[maybe_unused]] const auto ran = sockets_.locked(
           Turn::kSend, [&](Worker& /*worker*/, Instant now) { sockets_.tcp().consumed(id_, now); });
@@ -398,7 +398,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
 unsigned AppStream::events_of_connection(unsigned flags, unsigned wanted) {
   unsigned events = 0;
   if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLIN | POLLRDHUP;
-  if (buffers_->receive.readable() > 0) events |= POLLIN;
+  if (buffers().receive.readable() > 0) events |= POLLIN;
   if ((flags & kSendingShut) != 0) {
     events |= POLLOUT;
     if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLHUP;
@@ -429,7 +429,7 @@ unsigned AppStream::readiness(unsigned wanted) {
 }
 
 std::size_t AppStream::readable_bytes() {
-  return has(kConnected) ? buffers_->receive.readable() : 0;
+  return has(kConnected) ? buffers().receive.readable() : 0;
 }
 
 client::Endpoint AppStream::local() {
@@ -491,7 +491,7 @@ void AppStream::unwatch(client::Waiter& waiter, unsigned hint) {
 void AppStream::finish(Instant now) {
   if (!held_by_program_) return;
   if (has(kListening)) sockets_.tcp().close(listener_);
-  if (held_by_tcp_) sockets_.tcp().close(id_, buffers_->receive.readable() > 0, now);
+  if (held_by_tcp_) sockets_.tcp().close(id_, buffers().receive.readable() > 0, now);
 }
 
 bool AppStream::is_ending() const {

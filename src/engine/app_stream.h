@@ -27,6 +27,7 @@ class AppStream final : public client::Socket,
   // Begins a life: the program holds it.
   void open();
   bool is_bound() const { return bound_.has_value(); }
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): of one that is_bound()
   const client::Endpoint& bound() const { return *bound_; }
   bool shares() const { return shared_; }
   bool is_listening() const { return has(kListening); }
@@ -93,13 +94,15 @@ class AppStream final : public client::Socket,
   void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
   void released(tcp::ConnectionId id, Instant now) override;
 
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): from connecting on it has them
+  Buffers& buffers() { return *buffers_; }
   bool has(unsigned flag) const { return (flags_.load(std::memory_order_acquire) & flag) != 0; }
   void set(unsigned flag) { flags_.fetch_or(flag, std::memory_order_release); }
-  bool has_room() const { return buffers_->send.writable() >= buffers_->send.capacity() / 3; }
+  bool has_room() { return buffers().send.writable() >= buffers().send.capacity() / 3; }
   bool take_buffers();
   void drop_buffers();
   tcp::Attachment attachment() {
-    return {.owner = this, .send = &buffers_->outgoing, .receive = &buffers_->incoming};
+    return {.owner = this, .send = &buffers().outgoing, .receive = &buffers().incoming};
   }
   client::Outcome<std::size_t> refusal_to_send();
   unsigned events_of_connection(unsigned flags, unsigned wanted);

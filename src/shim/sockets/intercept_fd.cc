@@ -50,7 +50,8 @@ int close(int fd) {
 }
 
 int close_range(unsigned first, unsigned last, int flags) noexcept {
-  if ((flags & CLOSE_RANGE_CLOEXEC) == 0 && first <= last) forget_range(first, last);
+  if ((static_cast<unsigned>(flags) & CLOSE_RANGE_CLOEXEC) == 0 && first <= last)
+    forget_range(first, last);
   return libc().close_range(first, last, flags);
 }
 

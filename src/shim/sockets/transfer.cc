@@ -8,6 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
+#include <utility>
 
 #include "shim/sockets/address.h"
 #include "shim/sockets/errors.h"
@@ -147,7 +149,52 @@ ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags,
   return receive_from_kernel(fd, into, flags, address, address_size, truncated);
 }
 
-bool is_inherited(int /*fd*/) {
+// What a receiving call does when there is nothing.
+class Patience {
+ public:
+  Patience(int fd, File& file, int flags) : fd_(fd), file_(file), flags_(flags) {}
+
+  // 0: look again; else a negative errno.
+  int wait() {
+    if (!std::exchange(driven_, true)) {
+      process.running()->poll();
+      return 0;
+    }
+    if (!blocks(file_, flags_)) return -EAGAIN;
+    if (!deadline_) deadline_ = Deadline::after_us(file_.receive_timeout_us.load());
+    const int ready = wait_for(fd_, file_, POLLIN, *deadline_);
+    if (ready > 0) return 0;
+    return ready == 0 ? -EAGAIN : ready;
+  }
+
+ private:
+  int fd_;
+  File& file_;
+  int flags_;
+  bool driven_ = false;
+  std::optional<Deadline> deadline_;
+};
+
+// MSG_WAITALL: less only at the end, or if something goes wrong.
+ssize_t receive_all(int fd, File& file, std::span<const iovec> into, std::size_t size, int flags) {
+  Patience patience(fd, file, flags);
+  Rest rest(into);
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = receive_once(fd, file, rest.next(), flags, nullptr, nullptr, nullptr);
+    if (got > 0) {
+      done += static_cast<std::size_t>(got);
+      rest.skip(static_cast<std::size_t>(got));
+      continue;
+    }
+    const ssize_t error = got == -EAGAIN ? patience.wait() : got;
+    if (got == -EAGAIN && error == 0) continue;
+    return done > 0 ? static_cast<ssize_t>(done) : error;
+  }
+  return static_cast<ssize_t>(done);
+}
+
+bool is_inherited() {
   if (!process.is_forked()) return false;
   process.tell_forked();
   return true;
@@ -166,7 +213,7 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
     return send_datagram(fd, file, from, flags, to);
   }
   if (!file.has_ours()) return kPass;
-  if (is_inherited(fd)) return -EOPNOTSUPP;
+  if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
   return file.is_stream() ? send_stream(fd, file, from, size, flags)
                           : send_datagram(fd, file, from, flags, std::nullopt);
@@ -175,42 +222,19 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
 ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
                       socklen_t* address_size, bool* truncated) {
   if (!file.has_ours()) return kPass;
-  if (is_inherited(fd)) return -EOPNOTSUPP;
+  if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EINVAL;
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
   std::size_t size = 0;
   if (!is_valid(into, size)) return -EINVAL;
-  Rest rest(into);
-  std::size_t done = 0;
-  const bool whole = file.is_stream() && (flags & MSG_WAITALL) != 0;
-  bool driven = false;
-  std::optional<Deadline> deadline;
+  if (file.is_stream() && (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL) {
+    return receive_all(fd, file, into, size, flags);
+  }
+  Patience patience(fd, file, flags);
   for (;;) {
-    const ssize_t got =
-        receive_once(fd, file, rest.next(), flags, address, address_size, truncated);
-    if (got >= 0) {
-      if (!whole) return got;
-      // What is peeked at stays in front, and is counted anew.
-      done = (flags & MSG_PEEK) != 0 ? static_cast<std::size_t>(got)
-                                     : done + static_cast<std::size_t>(got);
-      if (done == size || got == 0) return static_cast<ssize_t>(done);
-      if ((flags & MSG_PEEK) != 0) return got;
-      rest.skip(static_cast<std::size_t>(got));
-      continue;
-    }
-    if (got != -EAGAIN) return done > 0 ? static_cast<ssize_t>(done) : got;
-    if (!driven) {
-      process.running()->poll();
-      driven = true;
-      continue;
-    }
-    if (!blocks(file, flags)) return done > 0 ? static_cast<ssize_t>(done) : -EAGAIN;
-    if (!deadline) deadline = Deadline::after_us(file.receive_timeout_us.load());
-    const int ready = wait_for(fd, file, POLLIN, *deadline);
-    if (ready <= 0) {
-      if (done > 0) return static_cast<ssize_t>(done);
-      return ready == 0 ? -EAGAIN : ready;
-    }
+    const ssize_t got = receive_once(fd, file, into, flags, address, address_size, truncated);
+    if (got != -EAGAIN) return got;
+    if (const int error = patience.wait(); error < 0) return error;
   }
 }
 
@@ -232,7 +256,7 @@ ssize_t receive_message(int fd, File& file, msghdr& message, int flags) {
 
 ssize_t send_file(int fd, File& file, int from, off_t* offset, std::size_t size) {
   if (!file.has_ours()) return kPass;
-  if (is_inherited(fd)) return -EOPNOTSUPP;
+  if (is_inherited()) return -EOPNOTSUPP;
   off_t at = offset != nullptr ? *offset : ::lseek(from, 0, SEEK_CUR);
   if (at < 0) return -errno;
   std::size_t done = 0;
