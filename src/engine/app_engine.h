@@ -60,7 +60,8 @@ class AppEngine {
   // Runs `body(worker, now)` while it holds the engine, then its turn; waits for it. False if the
   // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
   enum class Turn : std::uint8_t {
-    kNone,   // the body has nothing to send, and the caller is soon back for what has come
+    kNone,   // the body has nothing to send, and the caller is soon back for what has come; it is
+             // not told the time, and it does not count as a poll
     kSend,   // sends what the body has left with IP and TCP
     kWhole,  // the same with the service, receives, runs timers
   };
@@ -176,14 +177,11 @@ class AppEngine {
 template <typename Body>
 bool AppEngine::exclusively(Body&& body, Turn turn) {
   Holder holder{*this, [&] {
+                  if (turn == Turn::kNone) return body(*worker_, Instant{});
                   const Instant now = monotonic_now();
                   note_call(now);
                   body(*worker_, now);
-                  if (turn == Turn::kNone) return;
-                  if (turn == Turn::kSend) {
-                    worker_->flush(now);
-                    return;
-                  }
+                  if (turn == Turn::kSend) return worker_->flush(now);
                   // What was posted leaves before anything else is looked at.
                   worker_->send(now);
                   worker_->turn(now);

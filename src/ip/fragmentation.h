@@ -22,18 +22,40 @@ class IdentificationSource {
   explicit IdentificationSource(Rng& rng) : secret_(HashKey::random(rng)) {
     for (std::uint32_t& counter : counters_) counter = static_cast<std::uint32_t>(rng());
   }
+  IdentificationSource(const IdentificationSource&) = delete;
+  IdentificationSource& operator=(const IdentificationSource&) = delete;
 
   template <typename Address>
   std::uint32_t next(const Address& source, const Address& destination, std::uint8_t protocol) {
-    const std::uint64_t hash =
-        siphash(secret_, std::array{keyed_hash(source, secret_), keyed_hash(destination, secret_),
-                                    std::uint64_t{protocol}});
-    return counters_[hash % counters_.size()]++;
+    const Flow flow{
+        .source = widened(source), .destination = widened(destination), .protocol = protocol};
+    if (counter_ == nullptr || flow != latest_) {
+      const std::uint64_t hash =
+          siphash(secret_, std::array{keyed_hash(source, secret_), keyed_hash(destination, secret_),
+                                      std::uint64_t{protocol}});
+      latest_ = flow;
+      counter_ = &counters_[hash % counters_.size()];
+    }
+    return (*counter_)++;
   }
 
  private:
+  struct Flow {
+    wire::Ipv6Address source;
+    wire::Ipv6Address destination;
+    std::uint8_t protocol = 0;
+    friend constexpr bool operator==(const Flow&, const Flow&) = default;
+  };
+  static wire::Ipv6Address widened(wire::Ipv4Address address) {
+    return wire::Ipv6Address::mapped(address);
+  }
+  static const wire::Ipv6Address& widened(const wire::Ipv6Address& address) { return address; }
+
   HashKey secret_;
   std::array<std::uint32_t, 1024> counters_{};
+  // Of the latest packet: the next is of the same flow most of the time, and needs no hash.
+  Flow latest_{};
+  std::uint32_t* counter_ = nullptr;
 };
 
 // A packet of the bytes [offset, offset + size) of `whole`: borrowed as far as the pool has loans,

@@ -42,8 +42,10 @@ class LruMap {
   Value* touch(const Key& key) {
     const std::uint32_t i = index_of(key);
     if (i == kNone) return nullptr;
-    unlink(i);
-    link_newest(i);
+    if (i != newest_) {
+      unlink(i);
+      link_newest(i);
+    }
     return &slots_[i].value;
   }
 
@@ -117,7 +119,10 @@ class LruMap {
     return buckets_[keyed_hash(key, secret_) & (buckets_.size() - 1)];
   }
 
+  // The one that was used last is asked for again most of the time: without its hash. In an empty
+  // table there is nothing to find.
   std::uint32_t index_of(const Key& key) const {
+    if (newest_ == kNone || slots_[newest_].key == key) return newest_;
     std::uint32_t i = buckets_[keyed_hash(key, secret_) & (buckets_.size() - 1)];
     while (i != kNone && !(slots_[i].key == key)) i = slots_[i].chain;
     return i;

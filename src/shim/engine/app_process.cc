@@ -105,8 +105,9 @@ void AppProcess::offer_status(const engine::AttachmentOptions& options) {
 }
 
 bool AppProcess::look(const std::function<void(engine::Worker&, Instant)>& with) {
-  return engine_->exclusively([&](engine::Worker& worker, Instant now) { with(worker, now); },
-                              engine::AppEngine::Turn::kNone);
+  return engine_->exclusively(
+      [&](engine::Worker& worker, Instant /*none*/) { with(worker, monotonic_now()); },
+      engine::AppEngine::Turn::kNone);
 }
 
 // Addresses are tested for duplicates, which takes a second or two where the wire does not lease

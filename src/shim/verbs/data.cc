@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <span>
 
+#include "base/clock.h"
 #include "shim/verbs/engine.h"
 #include "shim/verbs/idle_poll.h"
 #include "shim/verbs/objects.h"
@@ -163,7 +164,9 @@ int post_recv(ibv_qp* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
   Qp& qp = of(handle);
   rdma::Context& context = *context_of(handle->context).context;
   int error = 0;
-  const auto post = [&](Instant now) {
+  const auto post = [&] {
+    // Only what is flushed at once wants to know the time.
+    const Instant now = qp.qp->state == rdma::QpState::kErr ? monotonic_now() : Instant{};
     for (; wr != nullptr; wr = wr->next) {
       error =
           wr->num_sge < 0
@@ -182,7 +185,7 @@ int post_srq_recv(ibv_srq* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
   Srq& srq = of(handle);
   rdma::Context& context = *context_of(handle->context).context;
   int error = 0;
-  const auto post = [&](Instant /*now*/) {
+  const auto post = [&] {
     for (; wr != nullptr; wr = wr->next) {
       error = wr->num_sge < 0
                   ? EINVAL
