@@ -32,10 +32,10 @@ Result<std::unique_ptr<RdmaEngine>> RdmaEngine::open(const EngineOptions& option
   auto runtime = Runtime::open(options, placement.get());
   if (!runtime) return fail(std::move(runtime.error()));
   std::unique_ptr<RdmaEngine> rdma(new RdmaEngine(std::move(placement)));
-  rdma->engine_.emplace(Inside::make(std::move(*runtime)));
+  rdma->engine_ = std::make_unique<Engine>(Inside::make(std::move(*runtime)));
   auto added = rdma->engine_->add_host(host);
   if (!added) return fail(std::move(added.error()));
-  rdma->host_ = *added;
+  rdma->host_ = std::make_unique<Host>(*added);
   if (Status s = rdma->attach(); !s) return fail(std::move(s.error()));
   return rdma;
 }
@@ -44,10 +44,11 @@ Status RdmaEngine::attach() {
   engine::Worker& worker = runtime().worker();
   ip::Stack& stack = worker.host()->stack();
   rng_ = Rng(engine::random_seed());
-  rdma::Device& device =
-      device_.emplace(rdma::DeviceOptions{.node_guid = engine::eui64_of(worker.function().mac()),
-                                          .link_mtu = static_cast<std::uint16_t>(runtime().mtu())},
-                      stack, worker.pool(), rng_, keys_);
+  device_ = std::make_unique<rdma::Device>(
+      rdma::DeviceOptions{.node_guid = engine::eui64_of(worker.function().mac()),
+                          .link_mtu = static_cast<std::uint16_t>(runtime().mtu())},
+      stack, worker.pool(), rng_, keys_);
+  rdma::Device& device = *device_;
   for (const std::string& text : host_->ip4()) {
     auto prefix = wire::Ipv4Prefix::from_text(text);
     if (!prefix) return fail(std::move(prefix.error()));
@@ -70,7 +71,7 @@ Status RdmaEngine::attach() {
 }
 
 RdmaEngine::~RdmaEngine() {
-  if (!device_) return;
+  if (device_ == nullptr) return;
   runtime().worker().set_service(nullptr);
   runtime().host().stack().udp().set_tunnel(wire::kRocePort, nullptr);
   device_->close(*context_);
@@ -84,7 +85,8 @@ std::optional<std::uint8_t> RdmaEngine::gid_index_of(const Endpoint& local) cons
   const wire::Ipv6Address address(local.address);
   const rdma::GidTable& gids = device_->gids();
   for (std::size_t i = 0; i < rdma::GidTable::size(); ++i) {
-    if (gids.at(i) && gids.at(i)->gid == address) return static_cast<std::uint8_t>(i);
+    const std::optional<rdma::GidEntry>& entry = gids.at(i);
+    if (entry && entry->gid == address) return static_cast<std::uint8_t>(i);
   }
   return std::nullopt;
 }

@@ -52,12 +52,12 @@ class RdmaEngine final : private rdma::EventSink {
   void asynchronous(const rdma::AsyncEvent& /*event*/) override {}
 
   std::unique_ptr<placement::Placement> placement_;  // null: everything goes by frames
-  std::optional<Engine> engine_;
-  std::optional<Host> host_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Host> host_;
   engine::RandomKeys keys_;
   Rng rng_{0};
   rdma::GuardedMemory memory_;
-  std::optional<rdma::Device> device_;
+  std::unique_ptr<rdma::Device> device_;
   std::optional<engine::RdmaService> service_;
   rdma::Context* context_ = nullptr;  // the device's
 };

@@ -101,7 +101,8 @@ std::vector<std::byte> frame(Type type, const Body& body, std::string_view text 
                   .length = be32(static_cast<std::uint32_t>(fixed + text.size()))};
   std::memcpy(out.data(), &head, sizeof(head));
   std::memcpy(out.data() + sizeof(head), &body, fixed);
-  std::memcpy(out.data() + sizeof(head) + fixed, text.data(), text.size());
+  std::ranges::copy(std::as_bytes(std::span(text)),
+                    out.begin() + static_cast<std::ptrdiff_t>(sizeof(head) + fixed));
   return out;
 }
 

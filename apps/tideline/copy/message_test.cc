@@ -124,7 +124,8 @@ TEST(CopyTarget, HostAndName) {
   is("[2001:db8::1]:n", "2001:db8::1", "n");
   is("[2001:db8::1]:a:b", "2001:db8::1", "a:b");
   is("2001:db8::1:n", "2001:db8::1", "n");
-  for (const char* text : {"", "n", ":n", "[2001:db8::1", "[2001:db8::1]", "[2001:db8::1]n"}) {
+  for (const char* text :
+       {"", "n", ":n", "[]:n", "[2001:db8::1", "[2001:db8::1]", "[2001:db8::1]n"}) {
     EXPECT_FALSE(parse_target(text, "own")) << text;
   }
 }

@@ -39,11 +39,11 @@ void Receiving::step(Instant now) {
     auto message = line_.next();
     if (!message) {
       refuse(message.error(), now);
-    } else if (!*message) {
-      break;
-    } else {
+    } else if (const std::optional<Message>& whole = *message; whole) {
       deadline_ = now + kSilence;
-      handle(**message, now);
+      handle(*whole, now);
+    } else {
+      break;
     }
   }
   if (!leaving_) take_written(now);
@@ -69,10 +69,11 @@ void Receiving::handle(const Message& message, Instant now) {
     offered(*offer, now);
   } else if (const auto* window = std::get_if<Filled>(&message); window != nullptr && is_busy()) {
     filled(*window, now);
-  } else if (const auto* end = std::get_if<End>(&message); end != nullptr && is_busy() && !end_ &&
+  } else if (const auto* end = std::get_if<End>(&message); end != nullptr && is_busy() && !ended_ &&
                                                            end->size == received_ &&
                                                            end->size == offer_.size) {
     end_ = *end;
+    ended_ = true;
     disk_->give(kEndOfFile);
   } else if (const auto* failure = std::get_if<Failure>(&message)) {
     reason_ = "the client says: " + failure->reason;
@@ -111,7 +112,7 @@ void Receiving::offered(const Offer& offer, Instant now) {
 Status Receiving::prepare(const Offer& offer) {
   auto file = IncomingFile::create(directory_, offer.name);
   if (!file) return fail(std::move(file.error()));
-  file_.emplace(std::move(*file));
+  file_ = std::make_unique<IncomingFile>(std::move(*file));
   auto windows = Windows::create(verbs_, rdma::Access::kLocalWrite | rdma::Access::kRemoteWrite);
   if (!windows) return fail(std::move(windows.error()));
   windows_ = std::move(*windows);
@@ -121,7 +122,7 @@ Status Receiving::prepare(const Offer& offer) {
 }
 
 void Receiving::filled(const Filled& filled, Instant now) {
-  const bool fits = filled.window < kWindows && !with_disk_[filled.window] && !end_ &&
+  const bool fits = filled.window < kWindows && !with_disk_[filled.window] && !ended_ &&
                     filled.length > 0 && filled.length <= kWindowSize &&
                     filled.length <= offer_.size - received_;
   if (!fits) {
@@ -137,7 +138,7 @@ void Receiving::filled(const Filled& filled, Instant now) {
 Result<Piece> Receiving::write(Piece piece) {
   if (piece.length == 0) {
     checksum_ = hash_.value();
-    if (checksum_ != end_->checksum) return piece;
+    if (checksum_ != end_.checksum) return piece;
     if (Status s = file_->keep(offer_.mode); !s) return fail(std::move(s.error()));
     kept_ = true;
     return piece;

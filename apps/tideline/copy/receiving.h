@@ -75,11 +75,12 @@ class Receiving {
   std::unique_ptr<Windows> windows_;
   std::array<bool, kWindows> with_disk_{};
   std::uint64_t received_ = 0;  // bytes that the client has filled in
-  std::optional<End> end_;
+  bool ended_ = false;
+  End end_;
   Checksum checksum_{};
   packet::PassCounter passes_before_;
   // The disk thread's while it has pieces.
-  std::optional<IncomingFile> file_;
+  std::unique_ptr<IncomingFile> file_;
   Hash hash_;
   std::unique_ptr<Disk> disk_;  // last: it uses the others
 };

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -68,14 +69,15 @@ Status Sending::step(Instant now) {
   for (;;) {
     auto message = line_.next();
     if (!message) return peer_failed("the other side is no listener: " + message.error());
-    if (!*message) break;
-    if (Status s = handle(**message); !s) return s;
+    const std::optional<Message>& whole = *message;
+    if (!whole) break;
+    if (Status s = handle(*whole); !s) return s;
   }
   if (is_done()) return {};
   if (line_.is_over()) return peer_failed(line_.why_over("the listener"));
   if (Status s = take_written(); !s) return s;
   if (Status s = take_read(); !s) return s;
-  if (listener_ && !ended_ && arrived_ == file_.size) {
+  if (accepted_ && !ended_ && arrived_ == file_.size) {
     checksum_ = hash_.value();  // everything was read: the disk's thread is idle
     line_.send(End{.size = file_.size, .checksum = checksum_});
     ended_ = true;
@@ -92,36 +94,38 @@ Status Sending::handle(const Message& message) {
   if (const auto* failure = std::get_if<Failure>(&message)) {
     return peer_failed("the listener says: " + failure->reason);
   }
-  if (const auto* accept = std::get_if<Accept>(&message); accept != nullptr && !listener_) {
-    return accepted(*accept);
+  if (const auto* accept = std::get_if<Accept>(&message); accept != nullptr && !accepted_) {
+    return begin(*accept);
   }
-  if (const auto* window = std::get_if<Freed>(&message); window != nullptr && listener_) {
+  if (const auto* window = std::get_if<Freed>(&message); window != nullptr && accepted_) {
     return freed(*window);
   }
   if (const auto* done = std::get_if<Done>(&message); done != nullptr && ended_) {
     done_ = *done;
+    is_done_ = true;
     return {};
   }
   return peer_failed("the listener has sent a message out of turn");
 }
 
-Status Sending::accepted(const Accept& accept) {
+Status Sending::begin(const Accept& accept) {
   constexpr std::uint32_t kMostWindows = 65536;
   if (accept.windows == 0 || accept.windows > kMostWindows || accept.window_size == 0) {
     return peer_failed("the listener has no windows");
   }
   if (Status s = windows_->connect(line_.stream(), accept.qp); !s) return s;
   listener_ = accept;
-  listener_->windows = std::min(accept.windows, kWindows);
+  accepted_ = true;
+  listener_.windows = std::min(accept.windows, kWindows);
   piece_size_ = std::min(accept.window_size, kWindowSize);
   disk_ = std::make_unique<Disk>([this](Piece piece) { return read(piece); },
                                  [this] { verbs_.rdma().engine().wake(); });
-  for (std::uint32_t window = 0; window < listener_->windows; ++window) read_on(window);
+  for (std::uint32_t window = 0; window < listener_.windows; ++window) read_on(window);
   return {};
 }
 
 Status Sending::freed(const Freed& freed) {
-  if (freed.window >= listener_->windows || states_[freed.window] != Window::kWithListener) {
+  if (freed.window >= listener_.windows || states_[freed.window] != Window::kWithListener) {
     return peer_failed("the listener frees a window that it does not have");
   }
   read_on(freed.window);
@@ -158,9 +162,8 @@ Status Sending::take_read() {
     const auto [window, length] = **piece;
     states_[window] = Window::kWriting;
     lengths_[window] = length;
-    const std::uint64_t remote =
-        listener_->address + std::uint64_t{window} * listener_->window_size;
-    if (Status s = windows_->write(window, length, remote, listener_->rkey); !s) return s;
+    const std::uint64_t remote = listener_.address + std::uint64_t{window} * listener_.window_size;
+    if (Status s = windows_->write(window, length, remote, listener_.rkey); !s) return s;
   }
   return {};
 }

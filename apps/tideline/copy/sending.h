@@ -14,7 +14,6 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "base/fd.h"
@@ -52,19 +51,19 @@ class Sending {
   // The same, and tells the listener why.
   void give_up(const std::string& reason);
 
-  bool is_done() const { return done_.has_value(); }
+  bool is_done() const { return is_done_; }
   std::uint64_t size() const { return file_.size; }
   // Of the file, how much has arrived in the listener's memory.
   std::uint64_t arrived() const { return arrived_; }
   // Once it is done: the two sides'.
   const Checksum& checksum() const { return checksum_; }
-  const Done& done() const { return *done_; }
+  const Done& done() const { return done_; }
 
  private:
   enum class Window : std::uint8_t { kUnused, kReading, kWriting, kWithListener };
 
   Status handle(const Message& message);
-  Status accepted(const Accept& accept);
+  Status begin(const Accept& accept);
   Status freed(const Freed& freed);
   Status take_read();
   Status take_written();
@@ -81,12 +80,14 @@ class Sending {
   std::array<std::uint32_t, kWindows> lengths_{};
   bool offered_ = false;
   bool ended_ = false;
-  std::optional<Accept> listener_;
+  bool accepted_ = false;
+  Accept listener_;
   std::uint32_t piece_size_ = 0;
   std::uint64_t asked_ = 0;    // bytes that the disk was asked for
   std::uint64_t arrived_ = 0;  // that the listener has acknowledged
   Checksum checksum_{};
-  std::optional<Done> done_;
+  bool is_done_ = false;
+  Done done_;
   Instant alive_at_;
   Hash hash_;                   // the disk thread's, until everything was read
   std::unique_ptr<Disk> disk_;  // last: it uses the others

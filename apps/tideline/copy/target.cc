@@ -21,7 +21,7 @@ std::size_t separator_of(std::string_view text) {
 
 Result<Target> parse_target(std::string_view text, std::string_view file) {
   const std::size_t colon = separator_of(text);
-  if (colon == std::string_view::npos || colon == 0) {
+  if (colon == std::string_view::npos || colon == 0 || text.starts_with("[]")) {
     return fail({.kind = ErrorKind::kUsage,
                  .what = fmt::format("'{}' names no host and file", text),
                  .remedy = "write it like 192.0.2.1:NAME or [2001:db8::1]:NAME"});

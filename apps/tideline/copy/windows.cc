@@ -85,7 +85,7 @@ Windows::~Windows() {
     verbs_.cq().discard(number);
   }
   if (region_ != nullptr && !context.deregister_region(*region_)) {
-    (void)new Mapping(std::move(memory_));
+    (void)std::make_unique<Mapping>(std::move(memory_)).release();
   }
 }
 
