@@ -136,13 +136,18 @@ TEST_P(PortConformance, AFullWireDropsWithACounter) {
   near_flush();
   std::uint64_t received = 0;
   std::uint32_t last = 0;
-  for (const auto& frame : receive_all(far())) {
-    const std::uint32_t number = sequence_of(frame);
-    EXPECT_TRUE(received == 0 || number > last) << "out of order";
-    EXPECT_EQ(frame, frame_bytes(100, number));
-    last = number;
-    ++received;
-  }
+  // A kernel that is short of time may rest longer than receive_all() waits.
+  const Instant give_up = monotonic_now() + std::chrono::seconds(10);
+  do {
+    for (const auto& frame : receive_all(far())) {
+      const std::uint32_t number = sequence_of(frame);
+      EXPECT_TRUE(received == 0 || number > last) << "out of order";
+      EXPECT_EQ(frame, frame_bytes(100, number));
+      last = number;
+      ++received;
+    }
+  } while (GetParam().accounts_for_all && received + dropped() < sequence &&
+           monotonic_now() < give_up);
   EXPECT_GT(received, 0U);
   if (GetParam().accounts_for_all) {
     EXPECT_GT(dropped(), 0U);
