@@ -120,9 +120,8 @@ class Engine {
   // or these have failed. False: the time is over, or wake().
   bool drain(std::chrono::nanoseconds timeout);
 
-  // Memory of the engine's own, for as long as it lives. On shm: peers read it where it
-  // is, so that what is lent of it is not copied by this side; the first 16 MiB of it, send buffers
-  // included.
+  // Memory of the engine's own, for as long as it lives. On shm: peers read it where it is, so that
+  // what is lent of its first 8 MiB is not copied by this side.
   std::span<std::byte> allocate_memory(std::size_t size);
   // Memory for Stream::lend. It stays mapped and in place until the region is no longer used. Costs
   // nothing where the engine runs in the program itself, as here.
