@@ -70,7 +70,7 @@ class AppEngineOfProcess final : public Engine {
   // False in a forked child of the process that has started it.
   bool is_of_this_process() const { return owner_ == ::getpid(); }
   void report(bool counters);
-  std::string report_device(engine::Worker& worker);
+  std::string report_device(rdma::Device& device, engine::Worker& worker);
 
  private:
   AppEngineOfProcess(const engine::AttachmentOptions& options,
@@ -156,20 +156,20 @@ void AppEngineOfProcess::report(bool counters) {
   std::string text;
   process_->engine().exclusively([&](engine::Worker& worker, Instant /*now*/) {
     text = process_->report(worker);
-    if (device_) text += report_device(worker);
+    if (device_) text += report_device(*device_, worker);
   });
   if (counters) std::fprintf(stderr, "tideline: pid %d:%s\n", ::getpid(), text.c_str());
   process_->flush_capture();
 }
 
-std::string AppEngineOfProcess::report_device(engine::Worker& worker) {
+std::string AppEngineOfProcess::report_device(rdma::Device& device, engine::Worker& worker) {
   std::string text;
   if (placement_ != nullptr) {
     const placement::Counters& direct = placement_->counters();
     text += fmt::format(" direct_by_mapping={} direct_by_kernel={} direct_refused={}",
                         direct.by_mapping, direct.by_kernel, direct.refused);
   }
-  const rdma::Counters& counters = device_->counters();
+  const rdma::Counters& counters = device.counters();
   packet::PassCounter passes = counters.passes;
   passes.add(worker.port().stats(0).passes);
   text += fmt::format(" passed_bytes={} kernel_copied_bytes={}", passes.total(),
