@@ -49,7 +49,7 @@ class IdentificationSource {
   static wire::Ipv6Address widened(wire::Ipv4Address address) {
     return wire::Ipv6Address::mapped(address);
   }
-  static const wire::Ipv6Address& widened(const wire::Ipv6Address& address) { return address; }
+  static wire::Ipv6Address widened(const wire::Ipv6Address& address) { return address; }
 
   HashKey secret_;
   std::array<std::uint32_t, 1024> counters_{};
