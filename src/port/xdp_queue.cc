@@ -26,7 +26,7 @@ constexpr std::uint32_t kPacketContinues = 1 << 0;  // XDP_PKT_CONTD
 
 // A socket that was closed frees its queue a little later, unannounced: how often and how long to
 // wait for it.
-constexpr int kBusyTries = 100;
+constexpr int kBusyTries = 500;
 constexpr Duration kBusyWait = std::chrono::milliseconds(2);
 
 // Till the next look for free segments, or for room on the wire.
