@@ -2,6 +2,7 @@
 #include "control/status.h"
 
 #include <span>
+#include <utility>
 
 namespace tideline::control {
 namespace {
@@ -32,15 +33,15 @@ bool list(Subject& subject, std::vector<T>& all, const Copy& copy) {
 std::optional<EngineStatus> take_status(Subject& subject) {
   EngineStatus status;
   const rdma::Device* device = subject.device();
-  if (device != nullptr) status.rdma.emplace();
+  RdmaStatus rdma;
   const bool looked = subject.look([&](engine::Worker& worker, Instant now) {
     status.now = now;
     status.wire = worker.port().stats(0);
     status.drops = engine::list_drops(worker);
     if (worker.host() != nullptr) status.tcp_connections = worker.host()->tcp().connections();
     if (device == nullptr) return;
-    status.rdma->objects = device->status();
-    status.rdma->counters = device->counters();
+    rdma.objects = device->status();
+    rdma.counters = device->counters();
   });
   if (!looked) return std::nullopt;
   if (status.tcp_connections > 0) {
@@ -53,11 +54,12 @@ std::optional<EngineStatus> take_status(Subject& subject) {
   }
   if (device == nullptr) return status;
   const bool listed =
-      list(subject, status.rdma->qps,
+      list(subject, rdma.qps,
            [&](engine::Worker& /*worker*/, std::uint32_t& from, std::span<rdma::QpStatus> part) {
              return device->list_qps(from, part);
            });
   if (!listed) return std::nullopt;
+  status.rdma = std::move(rdma);
   return status;
 }
 

@@ -15,8 +15,9 @@ std::optional<std::size_t> GidTable::add(const GidEntry& entry) {
 
 void GidTable::add_v1() {
   for (std::size_t i = 0; i + kFirstV1 < size(); ++i) {
-    if (!entries_.at(i) || entries_.at(i + kFirstV1)) continue;
-    set(i + kFirstV1, {.gid = entries_.at(i)->gid, .type = GidType::kRoceV1});
+    const std::optional<GidEntry>& entry = entries_.at(i);
+    if (!entry || entries_.at(i + kFirstV1)) continue;
+    set(i + kFirstV1, {.gid = entry->gid, .type = GidType::kRoceV1});
   }
 }
 
