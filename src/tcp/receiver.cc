@@ -93,7 +93,7 @@ void size_window(Tcb& tcb, Instant now) {
   const std::uint64_t taken = consumed - tcb.rcv_sized;
   tcb.rcv_sized_at = now;
   tcb.rcv_sized = consumed;
-  const std::uint64_t wanted = 2 * taken + 16U * tcb.rcv_mss;
+  const std::uint64_t wanted = 2 * taken + std::uint64_t{16} * tcb.rcv_mss;
   if (wanted > tcb.rcv_space) tcb.attachment.receive->want(wanted);
 }
 
