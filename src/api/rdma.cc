@@ -74,7 +74,7 @@ RdmaEngine::~RdmaEngine() {
   if (device_ == nullptr) return;
   runtime().worker().set_service(nullptr);
   runtime().host().stack().udp().set_tunnel(wire::kRocePort, nullptr);
-  device_->close(*context_);
+  if (context_ != nullptr) device_->close(*context_);
   if (placement_ != nullptr) placement_->release_ownership();
   device_.reset();
   // The wire still knows the placement.

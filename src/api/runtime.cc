@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "api/stream_state.h"
 #include "engine/drops.h"
@@ -137,12 +138,13 @@ bool Runtime::poll() {
 
 void Runtime::wait_for_memory(StreamState& stream) { waiting_for_memory_.push_back(&stream); }
 
-void Runtime::forget_waiting(StreamState& stream) { std::erase(waiting_for_memory_, &stream); }
+void Runtime::forget_waiting(StreamState& stream) {
+  if (!waiting_for_memory_.empty()) std::erase(waiting_for_memory_, &stream);
+}
 
 void Runtime::tell_of_memory() {
   if (waiting_for_memory_.empty() || !chunks_.can_send()) return;
-  for (StreamState* stream : waiting_for_memory_) stream->memory_is_back();
-  waiting_for_memory_.clear();
+  for (StreamState* stream : std::exchange(waiting_for_memory_, {})) stream->memory_is_back();
 }
 
 bool Runtime::wait(Duration timeout) {

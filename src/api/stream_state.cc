@@ -121,7 +121,7 @@ void StreamState::shut_down() {
 
 void StreamState::close() {
   forget();
-  if (wants_room_) runtime().forget_waiting(*this);
+  runtime().forget_waiting(*this);
   set_context(nullptr);
   held_by_program_ = false;
   const bool later = state() == Stream::State::kConnecting && send_.end() > 0;
@@ -176,6 +176,7 @@ void StreamState::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
   if (!held_by_program_) return;
   if (wants_room_ && send_.room() > 0) {
     wants_room_ = false;
+    runtime().forget_waiting(*this);
     mark(Ready::kWritable);
   }
   if (has_lent_) {

@@ -130,6 +130,9 @@ void Server::run() {
     ::poll(watched.data(), watched.size(), timeout);
     if (watched[0].revents != 0) return;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
+      // A look at an engine that ends takes its time, and there may be many to look for.
+      pollfd stop{.fd = watched[0].fd, .events = POLLIN, .revents = 0};
+      if (::poll(&stop, 1, 0) > 0) return;
       serve(clients_[i], watched[i + 2].revents != 0);
     }
     std::erase_if(clients_, [](const Client& client) {

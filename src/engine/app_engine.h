@@ -58,7 +58,8 @@ class AppEngine {
   // Has the work done now, or by whoever holds the engine. kFull: too much is waiting, poll().
   ring::Entry submit(const AppWork& work);
   // Runs `body(worker, now)` while it holds the engine, then its turn; waits for it. False if the
-  // engine is closed: then nothing was run. Counts as a poll, unless somebody sleeps.
+  // engine is closed, or the caller a signal handler in the middle of a call: then nothing was run.
+  // Counts as a poll, unless somebody sleeps.
   enum class Turn : std::uint8_t {
     kNone,   // the body has nothing to send, and the caller is soon back for what has come; it is
              // not told the time, and it does not count as a poll
@@ -122,11 +123,13 @@ class AppEngine {
     bool kick = false;  // wake the helper afterwards
 
     void run() {
+      inside_ = &engine;
       engine.own([this] {
         kick |= engine.come_back();
         body();
       });
       kick |= engine.helper_oversleeps();
+      inside_ = nullptr;
     }
     static bool ready() { return true; }
     void execute(const AppWork& work) {
@@ -166,6 +169,10 @@ class AppEngine {
   // For the holder of the gate: the helper must not sleep past what this call has scheduled.
   bool helper_oversleeps() const;
 
+  // The engine that this thread is in: a signal handler that calls, or has jumped out of a call,
+  // would wait for itself.
+  static inline thread_local const AppEngine* inside_ = nullptr;
+
   const AppOptions options_;
   const ControlPtr control_;
   const std::unique_ptr<Worker> worker_;
@@ -176,6 +183,7 @@ class AppEngine {
 
 template <typename Body>
 bool AppEngine::exclusively(Body&& body, Turn turn) {
+  if (inside_ == this) return false;
   Holder holder{*this, [&] {
                   if (turn == Turn::kNone) return body(*worker_, Instant{});
                   const Instant now = monotonic_now();

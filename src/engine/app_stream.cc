@@ -176,7 +176,11 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
   if (!remote) return refuse(Failure::kNotSupported);
   Outcome<void> result = refuse(Failure::kInProgress);
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-    if (has(kListening)) {
+    // Why the attempt before has failed is told first, and once.
+    const Failure pending = has(kEnded) && !has(kConnected) ? take_error() : Failure::kNone;
+    if (pending != Failure::kNone) {
+      result = refuse(pending);
+    } else if (has(kListening)) {
       result = refuse(Failure::kInvalid);
     } else if (has(kConnected) && !has(kEnded)) {
       result = refuse(Failure::kConnected);
@@ -190,6 +194,7 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
                                        to_tcp(options_), attachment(), now);
       if (!id) {
         flags_.store(0, std::memory_order_release);
+        drop_buffers();
         result = refuse(failure_of(id.error()));
         return;
       }
@@ -337,11 +342,12 @@ Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
     }
     sockets_.passes().add(packet::Pass::kCopy, done);
     if (unsent > 0) sockets_.tcp().written(id_);
+    // Under the gate, as writable() is: room that comes from here on is told.
+    if (done < size_of(from)) wants_room_.store(true);
   });
   if (!ran) return refuse(ran.error());
   if (done > 0 || size_of(from) == 0) return done;
   if (has(kEnded)) return refusal_to_send();
-  wants_room_.store(true);
   return refuse(Failure::kWouldBlock);
 }
 
@@ -527,6 +533,7 @@ void AppStream::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
 void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
   error_.store(failure_of(reason), std::memory_order_release);
   set(kEnded);
+  flags_.fetch_and(~kConnecting, std::memory_order_release);
   watchers_.tell();
 }
 

@@ -25,9 +25,10 @@ namespace tideline::tcp {
 class ChunkPool {
  public:
   static constexpr std::size_t kChunk = std::size_t{32} << 10;
-  // Chunks of one buffer while memory is short, and when it is full: one segment may need two.
+  // Chunks of one buffer while memory is short, and when it is full: a frame of 64 KiB may need
+  // three.
   static constexpr std::size_t kShare = 4;
-  static constexpr std::size_t kLeast = 2;
+  static constexpr std::size_t kLeast = 3;
 
   enum class Use : std::uint8_t { kSend, kReceive };
 

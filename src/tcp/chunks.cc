@@ -32,7 +32,8 @@ std::span<std::byte> Chunks::make(std::uint64_t offset) {
   if (number - first_ >= slots_.size()) make_slots(number);
   std::byte*& chunk = slots_[slot_of(number)];
   if (chunk == nullptr) {
-    chunk = pool_.take(use_, held_);
+    // By its place: what lies behind a hole must not keep the hole from being filled.
+    chunk = pool_.take(use_, std::min(held_, static_cast<std::size_t>(number - first_)));
     if (chunk == nullptr) return {};
     ++held_;
   }

@@ -157,8 +157,12 @@ void window_may_open(Core& core, Tcb& tcb, Instant now) {
   size_window(tcb, now);
   const Seq possible = possible_edge(tcb);
   const std::uint32_t gain = possible - tcb.rcv_adv;
-  const bool much = gain >= 2U * tcb.rcv_mss && gain >= tcb.rcv_space / 4;
-  if (much || (gain > 0 && gain >= tcb.rcv_space / 2)) send_ack(core, tcb, now);
+  // Of the window as it is now: it is smaller while memory is short.
+  const ReceiveBuffer& buffer = *tcb.attachment.receive;
+  const std::uint64_t space =
+      std::min<std::uint64_t>(tcb.rcv_space, buffer.limit() - buffer.consumed());
+  const bool much = gain >= 2U * tcb.rcv_mss && gain >= space / 4;
+  if (much || (gain > 0 && gain >= space / 2)) send_ack(core, tcb, now);
 }
 
 bool is_acceptable(Core& core, Tcb& tcb, const Segment& segment, Instant now) {

@@ -170,5 +170,49 @@ TEST(ReceiveWindow, IdleReadersDoNotStarveOthersOfMemory) {
   for (const auto& reader : scene.readers) EXPECT_EQ(reader->wrong, 0U);
 }
 
+TEST(ReceiveWindow, WhoReadsLateIsNotLeftToProbesWhileMemoryIsShort) {
+  constexpr std::uint64_t kBytes = 2'000'000;
+  Scene scene({.delay = milliseconds(1), .rate = 1'000'000'000, .super_frames = true},
+              std::size_t{4} << 20);
+  for (int i = 0; i < 20; ++i) {
+    scene.add(kBytes);
+    scene.readers.back()->reads = false;
+  }
+  scene.net.run_for(milliseconds(100));
+  ASSERT_TRUE(scene.chunks.is_short());
+  // Two read, after what has come was acknowledged; the others do not.
+  const Instant begin = scene.net.now;
+  const auto done = [&] {
+    return scene.readers[3]->received == kBytes && scene.readers[17]->received == kBytes;
+  };
+  while (!done() && scene.net.now - begin < seconds(60)) {
+    scene.net.run_for(milliseconds(1));
+    scene.readers[3]->read(SIZE_MAX);
+    scene.readers[17]->read(SIZE_MAX);
+  }
+  EXPECT_TRUE(done());
+  EXPECT_TRUE(scene.chunks.is_short());
+  // 64 KiB for each persist time-out would take some six seconds and more.
+  EXPECT_LT(scene.net.now - begin, seconds(3));
+}
+
+TEST(ReceiveWindow, AHoleIsFilledThoughMemoryIsShort) {
+  constexpr std::uint64_t kBytes = 1'000'000;
+  Scene scene({.delay = milliseconds(2), .rate = 1'000'000'000, .loss = 0.02},
+              std::size_t{4} << 20);
+  for (int i = 0; i < 20; ++i) {
+    scene.add(kBytes);
+    scene.readers.back()->reads = i % 5 == 4;
+  }
+  const auto all_read = [&] {
+    for (const auto& reader : scene.readers) {
+      if (reader->reads && reader->received < kBytes) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(scene.net.run(all_read, seconds(60)));
+  for (const auto& reader : scene.readers) EXPECT_EQ(reader->wrong, 0U);
+}
+
 }  // namespace
 }  // namespace tideline::tcp::test

@@ -40,8 +40,9 @@ void Receiving::step(Instant now) {
     if (!message) {
       refuse(message.error(), now);
     } else if (const std::optional<Message>& whole = *message; whole) {
-      deadline_ = now + kSilence;
       handle(*whole, now);
+      // Who only says that he is there, and offers nothing, keeps no place from others.
+      if (offered_ && !leaving_) deadline_ = now + kSilence;
     } else {
       break;
     }

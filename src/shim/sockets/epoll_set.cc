@@ -213,6 +213,8 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
       candidates_[kept++] = index;  // kept <= looked: this place has been read
     }
   }
+  // What did not fit is for another thread that sleeps.
+  if (looked < listed && sleepers_ > 0) waiter_->ring();
   const auto begin = candidates_.begin();
   candidates_.erase(begin + static_cast<std::ptrdiff_t>(kept),
                     begin + static_cast<std::ptrdiff_t>(looked));

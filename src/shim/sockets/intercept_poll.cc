@@ -141,7 +141,9 @@ int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) noexcept {
   }
   {
     const FileRef file(fd);
-    const bool known = file && file->where() != Side::kKernel;
+    // In a forked child what is not yet decided is the kernel's for good.
+    const bool known =
+        file && file->where() != Side::kKernel && !(process.is_forked() && !file->has_ours());
     if (!known || (passes_through(epfd) && EpollSet::open(epfd) == nullptr)) {
       return libc().epoll_ctl(epfd, operation, fd, event);
     }

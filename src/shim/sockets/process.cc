@@ -61,7 +61,7 @@ void Process::tell_forked() {
 std::unique_ptr<client::Waiter> Process::take_waiter() {
   {
     const std::scoped_lock lock(waiters_mutex_);
-    if (waiter_count_ > 0) return std::move(waiters_[--waiter_count_]);
+    if (waiter_count_ > 0) return std::unique_ptr<client::Waiter>(waiters_[--waiter_count_]);
   }
   auto made = client::Waiter::create();
   return made ? std::move(*made) : nullptr;
@@ -69,7 +69,7 @@ std::unique_ptr<client::Waiter> Process::take_waiter() {
 
 void Process::give_waiter(std::unique_ptr<client::Waiter> waiter) {
   const std::scoped_lock lock(waiters_mutex_);
-  if (waiter_count_ < waiters_.size()) waiters_[waiter_count_++] = std::move(waiter);
+  if (waiter_count_ < waiters_.size()) waiters_[waiter_count_++] = waiter.release();
 }
 
 // What exit() leaves unsent would be lost with the engine.

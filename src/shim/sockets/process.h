@@ -71,7 +71,7 @@ class Process {
   bool forked_told_ = false;
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Count::kCount)> counts_{};
   std::mutex waiters_mutex_;
-  std::array<std::unique_ptr<client::Waiter>, 64> waiters_;
+  std::array<client::Waiter*, 64> waiters_{};  // never freed: threads outlive destructors
   std::size_t waiter_count_ = 0;
 };
 

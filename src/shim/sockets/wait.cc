@@ -24,8 +24,11 @@ class PollCall {
   static constexpr std::size_t kUsual = 64;
   static constexpr std::size_t kOwn = 2;  // the doorbell, the wire
 
-  PollCall(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask, bool restarts)
-      : fds_(fds), deadline_(deadline), mask_(mask), restarts_(restarts) {
+  // `known`: what the one descriptor was when the call began, and what the caller keeps: another
+  // thread may close the number meanwhile, and use it for something else.
+  PollCall(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask, bool restarts,
+           File* known = nullptr)
+      : fds_(fds), deadline_(deadline), mask_(mask), restarts_(restarts), known_(known) {
     if (fds.size() > kUsual) {
       more_kernel_.resize(fds.size() + kOwn);
       more_files_.resize(fds.size());
@@ -71,6 +74,18 @@ class PollCall {
     kernel_[i] = fds_[i];
     files_[i] = nullptr;
     if (fds_[i].fd < 0) return;
+    if (known_ != nullptr && known_->enter()) {
+      files_[i] = known_;
+      ++ours_;
+      const int fd = fds_[i].fd;
+      const bool stands = fd_table.kind(fd) == Kind::kSocket && fd_table.object(fd) == known_;
+      if (stands && known_->where() == Side::kBoth) {
+        ++kernels_;
+      } else {
+        kernel_[i].fd = -1;
+      }
+      return;
+    }
     const FileRef file(fds_[i].fd);
     if (!file || !file->has_ours() || !file->enter()) {
       ++kernels_;
@@ -167,6 +182,7 @@ class PollCall {
   Deadline deadline_;
   const sigset_t* mask_;
   bool restarts_;  // as blocking calls do, and poll does not
+  File* known_;
   std::array<pollfd, kUsual + kOwn> some_kernel_;
   std::array<File*, kUsual> some_files_;
   std::vector<pollfd> more_kernel_;
@@ -182,7 +198,7 @@ class PollCall {
 int wait_for(int fd, File& file, short events, Deadline deadline) {
   if (!file.has_ours()) return -EBADF;
   pollfd entry{.fd = fd, .events = events, .revents = 0};
-  return PollCall({&entry, 1}, deadline, nullptr, true).run();
+  return PollCall({&entry, 1}, deadline, nullptr, true, &file).run();
 }
 
 int poll_mixed(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask) {

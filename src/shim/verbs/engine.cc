@@ -187,6 +187,11 @@ std::atomic<Engine*> the_instance{nullptr};
 AppEngineOfProcess* own_instance = nullptr;
 pthread_mutex_t start_mutex = PTHREAD_MUTEX_INITIALIZER;
 
+// A thread that the child does not have may have held it at the fork.
+__attribute__((constructor)) void renew_after_fork() {
+  ::pthread_atfork(nullptr, nullptr, [] { start_mutex = PTHREAD_MUTEX_INITIALIZER; });
+}
+
 bool reports_counters = false;
 bool reports_at_exit = false;  // also in children
 
