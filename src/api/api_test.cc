@@ -238,8 +238,8 @@ TEST_P(Api, Datagrams) {
   EXPECT_EQ(first->from.port, 53);
 }
 
-// Bytes lent from the engine's memory, and written: a pass each way at most where the program
-// copies.
+// Bytes lent from the engine's memory are touched once, and written ones twice, where the program
+// copies. A test that is slow finds bytes moved to their places: the least of several tries counts.
 TEST_P(Api, SharedMemoryIsCopiedOnceAndWrittenBytesTwice) {
   Listener listener = *right.host.listen(80);
   auto [client, server] = connected(listener);
@@ -247,28 +247,32 @@ TEST_P(Api, SharedMemoryIsCopiedOnceAndWrittenBytesTwice) {
   const auto memory = left.engine.allocate_memory(bytes.size());
   std::ranges::copy(bytes, memory.begin());
   const Region region = *left.engine.register_memory(memory);
-  std::vector<std::byte> got;
   std::vector<std::byte> buffer(100'000);
-  const auto take = [&] {
-    const std::size_t size = server.read(buffer);
-    got.insert(got.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
-    return got.size() == bytes.size();
+  // How much is passed while `send` gives the bytes and the server reads them.
+  const auto passed_by = [&](const std::function<bool()>& send) {
+    const auto passed = [&] { return left.engine.stats().passed + right.engine.stats().passed; };
+    std::vector<std::byte> got;
+    const std::uint64_t before = passed();
+    EXPECT_TRUE(send());
+    EXPECT_TRUE(until([&] {
+      const std::size_t size = server.read(buffer);
+      got.insert(got.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
+      return got.size() == bytes.size();
+    }));
+    EXPECT_TRUE(got == bytes);
+    return passed() - before;
   };
-  const auto passed = [&] { return left.engine.stats().passed + right.engine.stats().passed; };
-  const std::uint64_t before = passed();
-  ASSERT_TRUE(client.lend(region, 0, bytes.size()));
-  ASSERT_TRUE(until(take));
-  EXPECT_TRUE(got == bytes);
-  const std::uint64_t between = passed();
-  // Headers count, acknowledgments too; and a test that is slow finds bytes moved to their places.
-  EXPECT_GE(between - before, bytes.size());
-  EXPECT_LT(between - before, 2 * bytes.size() + bytes.size() / 4);
-  got.clear();
-  ASSERT_EQ(client.write(bytes), bytes.size());
-  ASSERT_TRUE(until(take));
-  EXPECT_TRUE(got == bytes);
-  EXPECT_GE(passed() - between, 2 * bytes.size());
-  EXPECT_LT(passed() - between, 3 * bytes.size() + bytes.size() / 4);
+  const auto least = [&](const std::function<bool()>& send) {
+    std::uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 20; ++i) best = std::min(best, passed_by(send));
+    return best;
+  };
+  const std::uint64_t lent = least([&] { return client.lend(region, 0, bytes.size()); });
+  EXPECT_GE(lent, bytes.size());
+  EXPECT_LT(lent, bytes.size() + bytes.size() / 4);  // headers count, acknowledgments too
+  const std::uint64_t written = least([&] { return client.write(bytes) == bytes.size(); });
+  EXPECT_GE(written, 2 * bytes.size());
+  EXPECT_LT(written, 2 * bytes.size() + bytes.size() / 4);
 }
 
 // A peer that has stopped keeps nothing of a connection that is over, and does not take for its
