@@ -123,6 +123,19 @@ TEST(ReceiveQueue, PromisesLittleWhileMemoryIsShortAndTakesNothingBack) {
   EXPECT_EQ(filled.queue.limit(), 1000 + ReceiveQueue::kFirstWindow);
 }
 
+// Else what lies behind it, which nobody can read, would keep its memory for ever.
+TEST(ReceiveQueue, AHoleIsFilledThoughMemoryIsShort) {
+  Filled filled(64 * kChunk);
+  ASSERT_TRUE(filled.put(kChunk, 4 * kChunk));
+  std::vector<std::byte*> others;
+  while (filled.chunks.in_use() <= 50 * kChunk) {
+    others.push_back(filled.chunks.take(ChunkPool::Use::kReceive, 0));
+  }
+  EXPECT_FALSE(filled.put(5 * kChunk, kChunk));
+  EXPECT_TRUE(filled.put(0, kChunk));
+  for (std::byte* chunk : others) filled.chunks.give(chunk);
+}
+
 TEST(ChunkPool, GivesTheMoreSparinglyTheLessIsLeft) {
   ChunkPool pool(64 * kChunk);
   std::vector<std::byte*> taken;

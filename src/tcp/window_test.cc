@@ -196,23 +196,5 @@ TEST(ReceiveWindow, WhoReadsLateIsNotLeftToProbesWhileMemoryIsShort) {
   EXPECT_LT(scene.net.now - begin, seconds(3));
 }
 
-TEST(ReceiveWindow, AHoleIsFilledThoughMemoryIsShort) {
-  constexpr std::uint64_t kBytes = 1'000'000;
-  Scene scene({.delay = milliseconds(2), .rate = 1'000'000'000, .loss = 0.02},
-              std::size_t{4} << 20);
-  for (int i = 0; i < 20; ++i) {
-    scene.add(kBytes);
-    scene.readers.back()->reads = i % 5 == 4;
-  }
-  const auto all_read = [&] {
-    for (const auto& reader : scene.readers) {
-      if (reader->reads && reader->received < kBytes) return false;
-    }
-    return true;
-  };
-  EXPECT_TRUE(scene.net.run(all_read, seconds(60)));
-  for (const auto& reader : scene.readers) EXPECT_EQ(reader->wrong, 0U);
-}
-
 }  // namespace
 }  // namespace tideline::tcp::test
