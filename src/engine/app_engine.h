@@ -123,13 +123,13 @@ class AppEngine {
     bool kick = false;  // wake the helper afterwards
 
     void run() {
-      inside_ = &engine;
+      inside = &engine;
       engine.own([this] {
         kick |= engine.come_back();
         body();
       });
       kick |= engine.helper_oversleeps();
-      inside_ = nullptr;
+      inside = nullptr;
     }
     static bool ready() { return true; }
     void execute(const AppWork& work) {
@@ -171,7 +171,7 @@ class AppEngine {
 
   // The engine that this thread is in: a signal handler that calls, or has jumped out of a call,
   // would wait for itself.
-  static inline thread_local const AppEngine* inside_ = nullptr;
+  static inline thread_local const AppEngine* inside = nullptr;
 
   const AppOptions options_;
   const ControlPtr control_;
@@ -183,7 +183,7 @@ class AppEngine {
 
 template <typename Body>
 bool AppEngine::exclusively(Body&& body, Turn turn) {
-  if (inside_ == this) return false;
+  if (inside == this) return false;
   Holder holder{*this, [&] {
                   if (turn == Turn::kNone) return body(*worker_, Instant{});
                   const Instant now = monotonic_now();

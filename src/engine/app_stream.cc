@@ -316,37 +316,45 @@ Outcome<std::size_t> AppStream::refusal_to_send() {
   return refuse(has(kConnected) ? Failure::kShutDown : Failure::kNotConnected);
 }
 
+// Under the gate. Long writes leave piece by piece, so that the peer begins to read.
+std::size_t AppStream::copy_in(std::span<const iovec> from, Worker& worker, Instant now) {
+  tcp::ByteFifo& fifo = buffers().send;
+  std::size_t done = 0;
+  std::size_t unsent = 0;
+  for (const iovec& part : from) {
+    std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
+    while (!rest.empty()) {
+      const std::size_t size = fifo.write(rest.first(std::min(rest.size(), kSendPiece - unsent)));
+      if (size == 0) break;
+      rest = rest.subspan(size);
+      done += size;
+      unsent += size;
+      if (unsent < kSendPiece) continue;
+      sockets_.tcp().written(id_);
+      worker.flush(now);
+      unsent = 0;
+    }
+    if (!rest.empty()) break;
+  }
+  sockets_.passes().add(packet::Pass::kCopy, done);
+  if (unsent > 0) sockets_.tcp().written(id_);
+  return done;
+}
+
 Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
                                      const std::optional<client::Endpoint>& /*to*/) {
   const unsigned flags = flags_.load(std::memory_order_acquire);
   if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected) return refusal_to_send();
+  const std::size_t size = size_of(from);
   std::size_t done = 0;
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
     if (has(kEnded)) return;
-    tcp::ByteFifo& fifo = buffers().send;
-    std::size_t unsent = 0;
-    for (const iovec& part : from) {
-      std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
-      while (!rest.empty()) {
-        const std::size_t size = fifo.write(rest.first(std::min(rest.size(), kSendPiece - unsent)));
-        if (size == 0) break;
-        rest = rest.subspan(size);
-        done += size;
-        unsent += size;
-        if (unsent < kSendPiece) continue;
-        sockets_.tcp().written(id_);
-        worker.flush(now);
-        unsent = 0;
-      }
-      if (!rest.empty()) break;
-    }
-    sockets_.passes().add(packet::Pass::kCopy, done);
-    if (unsent > 0) sockets_.tcp().written(id_);
+    done = copy_in(from, worker, now);
     // Under the gate, as writable() is: room that comes from here on is told.
-    if (done < size_of(from)) wants_room_.store(true);
+    if (done < size) wants_room_.store(true);
   });
   if (!ran) return refuse(ran.error());
-  if (done > 0 || size_of(from) == 0) return done;
+  if (done > 0 || size == 0) return done;
   if (has(kEnded)) return refusal_to_send();
   return refuse(Failure::kWouldBlock);
 }

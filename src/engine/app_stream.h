@@ -106,6 +106,7 @@ class AppStream final : public client::Socket,
   }
   client::Outcome<std::size_t> refusal_to_send();
   unsigned events_of_connection(unsigned flags, unsigned wanted);
+  std::size_t copy_in(std::span<const iovec> from, Worker& worker, Instant now);
   std::size_t copy_out(std::span<const iovec> into);
   client::Outcome<void> stop_listening(bool receiving);
   void abort_queued(Instant now);
