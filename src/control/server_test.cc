@@ -153,6 +153,7 @@ TEST_F(ControlServer, TellsWhatTheEngineIsLike) {
 TEST_F(ControlServer, WhoSaysNothingOrGarbageHoldsUpNobody) {
   drive();
   std::vector<UniqueFd> silent;
+  silent.reserve(20);
   for (int i = 0; i < 20; ++i) silent.push_back(connect());
   const UniqueFd garbage = connect();
   say(garbage.get(), std::string(1000, '\xff'));
