@@ -61,7 +61,7 @@ declare -A counted=()
 # What tideline has counted, from its last line; each program's is kept, and summed up.
 count() {  # count LOG
   local word line
-  line=$(grep -o 'tideline: pid .*' "$1") || fail "tideline says no counters"
+  line=$(grep -o 'tideline: pid [0-9]*: wire_rx.*' "$1") || fail "tideline says no counters"
   for word in ${line#*:*: }; do
     counted[${word%%=*}]=$((${counted[${word%%=*}]:-0} + ${word#*=}))
   done
@@ -72,7 +72,7 @@ count() {  # count LOG
 }
 
 run_here() {  # run_here ARGUMENTS...: the program under tideline, its frames captured
-  timeout $patience "$tideline" run --wire "$wire" "${host[@]}" --capture "$directory/$ran.pcap" -- \
+  timeout $patience "$tideline" run --stats --wire "$wire" "${host[@]}" --capture "$directory/$ran.pcap" -- \
     "$@" >"$directory/here.log" 2>&1
 }
 
@@ -112,7 +112,7 @@ both_ways() {  # both_ways PROGRAM ARGUMENTS...
       local status=0
       wait "$server" || status=$?
       ! grep -qi 'invalid data' "$directory/here.log" "$directory/there.log" || fail "'$program': wrong data"
-      ! grep -q 'tideline: pid ' "$directory/here.log" || count "$directory/here.log"
+      ! grep -q 'tideline: pid [0-9]*: wire_rx' "$directory/here.log" || count "$directory/here.log"
       echo "'$program': try $failures of $attempts failed, its server with status $status"
     done
     count "$directory/here.log"
