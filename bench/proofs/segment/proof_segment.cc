@@ -221,7 +221,8 @@ bool check_pages(bench::Report& report, const std::string& name, ArenaPages page
 }
 
 void measure_all(bench::Report& report, bool quick) {
-  const HugePagePool pool(16);
+  // Twice what two members take: pages of those that have just ended come back a little later.
+  const HugePagePool pool(32);
   check_pages(report, "4 KiB pages", ArenaPages::kNormal);
   const bool collapsed = check_pages(report, "collapsed 2 MiB pages", ArenaPages::kCollapsed);
   report.note(collapsed ? "arenas are on 2 MiB pages by MADV_COLLAPSE unless stated otherwise"
