@@ -13,7 +13,9 @@ megabytes=${3:-0}
 . "$(dirname "$0")/verbs_pair.sh"
 
 unmount_and_finish() {
-  umount -l "$directory/small" "$inbox" 2>/dev/null || true
+  for place in "$directory/small" "$inbox"; do
+    ! mountpoint -q "$place" || umount -l "$place"
+  done
   finish
 }
 trap unmount_and_finish EXIT
@@ -222,7 +224,7 @@ until [ -n "$(find "$directory/small" -size +1M)" ]; do
   [ $((tries += 1)) -le 1000 ] || fail "nothing arrives on the small disk"
   sleep 0.02
 done
-head -c 100000000 /dev/zero >"$directory/small/filler" 2>/dev/null || true
+! head -c 100000000 /dev/zero >"$directory/small/filler" 2>/dev/null || fail "the small disk did not get full"
 status=0
 wait $pid || status=$?
 { [ $status -eq 4 ] && grep -q 'No space left' "$directory/client.log"; } || fail "a full disk: exit status $status"
@@ -242,7 +244,9 @@ until [ -n "$(find "$directory/small" -name '.tideline*' -size +1M)" ]; do
   sleep 0.02
 done
 kill -KILL "$full"
-wait "$full" 2>/dev/null || true
+status=0
+wait "$full" || status=$?
+[ $status -eq 137 ] || fail "the listener had ended with $status"
 status=0
 wait $orphan || status=$?
 [ $status -eq 4 ] || fail "a client without its listener: exit status $status, not 4"

@@ -34,9 +34,12 @@ serve() {  # serve PORT PROGRAM...
     [ -n "$address4" ] && [ -n "$address6" ] || fail "no address is told"
   fi
 }
-end() {  # end [SIGNAL]
-  kill "-${1:-TERM}" "$server" 2>/dev/null || true
-  wait "$server" 2>/dev/null || true
+# The server is there until it is ended, and then ends as its signal has it.
+end() {  # end [SIGNAL STATUS]
+  local status=0
+  kill "-${1:-TERM}" "$server" || fail "the server has ended by itself"
+  wait "$server" || status=$?
+  [ $status -eq "${2:-143}" ] || fail "the server ended with $status after SIG${1:-TERM}"
   children=()
 }
 # A client, of ours on shm; it must be done in a minute.
@@ -159,7 +162,7 @@ check_redis() {
     fail "redis-benchmark"
   grep -qi error benchmark.log && fail "redis-benchmark has errors"
   [ "$("${redis[@]}" get counter:__rand_int__)" = 20000 ] || fail "INCR was counted wrong"
-  "${redis[@]}" shutdown nosave || true
+  "${redis[@]}" shutdown nosave || fail "SHUTDOWN"
   wait "$server" || fail "redis-server ended with $?"
   children=()
   said "redis: values, 20 MB, redis-benchmark with 50 clients"
@@ -187,7 +190,7 @@ check_nginx() {
   client wrk -t 2 -c 20 -d 1 "http://$address4:8080/small" >wrk.log || fail "wrk"
   grep -qE "Socket errors|Non-2xx" wrk.log && fail "wrk: $(cat wrk.log)"
   [ "$(awk '/requests in/ { print $1 }' wrk.log)" -gt 100 ] || fail "wrk: $(cat wrk.log)"
-  end QUIT
+  end QUIT 0
   said "nginx with sendfile; curl, wrk with 20 connections"
 }
 
@@ -211,9 +214,24 @@ for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
     near.sendall(b"to myself")
     assert far.recv(100) == b"to myself"
 PYTHON
-  # Both shims in one process, one engine: one lease.
-  "$tideline" run -- bash -c 'ibv_devinfo -d tideline0 -v >/dev/null && true' 2>/dev/null || fail "ibv_devinfo"
-  said "--stats, --strict, --localhost"
+  # Both shims in one process, one engine: one lease, and the device has its address.
+  timeout 20 "$tideline" run -- $python - >both.out 2>both.log <<'PYTHON' || fail "sockets and verbs in one process"
+import ctypes, socket
+listener = socket.create_server(("0.0.0.0", 9000))
+verbs = ctypes.CDLL("libibverbs.so.1")
+verbs.ibv_get_device_list.restype = ctypes.POINTER(ctypes.c_void_p)
+verbs.ibv_open_device.restype = ctypes.c_void_p
+verbs.ibv_open_device.argtypes = [ctypes.c_void_p]
+verbs.ibv_query_gid.argtypes = [ctypes.c_void_p, ctypes.c_uint8, ctypes.c_int, ctypes.c_char_p]
+device = verbs.ibv_open_device(verbs.ibv_get_device_list(None)[0])
+assert device
+gid = ctypes.create_string_buffer(16)
+assert verbs.ibv_query_gid(device, 1, 1, gid) == 0
+print(".".join(str(byte) for byte in gid.raw[12:]))
+PYTHON
+  [ "$(grep -c ' leased on ' both.log)" -eq 1 ] || fail "not one lease: $(cat both.log)"
+  grep -q "^tideline: $(cat both.out) " both.log || fail "the device has the address $(cat both.out): $(cat both.log)"
+  said "--stats, --strict, --localhost; sockets and verbs in one process"
 }
 
 if [ "$kind" = shm ]; then
