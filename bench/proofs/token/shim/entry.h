@@ -9,9 +9,11 @@
 
 #include "proofs/token/shim/classify.h"
 #include "proofs/token/shim/fd_table.h"
-#include "proofs/token/shim/libc.h"
+#include "shim/sockets/libc.h"
 
 namespace proofs::token {
+
+using tideline::shim::sockets::libc;
 
 template <typename T>
 T finish(T result) {

@@ -7,11 +7,13 @@
 #include "base/clock.h"
 #include "proofs/token/bells.h"
 #include "proofs/token/shim/kernel.h"
-#include "proofs/token/shim/libc.h"
 #include "proofs/token/shim/stream.h"
 #include "proofs/token/shim/wait.h"
+#include "shim/sockets/libc.h"
 
 namespace proofs::token {
+
+using tideline::shim::sockets::libc;
 namespace {
 
 constinit Pool<EpollSet> pool;

@@ -9,11 +9,13 @@
 #include "proofs/token/shim/classify.h"
 #include "proofs/token/shim/fd_table.h"
 #include "proofs/token/shim/kernel.h"
-#include "proofs/token/shim/libc.h"
 #include "proofs/token/shim/process.h"
 #include "proofs/token/shim/stream.h"
+#include "shim/sockets/libc.h"
 
 namespace proofs::token {
+
+using tideline::shim::sockets::libc;
 
 constinit SpinBudget spin_budget;
 
