@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "control/place.h"
 #include "control/status_json.h"
 #include "engine/attachment.h"
@@ -78,20 +78,9 @@ Result<std::unique_ptr<Server>> Server::start(Subject& subject, Identity identit
 }
 
 Status Server::start_thread() {
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_setstacksize(&attributes, kStack);
-  const int error = ::pthread_create(&thread_, &attributes, &Server::main, this);
-  ::pthread_attr_destroy(&attributes);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error != 0) {
-    errno = error;
-    return fail_errno("cannot start the control thread");
-  }
+  const auto thread = start_quiet_thread(&Server::main, this, kStack, "the control thread");
+  if (!thread) return fail(thread.error());
+  thread_ = *thread;
   started_ = true;
   return {};
 }

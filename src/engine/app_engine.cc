@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/app_engine.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
-#include <cerrno>
 #include <new>
 #include <utility>
 
+#include "base/thread.h"
 #include "engine/app_helper.h"
 
 namespace tideline::engine {
@@ -58,21 +57,9 @@ Result<std::unique_ptr<AppEngine>> AppEngine::start(std::unique_ptr<Worker> work
 }
 
 Status AppEngine::start_helper() {
-  // A thread inherits the mask of its creator: the helper must never take a signal of the program.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_setstacksize(&attributes, kHelperStack);
-  const int error = ::pthread_create(&helper_, &attributes, &AppHelper::main, this);
-  ::pthread_attr_destroy(&attributes);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error != 0) {
-    errno = error;
-    return fail_errno("cannot start the helper thread");
-  }
+  const auto helper = start_quiet_thread(&AppHelper::main, this, kHelperStack, "the helper thread");
+  if (!helper) return fail(helper.error());
+  helper_ = *helper;
   helper_started_ = true;
   return {};
 }

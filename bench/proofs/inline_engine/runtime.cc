@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proofs/inline_engine/runtime.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <cerrno>
 #include <new>
 
+#include "base/thread.h"
 #include "proofs/inline_engine/helper.h"
 #include "proofs/inline_engine/private_table.h"
 
@@ -48,21 +48,10 @@ tideline::Result<std::unique_ptr<Runtime>> Runtime::start(const RuntimeOptions& 
 
 tideline::Status Runtime::start_helper() {
   tideline::tsc_hz();  // measured here, not at the helper's first deadline
-  // A thread inherits the mask of its creator: the helper must never take a signal of the program.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_t attributes;
-  ::pthread_attr_init(&attributes);
-  ::pthread_attr_setstacksize(&attributes, kHelperStack);
-  const int error = ::pthread_create(&helper_thread_, &attributes, &Helper::main, this);
-  ::pthread_attr_destroy(&attributes);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (error != 0) {
-    errno = error;
-    return tideline::fail_errno("cannot start the helper thread");
-  }
+  const auto helper =
+      tideline::start_quiet_thread(&Helper::main, this, kHelperStack, "the helper thread");
+  if (!helper) return std::unexpected(helper.error());
+  helper_thread_ = *helper;
   helper_started_ = true;
   helper_reported_.wait(false, std::memory_order_acquire);
   return helper_status_;
