@@ -104,7 +104,7 @@ bool Worker::turn(Instant now) {
 }
 
 Instant Worker::next_deadline() const {
-  Instant next = port_->next_deadline(0);
+  Instant next = std::min(port_->next_deadline(0), function_.next_deadline());
   if (host_) next = std::min(next, host_->next_deadline());
   if (service_ != nullptr) next = std::min(next, service_->next_deadline());
   return next;

@@ -19,8 +19,8 @@ using packet::Packet;
 using packet::PacketPtr;
 using port::Capabilities;
 
-constexpr std::array<std::string_view, kDropCount> kDropNames{"rx_other_station", "tx_gso",
-                                                              "tx_offload", "tx_gather_pool"};
+constexpr std::array<std::string_view, kDropCount> kDropNames{
+    "rx_other_station", "tx_gso", "tx_offload", "tx_gather_pool", "tx_queue_full"};
 
 constexpr std::size_t kOneSegment = packet::kSegmentSize - packet::kHeadroom;
 
@@ -44,7 +44,8 @@ Function::Function(port::Port& port, unsigned queue, packet::Pool& pool,
       queue_(queue),
       pool_(pool),
       mac_(mac),
-      capabilities_(completed(port.capabilities())) {}
+      capabilities_(completed(port.capabilities())),
+      waiting_(kMostWaiting) {}
 
 Status Function::check(const port::PortInfo& port) {
   const Capabilities& has = port.capabilities;
@@ -88,7 +89,56 @@ void Function::leave(PacketPtr frame, Instant now) {
 }
 
 void Function::flush(Instant now) {
-  if (!leaving_.empty()) port_.tx_burst(queue_, leaving_, now);
+  if (waiting_count_ == 0) {
+    if (leaving_.empty()) return;
+    if (port_.tx_room(queue_) >= leaving_.size()) {
+      port_.tx_burst(queue_, leaving_, now);
+      return;
+    }
+  }
+  wait();
+  drain(now);
+}
+
+void Function::wait() {
+  for (PacketPtr& frame : leaving_) {
+    if (waiting_count_ == kMostWaiting) {
+      drop(Drop::kTxQueue);
+      continue;
+    }
+    waiting_[(first_waiting_ + waiting_count_++) % kMostWaiting] = std::move(frame);
+  }
+  leaving_.clear();
+}
+
+void Function::drain(Instant now) {
+  while (waiting_count_ > 0) {
+    std::size_t room = port_.tx_room(queue_);
+    if (room > 0) {
+      full_since_ = kNever;
+    } else {
+      full_since_ = std::min(full_since_, now);
+      if (now - full_since_ < kPatience) {
+        retry_at_ = now + kRetry;
+        return;
+      }
+      room = packet::Burst::kCapacity;
+    }
+    packet::Burst burst;
+    for (std::size_t i = std::min({room, waiting_count_, packet::Burst::kCapacity}); i > 0; --i) {
+      burst.push(std::move(waiting_[first_waiting_]));
+      first_waiting_ = (first_waiting_ + 1) % kMostWaiting;
+      --waiting_count_;
+    }
+    port_.tx_burst(queue_, burst, now);
+  }
+  retry_at_ = kNever;
+}
+
+void Function::clear() {
+  leaving_.clear();
+  for (PacketPtr& frame : waiting_) frame.reset();
+  waiting_count_ = 0;
 }
 
 // Ports receive no frame shorter than its header, but the first segment may be anything.

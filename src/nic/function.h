@@ -9,9 +9,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/time.h"
@@ -31,8 +33,9 @@ enum class Drop : std::uint8_t {
   kTxGso,           // a GSO frame that contradicts its metadata, or whose segments are too long
   kTxOffload,       // its checksum offload points beyond the frame, or into borrowed memory
   kTxPool,          // no segment free to gather into; of a GSO frame, segments that did not leave
+  kTxQueue,         // more waits for the wire than kMostWaiting
 };
-inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxPool) + 1;
+inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kTxQueue) + 1;
 
 // The name of its counter: "rx_other_station".
 std::string_view name_of(Drop reason);
@@ -49,6 +52,12 @@ struct FunctionStats {
 
 class Function {
  public:
+  // What the wire has no room for waits here, in order, for so long at the most. Then it is the
+  // port's to drop: who does not receive holds up nobody else.
+  static constexpr std::size_t kMostWaiting = 1024;  // frames
+  static constexpr Duration kPatience = std::chrono::milliseconds(10);
+  static constexpr Duration kRetry = std::chrono::microseconds(50);
+
   // Both outlive the function. The pool, of the same thread, serves what is gathered and cut.
   Function(port::Port& port, unsigned queue, packet::Pool& pool, const wire::MacAddress& mac);
   Function(const Function&) = delete;
@@ -67,8 +76,10 @@ class Function {
   // How many frames of the port's own size can leave now: Port::tx_room, less what waits here.
   std::size_t tx_room() const {
     const std::size_t room = port_.tx_room(queue_);
-    return room - std::min(room, leaving_.size());
+    return room - std::min(room, leaving_.size() + waiting_count_);
   }
+  // When to call flush() for what waits.
+  Instant next_deadline() const { return retry_at_; }
   // From now on frames for other stations are handed up too.
   void accept_all() { accepts_all_ = true; }
 
@@ -78,7 +89,7 @@ class Function {
   void transmit(packet::PacketPtr frame, Instant now);
   void flush(Instant now);
   // Drops what has not left yet: the port goes.
-  void clear() { leaving_.clear(); }
+  void clear();
 
   const FunctionStats& stats() const { return stats_; }
 
@@ -91,6 +102,8 @@ class Function {
   bool complete(packet::PacketPtr& frame);
   bool gather(packet::PacketPtr& frame);
   void leave(packet::PacketPtr frame, Instant now);
+  void wait();
+  void drain(Instant now);
   bool drop(Drop reason, std::uint64_t frames = 1) {
     stats_.drops[static_cast<std::size_t>(reason)] += frames;
     return false;
@@ -103,6 +116,12 @@ class Function {
   port::Capabilities capabilities_;
   bool accepts_all_ = false;
   packet::Burst leaving_;
+  // A ring of kMostWaiting.
+  std::vector<packet::PacketPtr> waiting_;
+  std::size_t first_waiting_ = 0;
+  std::size_t waiting_count_ = 0;
+  Instant full_since_ = kNever;
+  Instant retry_at_ = kNever;
   FunctionStats stats_;
 };
 

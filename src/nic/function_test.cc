@@ -201,5 +201,92 @@ TEST(Function, CutsRdmaMessagesForPortsThatDoNot) {
   EXPECT_EQ(sent->meta().offload.gso, packet::Gso::kRoce);
 }
 
+// A frame with a number in it.
+PacketPtr numbered(Pool& pool, std::uint32_t number) {
+  PacketPtr frame = pool.get();
+  std::byte* bytes = frame->append(64);
+  std::memset(bytes, 0, 64);
+  std::memcpy(bytes, kOurs.bytes().data(), 6);
+  std::memcpy(bytes + kHeader, &number, sizeof(number));
+  return frame;
+}
+
+std::uint32_t number_in(const packet::Packet& frame) {
+  std::uint32_t number = 0;
+  std::memcpy(&number, frame.first().bytes().data() + kHeader, sizeof(number));
+  return number;
+}
+
+// A wire that holds four frames.
+struct Narrow {
+  Narrow() {
+    auto ends = port::MemoryPort::create_pair({.capacity = 4});
+    EXPECT_TRUE(ends.has_value());
+    near = std::move(ends->left);
+    far = std::move(ends->right);
+    function.emplace(*near, 0, *pool, kOurs);
+  }
+  void send(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) function->transmit(numbered(*pool, next++), now);
+    function->flush(now);
+  }
+  // The numbers that have come.
+  std::vector<std::uint32_t> received() {
+    Burst burst;
+    far->rx_burst(0, burst, now);
+    std::vector<std::uint32_t> numbers;
+    for (const PacketPtr& frame : burst) numbers.push_back(number_in(*frame));
+    return numbers;
+  }
+
+  std::unique_ptr<Pool> pool = make_pool(2048);
+  std::unique_ptr<port::Port> near;
+  std::unique_ptr<port::Port> far;
+  std::optional<Function> function;
+  Instant now = kNow;
+  std::uint32_t next = 0;
+};
+
+TEST(Function, WhatAFullWireDoesNotTakeWaitsInOrder) {
+  Narrow wire;
+  wire.send(100);
+  EXPECT_EQ(wire.function->tx_room(), 0U);
+  std::uint32_t expected = 0;
+  while (expected < 101) {
+    EXPECT_EQ(wire.function->next_deadline() == kNever, expected > 96);
+    const auto numbers = wire.received();
+    ASSERT_FALSE(numbers.empty());
+    for (const std::uint32_t number : numbers) EXPECT_EQ(number, expected++);
+    wire.now += std::chrono::milliseconds(1);
+    wire.send(wire.next == 100 ? 1 : 0);  // one more, behind those that wait
+  }
+  EXPECT_EQ(wire.function->stats().dropped(Drop::kTxQueue), 0U);
+  EXPECT_EQ(wire.near->stats(0).dropped(), 0U);
+}
+
+TEST(Function, WhatWaitsIsBounded) {
+  Narrow wire;
+  wire.send(4 + Function::kMostWaiting + 7);
+  EXPECT_EQ(wire.function->stats().dropped(Drop::kTxQueue), 7U);
+  wire.function->clear();
+  EXPECT_EQ(wire.pool->in_use(), 4U);
+}
+
+TEST(Function, WhoDoesNotReceiveHoldsUpNobodyForLong) {
+  Narrow wire;
+  wire.send(10);
+  wire.now += Function::kPatience - std::chrono::microseconds(1);
+  wire.send(0);
+  EXPECT_EQ(wire.near->stats(0).dropped(), 0U);
+  wire.now += std::chrono::microseconds(1);
+  wire.send(0);
+  EXPECT_EQ(wire.near->stats(0).dropped(), 6U);
+  wire.send(1);  // nor again
+  EXPECT_EQ(wire.near->stats(0).dropped(), 7U);
+  EXPECT_EQ(wire.received(), (std::vector<std::uint32_t>{0, 1, 2, 3}));
+  wire.send(1);
+  EXPECT_EQ(wire.received(), std::vector<std::uint32_t>{11});
+}
+
 }  // namespace
 }  // namespace tideline::nic
