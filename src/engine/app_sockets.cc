@@ -55,6 +55,7 @@ Outcome<client::Socket*> AppSockets::open(client::SocketType type) {
 }
 
 client::Sockets::Sleep AppSockets::begin_sleep(bool drives) {
+  const Uncancelled whole;
   if (drives) {
     if (const auto sleep = engine_.sleep_on_wire()) {
       return {
@@ -67,6 +68,7 @@ client::Sockets::Sleep AppSockets::begin_sleep(bool drives) {
 
 void AppSockets::end_sleep(const Sleep& sleep) {
   if (sleep.descriptor < 0) return;
+  const Uncancelled whole;
   engine_.leave_wire(
       {.descriptor = sleep.descriptor, .deadline = sleep.deadline, .number = sleep.number});
 }

@@ -6,6 +6,8 @@
 // Thread: any; what hears of TCP and UDP runs under the gate.
 #pragma once
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -21,6 +23,18 @@ namespace tideline::engine {
 class AppDatagram;
 class AppStream;
 
+// pthread_cancel must not end a thread that holds the engine: nobody would give it back.
+class Uncancelled {
+ public:
+  Uncancelled() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  Uncancelled(const Uncancelled&) = delete;
+  Uncancelled& operator=(const Uncancelled&) = delete;
+  ~Uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
+
+ private:
+  int before_ = 0;
+};
+
 class AppSockets final : public client::Sockets {
  public:
   // The engine's host has all its addresses, and outlives this.
@@ -33,7 +47,10 @@ class AppSockets final : public client::Sockets {
   bool owns(const wire::Ipv6Address& address) override;
   bool reaches(const wire::Ipv6Address& address) override;
   std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
-  void poll() override { engine_.poll(); }
+  void poll() override {
+    const Uncancelled whole;
+    engine_.poll();
+  }
   Sleep begin_sleep(bool drives) override;
   void end_sleep(const Sleep& sleep) override;
   bool is_alive() override { return engine_.state() == ring::GateState::kOpen; }
@@ -42,6 +59,7 @@ class AppSockets final : public client::Sockets {
   // --- For its sockets. `body(worker, now)` runs under the gate.
   template <typename Body>
   client::Outcome<void> locked(AppEngine::Turn turn, Body&& body) {
+    const Uncancelled whole;
     if (engine_.exclusively(body, turn)) return {};
     return std::unexpected(client::Failure::kForked);
   }

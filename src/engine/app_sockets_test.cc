@@ -352,6 +352,19 @@ TEST_F(AppSocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
   caller.join();
 }
 
+TEST_F(AppSocketsTest, OptionsSetAfterListenAreForWhoIsAcceptedLater) {
+  join();
+  EXPECT_FALSE(far_->info().is_reno);
+  listener_->set_options({.reno = true});
+  Socket* later = open(left_);
+  EXPECT_EQ(later->connect(Endpoint{kRight, 80}).error(), Failure::kInProgress);
+  ASSERT_TRUE(until([&] { return listener_->readiness(POLLIN) == POLLIN; }));
+  const auto accepted = listener_->accept();
+  ASSERT_TRUE(accepted.has_value());
+  EXPECT_TRUE((*accepted)->info().is_reno);
+  EXPECT_FALSE(far_->info().is_reno);
+}
+
 TEST_F(AppSocketsTest, FinishSendsWhatWasWritten) {
   join();
   ASSERT_TRUE(send(near_, "last words"));

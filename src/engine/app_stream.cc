@@ -96,6 +96,7 @@ void AppStream::open() {
   shared_ = false;
   options_ = {};
   backlog_ = 0;
+  changed_since_listen_.store(false, std::memory_order_relaxed);
   waiting_.store(0, std::memory_order_relaxed);
   queued_ = nullptr;
   held_by_program_ = true;
@@ -176,16 +177,17 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
   if (!remote) return refuse(Failure::kNotSupported);
   Outcome<void> result = refuse(Failure::kInProgress);
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-    // Why the attempt before has failed is told first, and once.
+    // Why the attempt before has failed is told first, and once; the socket is then as if new.
     const Failure pending = has(kEnded) && !has(kConnected) ? take_error() : Failure::kNone;
     if (pending != Failure::kNone) {
+      flags_.store(0, std::memory_order_release);
       result = refuse(pending);
     } else if (has(kListening)) {
       result = refuse(Failure::kInvalid);
     } else if (has(kConnected) && !has(kEnded)) {
       result = refuse(Failure::kConnected);
-    } else if (buffers_ && !has(kEnded)) {
-      result = refuse(Failure::kWouldBlock);       // a connect is under way
+    } else if (has(kConnecting)) {
+      result = refuse(Failure::kWouldBlock);
     } else if (held_by_tcp_ || !take_buffers()) {  // of an attempt that has failed, just now
       result = refuse(Failure::kNoMemory);
     } else {
@@ -210,9 +212,16 @@ Outcome<client::Socket*> AppStream::accept() {
   if (!has(kListening)) return refuse(Failure::kInvalid);
   if (waiting_.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
   AppStream* stream = nullptr;
-  const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+  // Options that were set since listen() are for who is accepted from now on, as in Linux.
+  const bool changed = changed_since_listen_.load(std::memory_order_relaxed);
+  const Turn turn = changed ? Turn::kSend : Turn::kNone;
+  const auto ran = sockets_.locked(turn, [&](Worker& /*worker*/, Instant now) {
     stream = first_;
     if (stream == nullptr) return;
+    if (changed) {
+      stream->options_ = options_;
+      sockets_.tcp().set_options(stream->id_, to_tcp(options_), now);
+    }
     first_ = std::exchange(stream->queued_, nullptr);
     if (first_ == nullptr) last_ = nullptr;
     waiting_.fetch_sub(1, std::memory_order_release);
@@ -306,6 +315,7 @@ void AppStream::set_options(const client::Options& options) {
   [[maybe_unused]] const auto ran =
       sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
         options_ = options;
+        if (has(kListening)) changed_since_listen_.store(true, std::memory_order_relaxed);
         if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
       });
 }
@@ -313,7 +323,7 @@ void AppStream::set_options(const client::Options& options) {
 Outcome<std::size_t> AppStream::refusal_to_send() {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
   if (has(kConnecting)) return refuse(Failure::kWouldBlock);
-  return refuse(has(kConnected) ? Failure::kShutDown : Failure::kNotConnected);
+  return refuse(Failure::kShutDown);
 }
 
 // Under the gate. Long writes leave piece by piece, so that the peer begins to read.
@@ -384,6 +394,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
   const unsigned flags = flags_.load(std::memory_order_acquire);
   if ((flags & kConnected) == 0) {
     if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+    if ((flags & kEnded) != 0) return client::Received{};
     return refuse((flags & kConnecting) != 0 ? Failure::kWouldBlock : Failure::kNotConnected);
   }
   const CallLock::Guard guard(receiving_);

@@ -129,6 +129,7 @@ class AppStream final : public client::Socket,
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   client::Options options_;
+  std::atomic<bool> changed_since_listen_{false};  // the options
   Watchers watchers_;
   std::uint32_t backlog_ = 0;
   std::atomic<std::uint32_t> waiting_{0};  // connections for accept()

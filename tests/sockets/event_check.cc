@@ -261,5 +261,83 @@ TEST_F(Events, DatagramsAreEvents) {
   EXPECT_TRUE(wait(0).empty());
 }
 
+// Under tideline one peer is ours, and one is the kernel's.
+TEST_F(Events, ADatagramSocketHearsPeersOnBothSides) {
+  const Fd peer = bound_datagram();
+  const Fd kernels = make(SOCK_DGRAM);
+  ASSERT_EQ(::bind(kernels, loopback(0).raw(), loopback(0).size), 0) << std::strerror(errno);
+  const std::array<std::pair<int, Address>, 2> peers{{
+      {peer, own(Address::local_of(peer).port())},
+      {kernels, loopback(Address::local_of(kernels).port())},
+  }};
+  for (const std::size_t first : {0U, 1U}) {
+    const Fd socket = make(SOCK_DGRAM);
+    ASSERT_EQ(control(EPOLL_CTL_ADD, socket, EPOLLIN), 0);
+    for (const std::size_t index : {first, 1 - first}) {
+      const auto& [fd, address] = peers[index];
+      ASSERT_EQ(::sendto(socket, "question", 8, 0, address.raw(), address.size), 8);
+    }
+    for (const std::size_t index : {first, 1 - first}) {
+      std::array<char, 16> text{};
+      Address from;
+      from.size = sizeof(from.storage);
+      const int fd = peers[index].first;
+      ASSERT_EQ(::recvfrom(fd, text.data(), text.size(), 0, from.raw(), &from.size), 8);
+      ASSERT_EQ(::sendto(fd, "answer", 6, 0, from.raw(), from.size), 6);
+      EXPECT_EQ(wait(kPatienceMs), (Found{{socket, EPOLLIN}})) << first << index;
+      EXPECT_EQ(receive(socket, MSG_DONTWAIT), "answer");
+    }
+    ASSERT_EQ(control(EPOLL_CTL_DEL, socket, 0), 0);
+  }
+}
+
+// Connected to the kernel's side after it has spoken to ours, it stays in its sets.
+TEST_F(Events, ADatagramSocketThatChangesSidesStaysInItsSets) {
+  const Fd peer = bound_datagram();
+  const Fd kernels = make(SOCK_DGRAM);
+  ASSERT_EQ(::bind(kernels, loopback(0).raw(), loopback(0).size), 0) << std::strerror(errno);
+  const Fd socket = make(SOCK_DGRAM);
+  ASSERT_EQ(control(EPOLL_CTL_ADD, socket, EPOLLIN), 0);
+  const Address ours = own(Address::local_of(peer).port());
+  ASSERT_EQ(::sendto(socket, "x", 1, 0, ours.raw(), ours.size), 1);
+  EXPECT_EQ(receive(peer), "x");
+  const Address to = loopback(Address::local_of(kernels).port());
+  ASSERT_EQ(::connect(socket, to.raw(), to.size), 0) << std::strerror(errno);
+  send(socket, "question");
+  const Address from = Address::local_of(socket);
+  ASSERT_EQ(::sendto(kernels, "answer", 6, 0, from.raw(), from.size), 6) << std::strerror(errno);
+  EXPECT_EQ(wait(kPatienceMs), (Found{{socket, EPOLLIN}}));
+  EXPECT_EQ(receive(socket), "answer");
+}
+
+// The two threads wait for each other after they were told.
+TEST_F(Events, WhatOneThreadHasNoRoomForIsAnothers) {
+  const Fd second = make(SOCK_STREAM);
+  ASSERT_EQ(connect_to(second, Address::local_of(listener_).port()), 0);
+  const Fd other(::accept(listener_, nullptr, nullptr));
+  ASSERT_GE(other, 0);
+  for (const int fd : {int{far_}, int{other}}) {
+    ASSERT_EQ(control(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLONESHOT), 0);
+  }
+  std::atomic<int> told{0};
+  std::atomic<int> asleep{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      std::array<epoll_event, 1> event{};
+      ++asleep;
+      if (::epoll_wait(epoll_, event.data(), 1, kPatienceMs) == 1) ++told;
+    });
+  }
+  while (asleep < 2) std::this_thread::yield();
+  std::this_thread::sleep_for(milliseconds(50));
+  send(near_, "x");
+  send(second, "x");
+  const auto end = std::chrono::steady_clock::now() + milliseconds(kPatienceMs / 2);
+  while (told < 2 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_EQ(told, 2);
+  for (std::thread& thread : threads) thread.join();
+}
+
 }  // namespace
 }  // namespace check

@@ -104,6 +104,10 @@ inline const char* own_text() {
 }
 inline bool is_tideline() { return std::getenv("SOCKET_CHECK_TIDELINE") != nullptr; }
 inline Address own(std::uint16_t port) { return Address::of(own_text(), port); }
+// The kernel's under tideline, too.
+inline Address loopback(std::uint16_t port) {
+  return Address::of(own(0).family() == AF_INET ? "127.0.0.1" : "::1", port);
+}
 inline Address any() { return Address::of(own(0).family() == AF_INET ? "0.0.0.0" : "::", 0); }
 
 inline int wait_events(int fd, short events, int timeout_ms = kPatienceMs) {
@@ -140,6 +144,20 @@ class Sockets : public ::testing::Test {
     listener_ = listen_any();
     near_ = make(SOCK_STREAM);
     ASSERT_EQ(connect_to(near_, Address::local_of(listener_).port()), 0) << std::strerror(errno);
+    far_ = Fd(::accept(listener_, nullptr, nullptr));
+    ASSERT_GE(far_, 0) << std::strerror(errno);
+  }
+  // The same at a port that is free, for a near_ that does not block.
+  void join_again(std::uint16_t port) {
+    listener_ = make(SOCK_STREAM);
+    set(listener_, SOL_SOCKET, SO_REUSEADDR, 1);
+    const Address at = own(port);
+    ASSERT_EQ(::bind(listener_, at.raw(), at.size), 0) << std::strerror(errno);
+    ASSERT_EQ(::listen(listener_, 1), 0);
+    if (connect_to(near_, port) != 0) {
+      ASSERT_EQ(errno, EINPROGRESS);
+      ASSERT_EQ(wait_events(near_, POLLOUT), POLLOUT);
+    }
     far_ = Fd(::accept(listener_, nullptr, nullptr));
     ASSERT_GE(far_, 0) << std::strerror(errno);
   }

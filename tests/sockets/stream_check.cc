@@ -70,8 +70,29 @@ TEST_F(Sockets, AClosedPortRefuses) {
   const std::uint16_t port = Address::local_of(listener_).port();
   listener_.close();
   near_ = make(SOCK_STREAM);
+  char byte = 0;
   EXPECT_EQ(connect_to(near_, port), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
+  EXPECT_EQ(::recv(near_, &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ENOTCONN);
+  EXPECT_EQ(::send(near_, &byte, 1, MSG_NOSIGNAL), -1);
+  EXPECT_EQ(errno, EPIPE);
+}
+
+TEST_F(Sockets, ARefusedSocketMayConnectAgain) {
+  listener_ = listen_any();
+  const std::uint16_t port = Address::local_of(listener_).port();
+  listener_.close();
+  near_ = make(SOCK_STREAM | SOCK_NONBLOCK);
+  if (connect_to(near_, port) != 0 && errno == EINPROGRESS) {
+    EXPECT_NE(wait_events(near_, POLLOUT) & (POLLERR | POLLHUP), 0);
+    EXPECT_EQ(connect_to(near_, port), -1);
+    EXPECT_EQ(errno, ECONNREFUSED);
+  }
+  join_again(port);
+  EXPECT_EQ(get(near_, SOL_SOCKET, SO_ERROR), 0);
+  send(near_, "now");
+  EXPECT_EQ(receive(far_), "now");
 }
 
 TEST_F(Sockets, NonBlockingConnectTellsItsEndByPollAndError) {

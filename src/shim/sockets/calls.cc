@@ -90,11 +90,12 @@ bool is_inherited(File& file) {
 }
 
 // Waits as a blocking connect does.
-int wait_until_connected(int fd, File& file) {
+int wait_until_connected(int fd, File& file, const Endpoint& destination) {
   const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
   if (ready < 0) return ready;
   if (ready == 0) return -EINPROGRESS;
-  return -errno_of(file.socket().take_error());
+  if ((file.socket().readiness(POLLOUT) & POLLERR) == 0) return 0;
+  return -errno_of(file.socket().connect(destination).error());  // as a second connect() tells it
 }
 
 int connect_ours(int fd, File& file, const Endpoint& destination) {
@@ -106,7 +107,7 @@ int connect_ours(int fd, File& file, const Endpoint& destination) {
   if (begun.error() != Failure::kInProgress || file.nonblocking.load()) {
     return -errno_of(begun.error());
   }
-  return wait_until_connected(fd, file);
+  return wait_until_connected(fd, file, destination);
 }
 
 // 127.0.0.1 and ::1 with --localhost.
@@ -246,13 +247,16 @@ int prepare_datagram(int fd, File& file, Endpoint& destination) {
     case Way::kRefused:
       return refused(ENETUNREACH);
     case Way::kKernel:
+      file.has_asked_kernel.store(true);
       if (file.where() == Side::kOurs) decide(fd, file, Side::kBoth);
       return kPass;
     case Way::kOurs:
       break;
   }
   if (const int error = add_ours(file); error < 0) return error;
-  if (file.where() == Side::kUndecided) decide(fd, file, Side::kOurs);
+  if (file.where() == Side::kUndecided) {
+    decide(fd, file, file.has_asked_kernel.load() ? Side::kBoth : Side::kOurs);
+  }
   return 0;
 }
 

@@ -350,9 +350,18 @@ void EpollSet::forget_everywhere(int fd) {
   in_all(fd, [](EpollSet& set, Item& item) { set.remove(item, true); });
 }
 
+void EpollSet::add_to_kernel(Item& item) {
+  epoll_event event{.events = item.events, .data = item.data};
+  if (item.in_kernel || libc().epoll_ctl(epfd_, EPOLL_CTL_ADD, item.fd, &event) != 0) return;
+  item.in_kernel = true;
+  ++kernel_items_;
+}
+
 void EpollSet::decided(int fd, File& file) {
   in_all(fd, [&](EpollSet& set, Item& item) {
-    if (file.where() == Side::kOurs && std::exchange(item.in_kernel, false)) {
+    if (file.where() == Side::kBoth) {
+      set.add_to_kernel(item);
+    } else if (file.where() == Side::kOurs && std::exchange(item.in_kernel, false)) {
       libc().epoll_ctl(set.epfd_, EPOLL_CTL_DEL, fd, nullptr);
       --set.kernel_items_;
     }
@@ -363,10 +372,10 @@ void EpollSet::decided(int fd, File& file) {
 
 void EpollSet::pass_on(int fd) {
   in_all(fd, [](EpollSet& set, Item& item) {
-    const bool stays = std::exchange(item.in_kernel, false);
-    item.watched = false;  // its socket of ours is closed
+    set.add_to_kernel(item);
+    item.in_kernel = false;  // stays there, and is no longer ours to remove
+    item.watched = false;    // its socket of ours is closed
     set.remove(item, false);
-    if (!stays) --set.kernel_items_;
   });
 }
 

@@ -64,6 +64,7 @@ class EpollSet final : public Counted {
   // `from_kernel`: the number stays open, and leaves the kernel's set.
   void remove(Item& item, bool from_kernel);
   void watch(Item& item);
+  void add_to_kernel(Item& item);
   void suggest(std::size_t index);
   std::size_t collect(std::span<epoll_event> events);
   int look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,

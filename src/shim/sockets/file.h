@@ -48,6 +48,7 @@ struct File final : Counted {
   std::atomic<std::int64_t> send_timeout_us{0};
   std::atomic<int> linger_s{-1};  // -1: off
   std::atomic<bool> shares_address{false};
+  std::atomic<bool> has_asked_kernel{false};  // a datagram socket: somebody may answer there
   client::Options options;  // changed by setsockopt only, whose callers do not race in earnest
   File* next_free = nullptr;
 };

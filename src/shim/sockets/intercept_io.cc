@@ -135,8 +135,10 @@ int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   for (; done < count; ++done) {
     const msghdr& message = messages[done].msg_hdr;
     ssize_t size = send_message(fd, *file, message, flags);
-    if (size == kPass)
-      size = libc().sendmsg(fd, &message, flags) < 0 ? -errno : messages[done].msg_len;
+    if (size == kPass) {
+      size = libc().sendmsg(fd, &message, flags);
+      if (size < 0) size = -errno;
+    }
     if (size < 0 && done == 0) return static_cast<int>(finish(size));
     if (size < 0) break;
     messages[done].msg_len = static_cast<unsigned>(size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/sockets/wait.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -61,7 +62,7 @@ class PollCall {
         return ready != 0 || deadline_.has_passed();
       });
       if (ready != 0 || deadline_.has_passed()) return ready;
-      if (const int error = sleep(sockets, *waiter); error < 0) return error;
+      if (const int error = sleep(sockets, *waiter); error < 0 && !goes_on(error)) return error;
       waiter->slept();
       sockets.poll();
       ready = look(true);
@@ -156,6 +157,19 @@ class PollCall {
       if (files_[i] != nullptr) files_[i]->socket().unwatch(waiter, 0);
     }
     return std::min(result, 0);
+  }
+
+  // Of a blocking call that slept on several descriptors, where the kernel restarts nothing. Which
+  // handler ran is not known: it goes on if the program wants that of all of them.
+  bool goes_on(int error) const {
+    if (error != -EINTR || !restarts_ || kernels_ == 0 || !deadline_.is_never()) return false;
+    for (int signal = 1; signal < NSIG; ++signal) {
+      struct sigaction action{};
+      if (::sigaction(signal, nullptr, &action) != 0) continue;
+      const bool handled = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+      if (handled && (action.sa_flags & SA_RESTART) == 0) return false;
+    }
+    return true;
   }
 
   // The kernel restarts it after signals, or not, as the program wants it.
