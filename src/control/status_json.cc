@@ -72,6 +72,8 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
   json.key("frames").begin_object();
   json.member("rx_frames", status.wire.rx_frames).member("rx_bytes", status.wire.rx_bytes);
   json.member("tx_frames", status.wire.tx_frames).member("tx_bytes", status.wire.tx_bytes);
+  json.end_object().key("passes").begin_object().member("bytes", status.passes.total());
+  json.member("kernel_bytes", status.passes.bytes(packet::Pass::kKernelCopy));
   json.end_object().key("drops").begin_object();
   for (const auto& [reason, count] : status.drops) json.member(reason, count);
   if (status.rdma) {
@@ -92,7 +94,11 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
 std::string to_json(const Identity& identity, const std::optional<EngineStatus>& status) {
   JsonWriter json;
   json.begin_object().member("tideline", 1).member("pid", ::getpid());
-  json.member("program", program_invocation_short_name).member("wire", identity.wire);
+  json.member("program", program_invocation_short_name);
+  if (!identity.front_end.empty()) {
+    json.member("front_end", identity.front_end).member("host", identity.host);
+  }
+  json.member("wire", identity.wire);
   json.key("addresses").begin_array();
   for (const std::string& address : identity.addresses) json.value(address);
   json.end_array().member("busy", !status);
