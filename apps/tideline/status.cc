@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tideline status`: asks every process with an engine what it is like, twice, for rates. What
-// comes is another user's word when root asks, so it is taken apart with care (control/README.md).
+// `tideline status`: asks every process with an engine what it is like, twice, for rates.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
@@ -24,9 +23,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "commands.h"
-#include "control/conversation.h"
-#include "control/place.h"
 #include "copy/message.h"
+#include "processes.h"
 #include "progress_bar.h"
 #include "report.h"
 #include "session.h"
@@ -35,44 +33,6 @@ namespace tideline::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
-
-// A process that can be asked.
-struct Process {
-  UniqueFd directory;
-  std::string socket;
-  int pid = 0;
-};
-
-// What it has said; nothing if it is gone, or does not answer in time. `pid` becomes the one that
-// the kernel knows.
-std::optional<Json> ask(Process& process) {
-  auto connection = control::connect_to(process.directory.get(), process.socket);
-  if (!connection) {
-    const int error = connection.error().errno_value;
-    if (error == EACCES || error == EPERM) throw Failure(connection.error());
-    return std::nullopt;
-  }
-  process.pid = connection->pid;
-  const int fd = connection->fd.get();
-  const std::string_view question = control::kQuestion;
-  const Instant end = monotonic_now() + std::chrono::seconds(3);
-  if (::send(fd, question.data(), question.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-  std::string answer;
-  std::array<char, 65536> bytes{};
-  while (answer.size() < kLongestAnswer && monotonic_now() < end) {
-    const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), 0);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    answer.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-  Json json = Json::parse(answer, nullptr, false);
-  if (!json.is_object()) {
-    json = Json{{"pid", process.pid}, {"error", "it does not answer"}};
-  }
-  return json;
-}
 
 std::string owner_of(int pid) {
   struct stat status{};
@@ -95,39 +55,6 @@ std::string owner_of(int pid) {
                  .what = lives ? fmt::format("process {} has no engine of tideline", pid)
                                : fmt::format("there is no process {}", pid),
                  .remedy = "`tideline status` shows those that have one"});
-}
-
-std::vector<Process> find_processes() {
-  std::vector<Process> found;
-  for (const std::string& place : control::all_places()) {
-    const UniqueFd directory(
-        ::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // Another user's place is none of this user's processes.
-    if (!directory) continue;
-    for (const std::string& name : control::sockets_in(directory.get())) {
-      found.push_back(
-          {.directory = UniqueFd(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)), .socket = name});
-    }
-  }
-  return found;
-}
-
-std::uint64_t number_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-// Safe to show.
-std::string text_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? copy::printable(found->get<std::string>())
-                                                     : std::string();
-}
-
-const Json& member(const Json& object, std::string_view key) {
-  static const Json kNothing = Json::object();
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
 }
 
 // Puts KEY_per_s beside each of the counters.
@@ -182,10 +109,6 @@ void add_all_rates(Json& now, const Json& before) {
   }
 }
 
-double real_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
 std::string bytes_in(const Json& object, std::string_view key) {
   return amount_text(real_in(object, key));
 }
@@ -234,6 +157,9 @@ void print_process(const Json& process) {
     fmt::print(": {}\n", error);
     return;
   }
+  if (const std::string front_end = text_in(process, "front_end"); !front_end.empty()) {
+    fmt::print(", front end {}, host {}", front_end, text_in(process, "host"));
+  }
   fmt::print(" on {}", text_in(process, "wire"));
   for (const Json& address : member(process, "addresses")) {
     if (address.is_string()) fmt::print(" {}", copy::printable(address.get<std::string>()));
@@ -277,9 +203,15 @@ int status(const StatusOptions& options) {
     // In another namespace it has a number that only it knows.
     if (process.pid == 0) process.pid = static_cast<int>(number_in(*answer, "pid"));
     if (options.pid != 0 && process.pid != options.pid) continue;
+    if (!options.name.empty() && text_in(*answer, "front_end") != options.name) continue;
     before.emplace_back(std::move(process), std::move(*answer));
   }
   if (options.pid != 0 && before.empty()) fail_without(options.pid);
+  if (!options.name.empty() && before.empty()) {
+    throw Failure({.kind = ErrorKind::kEnvironment,
+                   .what = fmt::format("no front end '{}' runs", options.name),
+                   .remedy = "`tideline up` starts one"});
+  }
   if (!before.empty()) {
     std::this_thread::sleep_for(std::chrono::duration<double>(options.interval));
   }
