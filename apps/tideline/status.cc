@@ -80,6 +80,18 @@ const Json& same_in(const Json& list, const Json& element,
   return kNothing;
 }
 
+// Passes over each byte that has come or gone meanwhile, and the kernel's.
+void add_passes(Json& now, const Json& before) {
+  if (!member(now, "passes").is_object()) return;
+  const auto grown = [&](const char* object, const char* key) {
+    const std::uint64_t after = number_in(member(now, object), key);
+    return static_cast<double>(after - std::min(after, number_in(member(before, object), key)));
+  };
+  const double bytes = grown("frames", "rx_bytes") + grown("frames", "tx_bytes");
+  now["passes_per_byte"] = bytes > 0 ? grown("passes", "bytes") / bytes : 0;
+  now["kernel_copies_per_byte"] = bytes > 0 ? grown("passes", "kernel_bytes") / bytes : 0;
+}
+
 // Whatever is there of what is expected; it may come from a stranger.
 void add_all_rates(Json& now, const Json& before) {
   const std::uint64_t from = number_in(before, "time_ns");
@@ -91,6 +103,7 @@ void add_all_rates(Json& now, const Json& before) {
     add_rates(now["frames"], member(before, "frames"), seconds,
               {"rx_frames", "rx_bytes", "tx_frames", "tx_bytes"});
   }
+  add_passes(now, before);
   if (now.contains("rdma") && member(now["rdma"], "qps").is_array()) {
     for (Json& qp : now["rdma"]["qps"]) {
       if (!qp.is_object()) continue;
@@ -137,16 +150,28 @@ void print_qp(const Json& qp) {
       number_in(qp, "rnr_sent"));
 }
 
+// As `ss -ti` would: what the connection has, then what it is doing.
 void print_connection(const Json& info) {
-  fmt::print("  TCP {} {} -> {}\n", text_in(info, "state"), text_in(info, "local"),
+  fmt::print("  TCP {} {} -> {}\n   ", text_in(info, "state"), text_in(info, "local"),
              text_in(info, "remote"));
+  for (const char* option : {"timestamps", "sack", "ecn"}) {
+    if (member(info, option) == true) fmt::print(" {}", option);
+  }
   fmt::print(
-      "    cwnd {} mss {} rtt {:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
+      " wscale {},{} {}; unacked {} in flight {} sacked {} lost {}; ssthresh {} window {} here "
+      "{}\n",
+      number_in(info, "send_window_scale"), number_in(info, "receive_window_scale"),
+      text_in(info, "recovery"), number_in(info, "unacked"), number_in(info, "in_flight"),
+      number_in(info, "sacked"), number_in(info, "lost"), number_in(info, "ssthresh"),
+      number_in(info, "send_window"), number_in(info, "receive_window"));
+  fmt::print(
+      "    cwnd {} mss {} rtt {:.3f}/{:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
       "({}/s), sent again {}\n",
       number_in(info, "cwnd"), number_in(info, "mss"), real_in(info, "srtt_ns") * 1e-6,
-      real_in(info, "rto_ns") * 1e-6, bytes_in(info, "bytes_acked"),
-      bytes_in(info, "bytes_acked_per_s"), bytes_in(info, "bytes_received"),
-      bytes_in(info, "bytes_received_per_s"), bytes_in(info, "bytes_retransmitted"));
+      real_in(info, "rttvar_ns") * 1e-6, real_in(info, "rto_ns") * 1e-6,
+      bytes_in(info, "bytes_acked"), bytes_in(info, "bytes_acked_per_s"),
+      bytes_in(info, "bytes_received"), bytes_in(info, "bytes_received_per_s"),
+      bytes_in(info, "bytes_retransmitted"));
 }
 
 void print_process(const Json& process) {
@@ -174,6 +199,8 @@ void print_process(const Json& process) {
              number_in(frames, "rx_frames"), real_in(frames, "rx_frames_per_s"),
              bytes_in(frames, "rx_bytes_per_s"), number_in(frames, "tx_frames"),
              real_in(frames, "tx_frames_per_s"), bytes_in(frames, "tx_bytes_per_s"));
+  fmt::print("  {:.2f} passes/byte of frames, {:.2f} kernel copies/byte\n",
+             real_in(process, "passes_per_byte"), real_in(process, "kernel_copies_per_byte"));
   if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
     fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",
                number_in(rdma, "qp_count"), number_in(rdma, "cqs"), number_in(rdma, "regions"),

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "commands.h"
+#include "config.h"
 #include "place.h"
 #include "processes.h"
 #include "report.h"
@@ -295,6 +296,7 @@ int up(const WireOptions& wire, const UpOptions& options) {
 }
 
 int down(const DownOptions& options) {
+  value_or_throw(daemon::check_name(options.name, "a front end"));
   const auto running = daemon::find_running(options.name);
   if (!running) {
     throw Failure({.kind = ErrorKind::kEnvironment,

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -37,6 +38,14 @@ Result<UniqueFd> open_signals() {
   UniqueFd fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return fail_errno("cannot wait for signals");
   return fd;
+}
+
+// Programs that attach cost descriptors; how many are allowed is for the hard limit to say.
+void allow_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Status open_bell(std::optional<ring::EventBell>& to) {
@@ -72,6 +81,7 @@ Status Daemon::open() {
   auto signals = open_signals();
   if (!signals) return fail(std::move(signals.error()));
   signals_ = std::move(*signals);
+  allow_descriptors();
   if (Status s = open_bell(news_); !s) return s;
   if (Status s = open_bell(told_to_stop_); !s) return s;
   auto as = run_as(config_);
@@ -177,7 +187,10 @@ int Daemon::wait(Instant deadline) {
   }
   ::poll(watched.data(), watched.size(), timeout);
   if (watched[1].revents != 0) news_->silence();
-  if (watched[2].revents != 0) return SIGTERM;
+  if (watched[2].revents != 0) {
+    told_to_stop_->silence();
+    return SIGTERM;
+  }
   signalfd_siginfo signal{};
   if (watched[0].revents == 0 || ::read(signals_.get(), &signal, sizeof(signal)) < 0) return 0;
   return static_cast<int>(signal.ssi_signo);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 
 #include "control/json.h"
@@ -55,6 +56,10 @@ std::string text_of(const tcp::Endpoint& endpoint) {
                      endpoint.port);
 }
 
+// In the order of tcp::RecoveryState, as Linux names them.
+constexpr std::array<const char*, 5> kRecoveryNames{"open", "disorder", "cwr", "recovery", "loss"};
+
+// What `ss -ti` shows.
 void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.begin_object().member("state", name_of(info.state));
   json.member("local", text_of(info.tuple.local)).member("remote", text_of(info.tuple.remote));
@@ -64,6 +69,15 @@ void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.member("bytes_acked", info.bytes_acked).member("bytes_received", info.bytes_received);
   json.member("bytes_retransmitted", info.bytes_retransmitted);
   json.member("timeouts", info.timeouts).member("recoveries", info.recoveries);
+  json.member("recovery", kRecoveryNames.at(static_cast<std::size_t>(info.recovery)));
+  json.member("timestamps", info.timestamps).member("sack", info.sack).member("ecn", info.ecn);
+  json.member("send_window_scale", info.send_window_scale);
+  json.member("receive_window_scale", info.receive_window_scale);
+  json.member("ssthresh", info.ssthresh).member("in_flight", info.in_flight);
+  json.member("lost", info.lost).member("sacked", info.sacked);
+  json.member("rttvar_ns", info.rttvar.count()).member("min_rtt_ns", info.min_rtt.count());
+  json.member("bytes_sent", info.bytes_sent).member("undone", info.undone);
+  json.member("segments_in", info.segments_in).member("segments_out", info.segments_out);
   json.end_object();
 }
 

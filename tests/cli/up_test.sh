@@ -27,14 +27,24 @@ r = json.load(open(sys.argv[1]))
 assert r["schema"] == 1 and r["ok"], r
 '"$2" "$1" || fail "$1: $2"
 }
-is_gone() {  # is_gone PID
-  [ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status"
+until_gone() {  # until_gone PID: with all its threads, be it reaped or not
+  local tries=0
+  until [ ! -e "/proc/$1" ] || { grep -q '^State:.*Z' "/proc/$1/status" && grep -qx 'Threads:	1' "/proc/$1/status"; }; do
+    [ $((tries += 1)) -le 500 ] || fail "process $1 does not end"
+    sleep 0.02
+  done
 }
 no_sockets() {
   [ -z "$(find "$directory" -name '*.sock')" ] || fail "left: $(find "$directory" -name '*.sock')"
 }
 
-# Two hosts, over TAP and shm, and a user to become.
+ip link add tl1 type veth peer name tl2
+sysctl -qw net.ipv6.conf.tl1.disable_ipv6=1 net.ipv6.conf.tl2.disable_ipv6=1
+ip address add 198.18.9.1/24 dev tl1
+ip link set tl1 up
+ip link set tl2 up
+
+# Three hosts, and a user to become.
 cat >"$directory/two.toml" <<CONFIG
 name = "two"
 user = "$user"
@@ -47,6 +57,10 @@ ip6 = "2001:db8::2/64"
 [[host]]
 name = "lab"
 wire = "shm:lab"
+[[host]]
+name = "express"
+wire = "xdp:tl2"
+ip = "198.18.9.2/24"
 [policy]
 [[policy.user]]
 user = "$user"
@@ -56,9 +70,9 @@ expect 3 "no front end 'two'" "$tideline" down --name two
 expect 0 '"command": "up"' "$tideline" up --config "$directory/two.toml" --json
 cp "$directory/out.log" "$directory/up.json"
 json "$directory/up.json" '
-assert r["name"] == "two" and [h["name"] for h in r["hosts"]] == ["lab", "lan"], r
-assert r["hosts"][1]["addresses"] == ["192.0.2.2/24", "2001:db8::2/64"], r
-assert any(a.startswith("198.18.0.") for a in r["hosts"][0]["addresses"]), r'
+assert r["name"] == "two" and [h["name"] for h in r["hosts"]] == ["express", "lab", "lan"], r
+assert r["hosts"][2]["addresses"] == ["192.0.2.2/24", "2001:db8::2/64"], r
+assert any(a.startswith("198.18.0.") for a in r["hosts"][1]["addresses"]), r'
 pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$directory/up.json")
 lab=$(grep -oE '198\.18\.0\.[0-9]+' "$directory/up.json")
 
@@ -74,9 +88,10 @@ done
 [ "$(readlink "/proc/$pid/cwd")" = / ] || fail 'its working directory'
 [ -z "$(find "/proc/$pid/fd" -lname '/dev/pts*' -o -lname "$directory/out.log")" ] || fail 'it holds what was open'
 
-# Both hosts answer: the kernel over TAP, the user's programs on the segment.
+# All answer: the kernel over TAP and AF_XDP, the user's programs on the segment.
 ping -q -c 3 -i 0.01 192.0.2.2 >"$directory/ping.log" || fail 'IPv4 over TAP'
 ping -q -c 3 -i 0.01 2001:db8::2 >"$directory/ping.log" || fail 'IPv6 over TAP'
+ping -q -c 3 -i 0.01 198.18.9.2 >"$directory/ping.log" || fail 'AF_XDP'
 exec 9<"$tideline"  # a user may lack the way to it
 expect 0 '3 received' env -u XDG_RUNTIME_DIR setpriv --reuid="$user" --regid="$user" --clear-groups \
   /proc/self/fd/9 ping "$lab" -c 3 -i 0.01 --wire shm:lab
@@ -84,12 +99,12 @@ expect 0 '3 received' env -u XDG_RUNTIME_DIR setpriv --reuid="$user" --regid="$u
 "$tideline" status --name two --json --interval 0.05 >"$directory/status.json" || fail status
 json "$directory/status.json" '
 lan = [p for p in r["processes"] if p["host"] == "lan"][0]
-assert len(r["processes"]) == 2 and lan["front_end"] == "two" and lan["pid"] == '"$pid"', r
+assert len(r["processes"]) == 3 and lan["front_end"] == "two" and lan["pid"] == '"$pid"', r
 assert lan["program"] == "tidelined" and lan["frames"]["rx_frames"] >= 6 and not lan["busy"], lan
 assert lan["passes"]["bytes"] > 0 and lan["tcp"]["count"] == 0, lan'
 expect 0 "tidelined (process $pid), front end two, host lan on tap:tl0" "$tideline" status --name two --interval 0.05
 expect 3 "no front end 'three'" "$tideline" status --name three
-echo 'a front end of two hosts, without privileges'
+echo 'a front end of three hosts, without privileges'
 
 # The same name again; another one beside it, on a segment of this user's.
 expect 3 "a front end 'two' runs already (process $pid)" "$tideline" up --name two
@@ -115,27 +130,24 @@ says() {  # says WORDS
 chmod 755 "$directory"
 sed -i 's/sockets = 16/sockets = none/' "$directory/two.toml"
 kill -HUP "$pid"
-says 'two.toml:15: .*the policy stays as it was'
+says 'two.toml:19: .*the policy stays as it was'
 sed -i 's/sockets = none/sockets = 17/' "$directory/two.toml"
 kill -HUP "$pid"
 says 'policy read again'
 
 # Killed: nothing keeps the name, and what is left is removed.
 kill -KILL "$pid"
-tries=0
-until is_gone "$pid"; do
-  [ $((tries += 1)) -le 500 ] || fail 'it does not die'
-  sleep 0.02
-done
+until_gone "$pid"
 expect 3 "no front end 'two'" "$tideline" status --name two
 expect 3 "no front end 'two'" "$tideline" down --name two
 expect 0 'ready: front end two' "$tideline" up --config "$directory/two.toml"
-[ "$(find "$place/two/.control" -name '*.sock' | wc -l)" -eq 2 ] || fail "$(ls "$place/two/.control")"
+[ "$(find "$place/two/.control" -name '*.sock' | wc -l)" -eq 3 ] || fail "$(ls "$place/two/.control")"
 ping -q -c 1 192.0.2.2 >"$directory/ping.log" || fail 'after a restart'
 second=$(grep -oE 'process [0-9]+' "$directory/out.log" | grep -oE '[0-9]+')
 expect 0 'front end two (process' "$tideline" down --name two
-is_gone "$second" || fail 'down has not waited'
+until_gone "$second"
 [ ! -e /sys/class/net/tl0 ] || fail 'its TAP is still there'
+[ -z "$(ip -d link show tl2 | grep prog/xdp)" ] || fail 'its XDP program is still there'
 # Directly under a supervisor, with the log on standard error, in journald's form.
 expect 0 '"ok": true' "$tideline" down --json
 no_sockets
