@@ -87,7 +87,7 @@ class ServedChannel {
     ring::Notifier notifier;
   };
   struct KnownFamily {
-    FamilyMemory* memory = nullptr;
+    const FamilyMemory* memory = nullptr;
     std::size_t sockets = 0;  // of it that are held
   };
   static constexpr unsigned kHints = queue::HintBoard::kHints;
