@@ -53,20 +53,20 @@ Options from_record(const queue::OptionsRecord& record) {
 }
 
 queue::InfoRecord to_record(const Info& info) {
-  return {.state = static_cast<std::uint8_t>(info.state),
-          .timestamps = static_cast<std::uint8_t>(info.timestamps),
-          .sack = static_cast<std::uint8_t>(info.sack),
-          .ecn = static_cast<std::uint8_t>(info.ecn),
-          .congestion = static_cast<std::uint8_t>(info.is_reno),
-          .recovery = info.recovery,
-          .send_window_scale = info.send_window_scale,
-          .receive_window_scale = info.receive_window_scale,
-          .lengths = {info.mss, info.cwnd, info.ssthresh, info.unacknowledged, info.sacked,
-                      info.lost, info.retransmitted, info.send_window, info.receive_window},
-          .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(),
-                       info.min_rtt.count()},
-          .totals = {info.bytes_sent, info.bytes_retransmitted, info.bytes_acked,
-                     info.bytes_received, info.segments_in, info.segments_out}};
+  return {
+      .state = static_cast<std::uint8_t>(info.state),
+      .timestamps = static_cast<std::uint8_t>(info.timestamps),
+      .sack = static_cast<std::uint8_t>(info.sack),
+      .ecn = static_cast<std::uint8_t>(info.ecn),
+      .congestion = static_cast<std::uint8_t>(info.is_reno),
+      .recovery = info.recovery,
+      .send_window_scale = info.send_window_scale,
+      .receive_window_scale = info.receive_window_scale,
+      .lengths = {info.mss, info.cwnd, info.ssthresh, info.unacknowledged, info.sacked, info.lost,
+                  info.retransmitted, info.send_window, info.receive_window},
+      .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(), info.min_rtt.count()},
+      .totals = {info.bytes_sent, info.bytes_retransmitted, info.bytes_acked, info.bytes_received,
+                 info.segments_in, info.segments_out}};
 }
 
 Info from_record(const queue::InfoRecord& record) {

@@ -50,6 +50,23 @@ Outcome<client::Socket*> AppSockets::open(client::SocketType type) {
   return socket;
 }
 
+Result<std::unique_ptr<client::Waiter>> AppSockets::take_waiter() {
+  {
+    const std::scoped_lock lock(waiters_mutex_);
+    if (!free_waiters_.empty()) {
+      auto waiter = std::move(free_waiters_.back());
+      free_waiters_.pop_back();
+      return waiter;
+    }
+  }
+  return client::Waiter::create();
+}
+
+void AppSockets::give_waiter(std::unique_ptr<client::Waiter> waiter) {
+  const std::scoped_lock lock(waiters_mutex_);
+  free_waiters_.push_back(std::move(waiter));
+}
+
 client::Sockets::Sleep AppSockets::begin_sleep(bool drives) {
   const Uncancelled whole;
   if (drives) {
