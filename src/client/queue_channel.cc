@@ -243,28 +243,52 @@ void QueueChannel::post(const queue::Request& request) {
   end_call();
 }
 
+// A message on the attach socket, and its answer with at most one descriptor.
+Outcome<queue::WishAnswer> QueueChannel::wish(const queue::WishMessage& message,
+                                              std::span<const int> fds, UniqueFd* received) {
+  const Uncancelled whole;
+  if (!begin_call()) return refuse(Failure::kForked);
+  queue::WishAnswer answer;
+  Outcome<queue::WishAnswer> result = refuse(Failure::kReset);
+  if (send_with_fds(socket_.get(), bytes_of(message), fds)) {
+    hint(queue::ChannelMemory::kCallHint);
+    auto got = receive_with_fds(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
+    if (got && got->size == sizeof(answer)) {
+      result = answer;
+      if (answer.failure != 0) result = refuse(failure_from(answer.failure));
+      if (received != nullptr && !got->fds.empty()) *received = std::move(got->fds.front());
+    }
+  }
+  end_call();
+  return result;
+}
+
 FamilyView* QueueChannel::family(std::uint32_t number) {
   const std::scoped_lock lock(families_mutex_);
   const auto known = std::ranges::find_if(
       families_, [&](const auto& family) { return family->number() == number; });
   if (known != families_.end()) return &**known;
-  const Uncancelled whole;
-  if (!begin_call()) return nullptr;
-  const queue::WishMessage wish{.wish = queue::Wish::kFamily, .number = number};
-  queue::WishAnswer answer;
-  std::unique_ptr<FamilyView> opened;
-  if (send_with_fds(socket_.get(), bytes_of(wish), {})) {
-    auto received = receive_with_fds(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
-    if (received && received->size == sizeof(answer) && received->fds.size() == 1) {
-      if (auto made = FamilyView::open(number, std::move(received->fds[0]), answer.size)) {
-        opened = std::move(*made);
-      }
-    }
-  }
-  end_call();
-  if (opened == nullptr) return nullptr;
-  families_.push_back(std::move(opened));
+  UniqueFd memory;
+  const auto answer = wish({.wish = queue::Wish::kFamily, .number = number}, {}, &memory);
+  if (!answer || !memory) return nullptr;
+  auto opened = FamilyView::open(number, std::move(memory), answer->size);
+  if (!opened) return nullptr;
+  families_.push_back(std::move(*opened));
   return &*families_.back();
+}
+
+Outcome<UniqueFd> QueueChannel::token(std::uint32_t handle) {
+  UniqueFd token;
+  const auto answer = wish({.wish = queue::Wish::kToken, .number = handle}, {}, &token);
+  if (!answer) return refuse(answer.error());
+  if (!token) return refuse(Failure::kNoMemory);
+  return token;
+}
+
+Outcome<std::uint32_t> QueueChannel::adopt(int token) {
+  const auto answer = wish({.wish = queue::Wish::kAdopt}, {&token, 1}, nullptr);
+  if (!answer) return refuse(answer.error());
+  return answer->number;
 }
 
 queue::SocketPage* QueueChannel::page(const queue::Response& where) {

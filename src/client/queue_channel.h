@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,10 @@ class QueueChannel {
   queue::SocketPage* page(const queue::Response& where);
   FamilyView* family(std::uint32_t number);
 
+  // docs/queue-pair.md: kToken, and kAdopt, which gives a handle.
+  Outcome<UniqueFd> token(std::uint32_t handle);
+  Outcome<std::uint32_t> adopt(int token);
+
   // Null: no descriptor was to be had, or kWaiters are in use.
   std::unique_ptr<Waiter> make_waiter();
 
@@ -71,6 +76,8 @@ class QueueChannel {
   static void* watch(void* channel);
   bool begin_call();
   void end_call();
+  Outcome<queue::WishAnswer> wish(const queue::WishMessage& message, std::span<const int> fds,
+                                  UniqueFd* received);
   void submit(const queue::Request& request);
   bool wait_for_answer();
 

@@ -28,6 +28,7 @@ class QueueSocket : public Socket {
   void set_options(const Options& options) final;
   void watch(Waiter& waiter, unsigned hint) final;
   void unwatch(Waiter& waiter, unsigned hint) final;
+  Outcome<UniqueFd> token() final { return sockets_.channel().token(handle_); }
 
  protected:
   explicit QueueSocket(QueueSockets& sockets) : sockets_(sockets) {}

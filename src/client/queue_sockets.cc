@@ -31,21 +31,12 @@ Outcome<Socket*> QueueSockets::open(SocketType type) {
   if (!answer) return std::unexpected(answer.error());
   Socket* socket = nullptr;
   if (type == SocketType::kStream) {
-    const std::scoped_lock lock(mutex_);
-    if (free_streams_.empty()) {
-      streams_.push_back(std::make_unique<QueueStream>(*this));
-      free_streams_.push_back(&*streams_.back());
-    }
-    if (free_streams_.back()->open(*answer)) {
-      socket = free_streams_.back();
-      free_streams_.pop_back();
-    }
+    socket = take_stream(*answer, false);
   } else {
     socket = take_datagram(*answer);
   }
-  if (socket != nullptr) return socket;
-  channel_->post({.op = Op::kClose, .handle = answer->handle});
-  return std::unexpected(Failure::kNoMemory);
+  if (socket == nullptr) return std::unexpected(Failure::kNoMemory);
+  return socket;
 }
 
 QueueDatagram* QueueSockets::take_datagram(const queue::Response& where) {
@@ -55,26 +46,45 @@ QueueDatagram* QueueSockets::take_datagram(const queue::Response& where) {
     free_datagrams_.push_back(&*datagrams_.back());
   }
   QueueDatagram* datagram = free_datagrams_.back();
-  if (!datagram->open(where)) return nullptr;
+  if (!datagram->open(where)) {
+    channel_->post({.op = Op::kClose, .handle = where.handle});
+    return nullptr;
+  }
   free_datagrams_.pop_back();
   return datagram;
 }
 
-QueueStream* QueueSockets::take_stream(const queue::Response& where) {
-  QueueStream* stream = nullptr;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (free_streams_.empty()) {
-      streams_.push_back(std::make_unique<QueueStream>(*this));
-      free_streams_.push_back(&*streams_.back());
-    }
-    if (free_streams_.back()->accepted(where)) {
-      stream = free_streams_.back();
-      free_streams_.pop_back();
-    }
+QueueStream* QueueSockets::take_stream(const queue::Response& where, bool connected) {
+  const std::scoped_lock lock(mutex_);
+  if (free_streams_.empty()) {
+    streams_.push_back(std::make_unique<QueueStream>(*this));
+    free_streams_.push_back(&*streams_.back());
   }
-  if (stream == nullptr) channel_->post({.op = Op::kClose, .handle = where.handle});
+  QueueStream* stream = free_streams_.back();
+  if (!(connected ? stream->accepted(where) : stream->adopted(where))) {
+    channel_->post({.op = Op::kClose, .handle = where.handle});
+    return nullptr;
+  }
+  free_streams_.pop_back();
   return stream;
+}
+
+Outcome<Sockets::Adopted> QueueSockets::adopt(int token) {
+  const auto handle = channel_->adopt(token);
+  if (!handle) return std::unexpected(handle.error());
+  const auto where = channel_->call({.op = Op::kDescribe, .handle = *handle});
+  if (!where) return std::unexpected(where.error());
+  const queue::SocketPage* page = channel_->page(*where);
+  if (page == nullptr) return std::unexpected(Failure::kNoMemory);
+  Adopted adopted;
+  adopted.type = page->type == 0 ? SocketType::kStream : SocketType::kDatagram;
+  if (adopted.type == SocketType::kStream) {
+    adopted.socket = take_stream(*where, false);
+  } else {
+    adopted.socket = take_datagram(*where);
+  }
+  if (adopted.socket == nullptr) return std::unexpected(Failure::kNoMemory);
+  return adopted;
 }
 
 void QueueSockets::give_back(QueueStream& stream) {

@@ -31,6 +31,7 @@ class QueueSockets final : public Sockets {
   ~QueueSockets();
 
   Outcome<Socket*> open(SocketType type) override;
+  Outcome<Adopted> adopt(int token) override;
   bool owns(const wire::Ipv6Address& address) override;
   bool reaches(const wire::Ipv6Address& address) override;
   std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
@@ -49,8 +50,9 @@ class QueueSockets final : public Sockets {
 
   // --- For its sockets.
   QueueChannel& channel() { return *channel_; }
-  // A stream of this process for what the engine has made; null: there is no memory.
-  QueueStream* take_stream(const queue::Response& where);
+  // A stream of this process for what the engine has made, with a connection if `connected`; null:
+  // there is no memory, and the engine is told that nobody holds it.
+  QueueStream* take_stream(const queue::Response& where, bool connected);
   void give_back(QueueStream& stream);
   void give_back(QueueDatagram& datagram);
   // A socket had no slot left for a waiter, which looks again every millisecond.

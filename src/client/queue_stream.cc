@@ -44,7 +44,7 @@ Outcome<Socket*> QueueStream::accept() {
   if (page_->waiting.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
   const auto answer = call(request(Op::kAccept));
   if (!answer) return refuse(answer.error());
-  QueueStream* stream = sockets_.take_stream(*answer);
+  QueueStream* stream = sockets_.take_stream(*answer, true);
   if (stream == nullptr) return refuse(Failure::kNoMemory);
   return stream;
 }

@@ -15,9 +15,13 @@ class QueueStream final : public QueueSocket {
  public:
   explicit QueueStream(QueueSockets& sockets) : QueueSocket(sockets) {}
 
-  // Begins a life: opened here, or accepted and so connected.
-  bool open(const queue::Response& where) { return begin(where); }
+  // Begins a life: accepted, and so connected; or opened here or adopted,
+  // and so whatever its page says.
   bool accepted(const queue::Response& where) { return begin(where) && open_fifos(); }
+
+  bool adopted(const queue::Response& where) {
+    return begin(where) && (page_->outgoing_size == 0 || open_fifos());
+  }
 
   Outcome<void> listen(std::uint32_t backlog) override;
   Outcome<void> connect(const std::optional<Endpoint>& remote) override;

@@ -17,6 +17,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/time.h"
 #include "client/types.h"
 #include "client/waiter.h"
@@ -58,6 +59,10 @@ class Socket {
   virtual void watch(Waiter& waiter, unsigned hint) = 0;
   virtual void unwatch(Waiter& waiter, unsigned hint) = 0;
 
+  // A descriptor that stands for the socket wherever the kernel carries it, and holds it: past
+  // exec(), and to other processes. kNotSupported where the engine is in the program.
+  virtual Outcome<UniqueFd> token() { return std::unexpected(Failure::kNotSupported); }
+
  protected:
   ~Socket() = default;
 };
@@ -65,6 +70,12 @@ class Socket {
 class Sockets {
  public:
   virtual Outcome<Socket*> open(SocketType type) = 0;
+  // What a token of somebody's stands for.
+  struct Adopted {
+    Socket* socket = nullptr;
+    SocketType type = SocketType::kStream;
+  };
+  virtual Outcome<Adopted> adopt(int /*token*/) { return std::unexpected(Failure::kNotSupported); }
   // Whether the address is one of the host's, and whether the host's routes lead to it. Constant
   // while the program runs.
   virtual bool owns(const wire::Ipv6Address& address) = 0;

@@ -5,11 +5,16 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
 inline constexpr std::uint32_t kVersion = 1;
+
+// How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
+// it (getpeername), and so tells a token from all else.
+inline constexpr std::string_view kTokenName{"\0tideline.token.", 16};
 
 // --- On the attach socket (AF_UNIX, SOCK_SEQPACKET): one message and descriptors.
 

@@ -12,6 +12,7 @@
 #include "shim/sockets/bootstrap.h"
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/file.h"
+#include "shim/sockets/passing.h"
 
 namespace tideline::shim::sockets {
 namespace {
@@ -123,7 +124,10 @@ void start_process() {
 
 namespace {
 
-__attribute__((constructor)) void start_at_load() { start_process(); }
+__attribute__((constructor)) void start_at_load() {
+  start_process();
+  adopt_after_exec();
+}
 
 }  // namespace
 
