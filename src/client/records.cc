@@ -101,7 +101,7 @@ Info from_record(const queue::InfoRecord& record) {
 }
 
 Failure failure_from(std::uint32_t number) {
-  constexpr auto kLast = static_cast<std::uint32_t>(Failure::kForked);
+  constexpr auto kLast = static_cast<std::uint32_t>(Failure::kNotPermitted);
   return number <= kLast ? static_cast<Failure>(number) : Failure::kInvalid;
 }
 
