@@ -30,6 +30,7 @@ int exit_status(ErrorKind kind);
 struct WireOptions : engine::AttachmentOptions {
   double duration = 0;  // seconds; 0 is without limit
   bool json = false;
+  std::string placement = "app";
 };
 
 struct PingOptions {
@@ -102,6 +103,9 @@ struct DownOptions {
 
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
+  // With placement `frontend`:
+  std::string front_end = "default";
+  std::string host;  // empty: its only one
   bool strict = false;
   bool localhost = false;
   bool stats = false;
