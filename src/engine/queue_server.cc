@@ -93,9 +93,7 @@ void QueueServer::arm() {
 }
 
 void QueueServer::disarm() {
-  for (ServedChannel* channel : active_) {
-    if (channel->state() == ServedChannel::State::kServing) channel->disarm();
-  }
+  for (ServedChannel* channel : active_) channel->disarm();
   look_at_ = {};
 }
 
@@ -130,7 +128,7 @@ bool QueueServer::run(Instant now) {
 void QueueServer::activate(ServedChannel& channel) {
   Place& place = places_[channel.number()];
   if (std::exchange(place.active, true)) return;
-  if (channel.state() == ServedChannel::State::kServing) channel.disarm();
+  channel.disarm();
   active_.push_back(&channel);
 }
 
