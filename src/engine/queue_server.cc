@@ -44,8 +44,7 @@ Result<std::unique_ptr<QueueServer>> QueueServer::create(Worker& worker, UniqueF
 
 QueueServer::QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy,
                          std::unique_ptr<FdCloser> closer)
-    : worker_(worker),
-      listening_(std::move(listening)),
+    : listening_(std::move(listening)),
       epoll_(std::move(epoll)),
       policy_(std::move(policy)),
       closer_(std::move(closer)),
