@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/served_tokens.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <string>
+
+#include "engine/attachment.h"
+#include "queue/messages.h"
 
 namespace tideline::engine {
 namespace {
@@ -16,6 +24,16 @@ std::uint64_t cookie_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
+// The far end's name, which says to everybody what the near end is. Nobody can have taken it before.
+bool name(int fd) {
+  const std::string text = std::string(queue::kTokenName) + fmt::format("{:016x}", random_seed());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, text.data(), text.size());
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + text.size());
+  return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0;
+}
+
 }  // namespace
 
 Result<UniqueFd> ServedTokens::make(ServedSocket& socket, std::uint64_t owner,
@@ -27,7 +45,7 @@ Result<UniqueFd> ServedTokens::make(ServedSocket& socket, std::uint64_t owner,
   UniqueFd near(ends[0]);
   UniqueFd far(ends[1]);
   const std::uint64_t cookie = cookie_of(near.get());
-  if (cookie == 0) return fail_errno("cannot name a token");
+  if (cookie == 0 || !name(far.get())) return fail_errno("cannot name a token");
   while (next_ == 0 || tokens_.contains(next_)) ++next_;
   number = next_++;
   by_cookie_.emplace(cookie, number);
