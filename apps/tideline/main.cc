@@ -264,8 +264,7 @@ Command add_run(CLI::App& app, Arguments& arguments) {
                     "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
   command
-      ->add_option("--name", arguments.run.front_end,
-                   "with --placement frontend: of the front end")
+      ->add_option("--name", arguments.run.front_end, "with --placement frontend: of the front end")
       ->capture_default_str();
   command->add_option("--host", arguments.run.host,
                       "with --placement frontend: which of its hosts, if it has several");
@@ -295,9 +294,10 @@ int run(int argc, char** argv) {
   const auto given = std::ranges::find_if(
       commands, [](const Command& command) { return command.parser->parsed(); });
   if (arguments.wire.placement == "frontend" && given->parser->get_name() != "run") {
-    throw Failure({.kind = ErrorKind::kUsage,
-                   .what = "--placement frontend is for `tideline run`",
-                   .remedy = "use the front end's host from a program (tideline run), or leave it out"});
+    throw Failure(
+        {.kind = ErrorKind::kUsage,
+         .what = "--placement frontend is for `tideline run`",
+         .remedy = "use the front end's host from a program (tideline run), or leave it out"});
   }
   return given->run(arguments);
 }

@@ -53,8 +53,9 @@ int exit_status(ErrorKind kind) {
 void add_link_options(CLI::App& command, WireOptions& options) {
   add_limit_options(command, options);
   command
-      .add_option("--placement", options.placement,
-                  "where the network stack runs: in this program, or in a front end (`tideline up`)")
+      .add_option(
+          "--placement", options.placement,
+          "where the network stack runs: in this program, or in a front end (`tideline up`)")
       ->check(CLI::IsMember({"app", "frontend"}))
       ->capture_default_str();
   command.add_flag("--json", options.json, "print one JSON object, in base units");

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
 // system's. In placement `app` the engine starts in it at the first use of a device, or of a socket
-// that may be tideline's; what the user says of the wire goes along in the environment. In placement
-// `frontend` the program attaches to one that runs (`tideline up`); verbs have no such placement yet.
+// that may be tideline's; what the user says of the wire goes along in the environment. In
+// placement `frontend` the program attaches to one that runs (`tideline up`); verbs have no such
+// placement yet.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
