@@ -156,14 +156,14 @@ auto account_in(TomlReader& reader, std::string_view key, const Find& find) {
   using Account = typename decltype(find(std::string()))::value_type;
   if (node == nullptr) return std::optional<Account>();
   if (node->is_integer()) {
-    const std::int64_t number = *reader.integer(key, 0, UINT32_MAX - 1);
+    const std::int64_t number = reader.integer(key, 0, UINT32_MAX - 1).value_or(0);
     if constexpr (std::is_same_v<Account, Group>) {
       return std::optional(Group{.id = static_cast<gid_t>(number)});
     } else {
       return std::optional(static_cast<Account>(number));
     }
   }
-  const std::string name = *reader.text(key);
+  const std::string name = reader.text(key).value_or("");
   auto account = find(name);
   if (!account) {
     throw Complaint(node->source(), fmt::format("this machine has no {} '{}'", key, name),

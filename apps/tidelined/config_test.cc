@@ -103,8 +103,9 @@ TEST(Config, AHostOnASharedSegmentNeedsNothing) {
 TEST(Config, SizesAndTimes) {
   const std::map<std::string, std::size_t> sizes{
       {"4096", 4096}, {"'1B'", 1}, {"'3KiB'", 3072}, {"'2GiB'", std::size_t{2} << 30}};
+  const std::string before = kHost + "[policy]\nmemory=";
   for (const auto& [text, size] : sizes) {
-    EXPECT_EQ(good(kHost + "[policy]\nmemory=" + text).policy.others.memory, size) << text;
+    EXPECT_EQ(good(before + text).policy.others.memory, size) << text;
   }
   EXPECT_EQ(good("stop_seconds=0.5\n" + kHost).stop_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(good("stop_seconds=2\n" + kHost).stop_timeout, std::chrono::seconds(2));

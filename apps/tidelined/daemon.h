@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,14 +27,22 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  // Blocks the signals that it takes. `news` outlives the hosts.
-  Daemon(Config config, DaemonOptions options, uid_t own);
+  // Takes the name, and blocks the signals that run() takes. `own`: the user who starts it.
+  static Result<std::unique_ptr<Daemon>> create(Config config, DaemonOptions options, uid_t own);
 
-  // Until it is told to stop: the whole life of the front end.
+  // The rest of its life: until it is told to stop, or cannot start.
   Status run();
 
  private:
-  Status open();
+  struct Bells {
+    ring::EventBell news;          // a host's state has changed
+    ring::EventBell told_to_stop;  // by the control socket
+  };
+
+  Daemon(Config config, DaemonOptions options, uid_t own, UniqueFd signals, Bells bells,
+         Place place);
+
+  Status open_wires();
   Status open_hosts(bool on_shared_segments);
   Status start_hosts();
   Status wait_until_ready();
@@ -50,13 +57,12 @@ class Daemon {
   Config config_;
   const DaemonOptions options_;
   const uid_t own_;
-  UniqueFd signals_;
-  std::optional<ring::EventBell> news_;
-  std::optional<ring::EventBell> told_to_stop_;  // by the control socket
+  const UniqueFd signals_;
+  const Bells bells_;
   bool stopping_ = false;
   std::mutex policy_mutex_;
   std::shared_ptr<const Policy> policy_;
-  std::optional<Place> place_;  // its lock goes last
+  const Place place_;  // its lock goes after the hosts
   std::vector<std::unique_ptr<HostRunner>> hosts_;
 };
 

@@ -23,6 +23,7 @@ constexpr Duration kConflictInterval = std::chrono::seconds(10);
 
 std::vector<std::string> texts_of(const engine::HostOptions& options) {
   std::vector<std::string> all;
+  all.reserve(options.ipv4.size() + options.ipv6.size());
   for (const auto& prefix : options.ipv4) all.push_back(prefix.to_text());
   for (const auto& prefix : options.ipv6) all.push_back(prefix.to_text());
   return all;
