@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An engine's sockets as a shim sees them, wherever the engine runs: in the program itself
-// (engine/app_sockets.h) or, later, behind a queue pair. Nothing here blocks: who must wait looks
-// at readiness(), drives the engine with poll(), and sleeps on a Waiter's doorbell.
+// (engine/app_sockets.h) or behind a queue pair (queue_sockets.h). Nothing here blocks: who must
+// wait looks at readiness(), drives the engine with poll(), and sleeps on a Waiter's doorbell.
 //
 // Events are the bits of poll(2), which are those of epoll_event.
 //
@@ -12,9 +12,12 @@
 #include <sys/uio.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
+#include "base/error.h"
+#include "base/fd.h"
 #include "base/time.h"
 #include "client/types.h"
 #include "client/waiter.h"
@@ -56,6 +59,10 @@ class Socket {
   virtual void watch(Waiter& waiter, unsigned hint) = 0;
   virtual void unwatch(Waiter& waiter, unsigned hint) = 0;
 
+  // A descriptor that stands for the socket wherever the kernel carries it, and holds it: past
+  // exec(), and to other processes. kNotSupported where the engine is in the program.
+  virtual Outcome<UniqueFd> token() { return std::unexpected(Failure::kNotSupported); }
+
  protected:
   ~Socket() = default;
 };
@@ -63,12 +70,22 @@ class Socket {
 class Sockets {
  public:
   virtual Outcome<Socket*> open(SocketType type) = 0;
+  // What a token of somebody's stands for.
+  struct Adopted {
+    Socket* socket = nullptr;
+    SocketType type = SocketType::kStream;
+  };
+  virtual Outcome<Adopted> adopt(int /*token*/) { return std::unexpected(Failure::kNotSupported); }
   // Whether the address is one of the host's, and whether the host's routes lead to it. Constant
   // while the program runs.
   virtual bool owns(const wire::Ipv6Address& address) = 0;
   virtual bool reaches(const wire::Ipv6Address& address) = 0;
   // One of the host's, to stand for 127.0.0.1 or ::1.
   virtual std::optional<wire::Ipv6Address> own_address(bool ipv4) = 0;
+
+  // A waiting context for calls on these sockets, the last that was given back first.
+  virtual Result<std::unique_ptr<Waiter>> take_waiter() = 0;
+  virtual void give_waiter(std::unique_ptr<Waiter> waiter) = 0;
 
   // Does what there is to do, unless somebody else is at it. Cheap if there is nothing.
   virtual void poll() = 0;
@@ -84,6 +101,11 @@ class Sockets {
   virtual void end_sleep(const Sleep& sleep) = 0;
   // False in a forked child of the program whose engine it is: all calls then fail with kForked.
   virtual bool is_alive() = 0;
+  // Around fork(), on the thread that forks. In the child: whether its sockets are still good; its
+  // waiters are not.
+  virtual void before_fork() {}
+  virtual void after_fork_in_parent() {}
+  virtual bool after_fork_in_child() { return false; }
   // The program ends: closes what is open, and gives peers the time to take what was written, as
   // long as that goes on, at most for `limit`.
   virtual void finish(Duration limit) = 0;

@@ -36,7 +36,8 @@ enum class Failure : std::uint8_t {
   kProtocolUnreachable,
   kNoMemory,
   kNotSupported,
-  kForked,  // the engine is the parent's
+  kForked,        // the engine is the parent's
+  kNotPermitted,  // by the front end's policy
 };
 
 template <typename T>

@@ -4,22 +4,19 @@
 // what is ready, not what is watched; docs/adr/0005.
 //
 //   engine                               client
-//   hint(n): bit n of 4096, by summary   take_hints(): where to look
+//   hint(n): see queue/hint_board.h      take_hints(): where to look
 //            rings if armed, once        arm(), look once more, sleep on doorbell(), disarm()
 //
 // Thread: hint() under the engine's lock; the rest by one client thread at a time.
 #pragma once
 
-#include <array>
-#include <atomic>
-#include <bit>
 #include <cstdint>
 #include <memory>
 
-#include "base/bits.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "queue/hint_board.h"
 #include "ring/spin_budget.h"
 #include "ring/waiter.h"
 #include "ring/wake_flag.h"
@@ -29,40 +26,52 @@ namespace tideline::client {
 class Waiter {
  public:
   // Sockets beyond share bits with others.
-  static constexpr unsigned kHints = 4096;
+  static constexpr unsigned kHints = queue::HintBoard::kHints;
 
+  // For an engine in this process. The doorbell is an eventfd.
   static Result<std::unique_ptr<Waiter>> create();
+  // For an engine behind a queue pair, which has the other end of the doorbell (queue/doorbell.h),
+  // as this process has. The board is of the channel's memory, and outlives the waiter; `number`
+  // is its place there.
+  static std::unique_ptr<Waiter> create_shared(queue::HintBoard& board, std::uint16_t number,
+                                               UniqueFd doorbell, UniqueFd ringer);
 
-  // An eventfd that blocks, so that a thread that reads it is restarted after signals as POSIX has
-  // it. In an epoll set: edge-triggered, and never read.
+  // A descriptor that blocks, so that a thread that reads it is restarted after signals as POSIX
+  // has it. In an epoll set: edge-triggered, and never read.
   int doorbell() const { return doorbell_.get(); }
+  std::uint16_t number() const { return number_; }
 
-  // Engine.
+  // Engine, of this process.
   void hint(unsigned number);
 
   // Client.
-  bool has_hints() const { return summary_.load(std::memory_order_relaxed) != 0; }
+  bool has_hints() const { return board_->has_hints(); }
   // Calls `look(n)` for each hint, and forgets it: sockets with number n, n + kHints, ..
   template <typename Look>
-  void take_hints(Look&& look);
+  void take_hints(Look&& look) {
+    board_->take(look);
+  }
   // Looks until `ready()`, or for as long as the rule of every wait allows (ADR 2). Who then sleeps
   // arms, looks once more, and says slept() afterwards.
   template <typename Ready>
   bool spin(Ready&& ready);
   void slept() { budget_.slept(); }
-  void arm() { flag_.arm(); }
-  void disarm() { flag_.disarm(); }
+  void arm() { board_->arm(); }
+  void disarm();
   // Rings by itself: another thread of the client has changed what the sleeper waits for.
   void ring() const;
 
  private:
-  explicit Waiter(UniqueFd doorbell) : doorbell_(std::move(doorbell)) {}
+  Waiter(std::unique_ptr<queue::HintBoard> own, queue::HintBoard& board, UniqueFd doorbell)
+      : own_(std::move(own)), board_(&board), doorbell_(std::move(doorbell)) {}
 
-  ring::WakeFlag flag_;
-  alignas(kCacheLine) std::atomic<std::uint64_t> summary_{0};
-  std::array<std::atomic<std::uint64_t>, kHints / 64> words_{};
-  alignas(kCacheLine) ring::Notifier notifier_{flag_};  // the engine's
+  std::unique_ptr<queue::HintBoard> own_;  // null: the board is shared
+  queue::HintBoard* board_;
+  ring::Notifier notifier_{board_->flag()};  // the engine's, of this process
   UniqueFd doorbell_;
+  UniqueFd ringer_;  // of a shared one
+  std::uint16_t number_ = 0;
+  unsigned sleeps_ = 0;
   ring::SpinBudget budget_;  // the client's
   std::uint64_t gap_ticks_ = tsc_ticks(ring::kInterruptedGap);
 };
@@ -84,19 +93,6 @@ bool Waiter::spin(Ready&& ready) {
     last = tsc_now();
   }
   return false;
-}
-
-template <typename Look>
-void Waiter::take_hints(Look&& look) {
-  if (!has_hints()) return;
-  std::uint64_t words = summary_.exchange(0, std::memory_order_acquire);
-  for (; words != 0; words &= words - 1) {
-    const auto word = static_cast<unsigned>(std::countr_zero(words));
-    std::uint64_t bits = words_[word].exchange(0, std::memory_order_acquire);
-    for (; bits != 0; bits &= bits - 1) {
-      look(word * 64 + static_cast<unsigned>(std::countr_zero(bits)));
-    }
-  }
 }
 
 }  // namespace tideline::client

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/attachment.h"
+#include "engine/socket_values.h"
 #include "packet/copy.h"
 
 namespace tideline::engine {
@@ -15,25 +15,6 @@ namespace {
 using client::Failure;
 using client::Outcome;
 using Turn = AppEngine::Turn;
-
-constexpr std::size_t kMostBytes = 65507;  // that IPv4 carries
-// RFC 6056 §3.2.
-constexpr std::uint16_t kFirstFree = 32768;
-constexpr std::uint16_t kLastFree = 60999;
-
-std::unexpected<Failure> refuse(Failure failure) { return std::unexpected(failure); }
-
-ip::UdpEndpoint to_udp(const client::Endpoint& endpoint) {
-  return {.address = endpoint.address, .port = endpoint.port};
-}
-client::Endpoint to_client(const ip::UdpEndpoint& endpoint) {
-  return {.address = endpoint.address, .port = endpoint.port};
-}
-
-bool is_any(const wire::Ipv6Address& address) {
-  return address.is_unspecified() ||
-         (address.is_mapped() && address.mapped_ipv4().is_unspecified());
-}
 
 }  // namespace
 
@@ -54,17 +35,15 @@ Outcome<void> AppDatagram::bind(const client::Endpoint& local, bool shared) {
 
 Outcome<void> AppDatagram::bind_now(const client::Endpoint& local, bool shared) {
   ip::Udp& udp = sockets_.stack().udp();
+  const auto take = [&](std::uint16_t port) {
+    return udp.bind({.address = local.address, .port = port}, *this, shared).has_value();
+  };
   client::Endpoint wanted = local;
-  const bool any = wanted.port == 0;
-  int left = any ? kLastFree - kFirstFree : 0;
-  if (any) {
-    wanted.port = static_cast<std::uint16_t>(
-        kFirstFree + random_seed() % static_cast<unsigned>(kLastFree - kFirstFree + 1));
-  }
-  for (; !udp.bind(to_udp(wanted), *this, shared); --left) {
-    if (left == 0) return refuse(Failure::kAddressInUse);
-    wanted.port =
-        wanted.port == kLastFree ? kFirstFree : static_cast<std::uint16_t>(wanted.port + 1);
+  if (local.port == 0) {
+    wanted.port = find_free_port(take);
+    if (wanted.port == 0) return refuse(Failure::kAddressInUse);
+  } else if (!take(local.port)) {
+    return refuse(Failure::kAddressInUse);
   }
   bound_ = wanted;
   return {};
@@ -120,7 +99,7 @@ void AppDatagram::close(bool /*abort*/) {
 Outcome<std::size_t> AppDatagram::send(std::span<const iovec> from,
                                        const std::optional<client::Endpoint>& to) {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
-  if (size_of(from) > kMostBytes) return refuse(Failure::kMessageSize);
+  if (size_of(from) > kMostDatagram) return refuse(Failure::kMessageSize);
   Outcome<std::size_t> result = std::size_t{0};
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
     const std::optional<client::Endpoint>& target = to ? to : remote_;

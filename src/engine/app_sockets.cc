@@ -10,6 +10,7 @@
 
 #include "engine/app_datagram.h"
 #include "engine/app_stream.h"
+#include "engine/socket_values.h"
 
 namespace tideline::engine {
 namespace {
@@ -20,11 +21,6 @@ using Turn = AppEngine::Turn;
 
 constexpr std::size_t kLeastBuffer = std::size_t{64} << 10;
 constexpr std::size_t kLargestBuffer = std::size_t{64} << 20;
-
-bool is_any(const wire::Ipv6Address& address) {
-  return address.is_unspecified() ||
-         (address.is_mapped() && address.mapped_ipv4().is_unspecified());
-}
 
 }  // namespace
 
@@ -52,6 +48,23 @@ Outcome<client::Socket*> AppSockets::open(client::SocketType type) {
   });
   if (!ran) return std::unexpected(ran.error());
   return socket;
+}
+
+Result<std::unique_ptr<client::Waiter>> AppSockets::take_waiter() {
+  {
+    const std::scoped_lock lock(waiters_mutex_);
+    if (!free_waiters_.empty()) {
+      auto waiter = std::move(free_waiters_.back());
+      free_waiters_.pop_back();
+      return waiter;
+    }
+  }
+  return client::Waiter::create();
+}
+
+void AppSockets::give_waiter(std::unique_ptr<client::Waiter> waiter) {
+  const std::scoped_lock lock(waiters_mutex_);
+  free_waiters_.push_back(std::move(waiter));
 }
 
 client::Sockets::Sleep AppSockets::begin_sleep(bool drives) {
@@ -105,23 +118,15 @@ void AppSockets::give_buffer(std::span<std::byte> buffer) {
 
 bool AppSockets::is_taken(const client::Endpoint& local, bool shared, const AppStream* self) const {
   return std::ranges::any_of(streams_, [&](const auto& stream) {
-    if (&*stream == self || !stream->is_open() || !stream->is_bound()) return false;
-    const client::Endpoint& other = stream->bound();
-    if (other.port != local.port) return false;
-    if (other == local) return !shared || !stream->shares() || stream->is_listening();
-    // 0.0.0.0 and :: may share a port: that is how servers listen for both versions.
-    const bool overlap = is_any(other.address) != is_any(local.address) &&
-                         (other.address.is_mapped() == local.address.is_mapped());
-    return overlap && (!shared || !stream->shares());
+    return &*stream != self && stream->is_open() && stream->is_bound() &&
+           excludes(stream->binding(), local, shared);
   });
 }
 
 bool AppSockets::owns(const wire::Ipv6Address& address) {
   bool ours = false;
   [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-    const ip::Addresses& addresses = stack().addresses();
-    ours =
-        address.is_mapped() ? addresses.is_ours(address.mapped_ipv4()) : addresses.is_ours(address);
+    ours = engine::owns(stack(), address);
   });
   return ours;
 }
@@ -129,8 +134,7 @@ bool AppSockets::owns(const wire::Ipv6Address& address) {
 bool AppSockets::reaches(const wire::Ipv6Address& address) {
   bool found = false;
   [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-    found = address.is_mapped() ? stack().routes4().find(address.mapped_ipv4()) != nullptr
-                                : stack().routes6().find(address) != nullptr;
+    found = engine::reaches(stack(), address);
   });
   return found;
 }
@@ -138,13 +142,7 @@ bool AppSockets::reaches(const wire::Ipv6Address& address) {
 std::optional<wire::Ipv6Address> AppSockets::own_address(bool ipv4) {
   std::optional<wire::Ipv6Address> found;
   [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-    const ip::Addresses& addresses = stack().addresses();
-    if (ipv4 && !addresses.ipv4().empty()) {
-      found = wire::Ipv6Address::mapped(addresses.ipv4().front().address);
-    }
-    const auto global = std::ranges::find_if(
-        addresses.ipv6(), [](const auto& entry) { return !entry.prefix.address.is_link_local(); });
-    if (!ipv4 && global != addresses.ipv6().end()) found = global->prefix.address;
+    found = engine::own_address(stack(), ipv4);
   });
   return found;
 }

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -47,6 +48,8 @@ class AppSockets final : public client::Sockets {
   bool owns(const wire::Ipv6Address& address) override;
   bool reaches(const wire::Ipv6Address& address) override;
   std::optional<wire::Ipv6Address> own_address(bool ipv4) override;
+  Result<std::unique_ptr<client::Waiter>> take_waiter() override;
+  void give_waiter(std::unique_ptr<client::Waiter> waiter) override;
   void poll() override {
     const Uncancelled whole;
     engine_.poll();
@@ -88,6 +91,8 @@ class AppSockets final : public client::Sockets {
   std::vector<AppStream*> free_streams_;
   std::vector<AppDatagram*> free_datagrams_;
   std::vector<std::span<std::byte>> free_buffers_;  // the last used first
+  std::mutex waiters_mutex_;
+  std::vector<std::unique_ptr<client::Waiter>> free_waiters_;
 };
 
 }  // namespace tideline::engine

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/attachment.h"
+#include "engine/socket_values.h"
 
 namespace tideline::engine {
 namespace {
@@ -20,68 +20,6 @@ constexpr std::size_t kSendBuffer = std::size_t{512} << 10;
 constexpr std::size_t kReceiveBuffer = std::size_t{1} << 20;
 // What is copied before it is sent: the peer takes the first while the next is copied.
 constexpr std::size_t kSendPiece = std::size_t{128} << 10;
-// RFC 6056 §3.2.
-constexpr std::uint16_t kFirstFree = 32768;
-constexpr std::uint16_t kLastFree = 60999;
-
-std::unexpected<Failure> refuse(Failure failure) { return std::unexpected(failure); }
-
-tcp::Endpoint to_tcp(const client::Endpoint& endpoint) {
-  return {.address = endpoint.address, .port = endpoint.port};
-}
-client::Endpoint to_client(const tcp::Endpoint& endpoint) {
-  return {.address = endpoint.address, .port = endpoint.port};
-}
-
-tcp::StreamOptions to_tcp(const client::Options& options) {
-  return {.no_delay = options.no_delay,
-          .cork = options.cork,
-          .quick_ack = options.quick_ack,
-          .max_segment = options.max_segment,
-          .congestion =
-              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
-          .keepalive = options.keepalive,
-          .keepalive_idle = options.keepalive_idle,
-          .keepalive_interval = options.keepalive_interval,
-          .keepalive_probes = options.keepalive_probes,
-          .user_timeout = options.user_timeout};
-}
-
-Failure failure_of(tcp::End end) {
-  switch (end) {
-    case tcp::End::kNone:
-    case tcp::End::kFinished:
-    case tcp::End::kAborted:
-      return Failure::kNone;
-    case tcp::End::kReset:
-      return Failure::kReset;
-    case tcp::End::kRefused:
-      return Failure::kRefused;
-    case tcp::End::kTimedOut:
-      return Failure::kTimedOut;
-    case tcp::End::kHostUnreachable:
-      return Failure::kHostUnreachable;
-    case tcp::End::kNetworkUnreachable:
-      return Failure::kNetworkUnreachable;
-    case tcp::End::kProtocolUnreachable:
-      return Failure::kProtocolUnreachable;
-  }
-  return Failure::kNone;
-}
-
-Failure failure_of(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::kUsage:
-      return Failure::kAddressInUse;
-    case ErrorKind::kExhausted:
-      return Failure::kNoMemory;
-    case ErrorKind::kEnvironment:
-    case ErrorKind::kPeer:
-      return Failure::kNetworkUnreachable;
-  }
-  return Failure::kInvalid;
-}
-
 }  // namespace
 
 void AppStream::open() {
@@ -127,22 +65,16 @@ bool AppStream::take_buffers() {
 Outcome<void> AppStream::bind(const client::Endpoint& local, bool shared) {
   Outcome<void> result;
   const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    const auto is_free = [&](std::uint16_t port) {
+      return !sockets_.is_taken({.address = local.address, .port = port}, shared, this);
+    };
     client::Endpoint wanted = local;
-    const bool any = wanted.port == 0;
     if (bound_) {
       result = refuse(Failure::kInvalid);
       return;
     }
-    if (any) {
-      wanted.port =
-          static_cast<std::uint16_t>(kFirstFree + random_seed() % (kLastFree - kFirstFree));
-    }
-    int left = any ? kLastFree - kFirstFree : 0;
-    for (; sockets_.is_taken(wanted, shared, this) && left > 0; --left) {
-      wanted.port =
-          wanted.port == kLastFree ? kFirstFree : static_cast<std::uint16_t>(wanted.port + 1);
-    }
-    if (sockets_.is_taken(wanted, shared, this)) {
+    if (local.port == 0) wanted.port = find_free_port(is_free);
+    if (wanted.port == 0 || !is_free(wanted.port)) {
       result = refuse(Failure::kAddressInUse);
       return;
     }
@@ -472,35 +404,7 @@ client::Info AppStream::info() {
   tcp::Info info;
   [[maybe_unused]] const auto ran = sockets_.locked(
       Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
-  // LISTEN is not among the states of a connection.
-  const auto state = static_cast<std::uint8_t>(info.state);
-  return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
-          .timestamps = info.timestamps,
-          .sack = info.sack,
-          .ecn = info.ecn,
-          .is_reno = options_.reno,
-          .recovery = static_cast<std::uint8_t>(info.recovery),
-          .send_window_scale = info.send_window_scale,
-          .receive_window_scale = info.receive_window_scale,
-          .mss = info.mss,
-          .cwnd = info.cwnd,
-          .ssthresh = info.ssthresh,
-          .unacknowledged = info.unacknowledged,
-          .sacked = info.sacked,
-          .lost = info.lost,
-          .retransmitted = info.retransmitted,
-          .send_window = info.send_window,
-          .receive_window = info.receive_window,
-          .rto = info.rto,
-          .srtt = info.srtt,
-          .rttvar = info.rttvar,
-          .min_rtt = info.min_rtt,
-          .bytes_sent = info.bytes_sent,
-          .bytes_retransmitted = info.bytes_retransmitted,
-          .bytes_acked = info.bytes_acked,
-          .bytes_received = info.bytes_received,
-          .segments_in = info.segments_in,
-          .segments_out = info.segments_out};
+  return to_client(info, options_.reno);
 }
 
 void AppStream::watch(client::Waiter& waiter, unsigned hint) {

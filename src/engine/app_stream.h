@@ -13,6 +13,7 @@
 #include "client/sockets.h"
 #include "engine/app_socket.h"
 #include "engine/app_sockets.h"
+#include "engine/socket_values.h"
 #include "tcp/byte_fifo.h"
 #include "tcp/tcp.h"
 
@@ -27,10 +28,11 @@ class AppStream final : public client::Socket,
   // Begins a life: the program holds it.
   void open();
   bool is_bound() const { return bound_.has_value(); }
-  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): of one that is_bound()
-  const client::Endpoint& bound() const { return *bound_; }
-  bool shares() const { return shared_; }
-  bool is_listening() const { return has(kListening); }
+  Binding binding() const {
+    return {.local = bound_.value_or(client::Endpoint{}),
+            .shared = shared_,
+            .listening = has(kListening)};
+  }
   bool is_open() const { return held_by_program_; }
   // The program ends, while other threads of it may still be in calls: TCP closes, the rest stays.
   void finish(Instant now);

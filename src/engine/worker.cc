@@ -113,16 +113,21 @@ Instant Worker::next_deadline() const {
 bool Worker::has_work(Instant deadline) {
   const Instant now = monotonic_now();
   return function_.rx_burst(received_, now) > 0 || is_stopped() ||
-         woken_.load(std::memory_order_relaxed) || std::min(deadline, next_deadline()) <= now;
+         woken_.load(std::memory_order_relaxed) ||
+         (service_ != nullptr && service_->has_work(now)) ||
+         std::min(deadline, next_deadline()) <= now;
 }
 
 void Worker::sleep(Instant deadline) {
   port_->arm(0);
+  if (service_ != nullptr) service_->arm();
   if (!has_work(deadline)) {
+    const int service = service_ == nullptr ? -1 : service_->fd();
     const unsigned readable =
-        sleep_until({port_->fd(0), bell_.fd()}, std::min(deadline, next_deadline()));
+        sleep_until({port_->fd(0), bell_.fd(), service}, std::min(deadline, next_deadline()));
     if ((readable & 2) != 0) bell_.silence();
   }
+  if (service_ != nullptr) service_->disarm();
   port_->disarm(0);
 }
 

@@ -39,12 +39,21 @@ class Task {
   ~Task() = default;
 };
 
-// A transport that runs on a worker beside IP: RDMA, later TCP. Thread: the worker's.
+// What runs on a worker beside IP: RDMA, programs behind queue pairs. Thread: the worker's.
 class Service {
  public:
   virtual Instant next_deadline() const = 0;
   // Once a turn, after what was received: sends what may be sent. Returns whether it did anything.
   virtual bool run(Instant now) = 0;
+
+  // For work that comes neither from the wire nor by time: whether there is some for run(). Asked
+  // all the time while the worker looks for work.
+  virtual bool has_work(Instant /*now*/) { return false; }
+  // Around a sleep of the worker: from arm() on, such work makes fd() readable. The worker asks
+  // has_work() once more before it sleeps.
+  virtual int fd() const { return -1; }
+  virtual void arm() {}
+  virtual void disarm() {}
 
  protected:
   ~Service() = default;

@@ -140,5 +140,51 @@ TEST(Worker, SleepsUntilItIsStopped) {
   EXPECT_TRUE(worker->is_stopped());
 }
 
+// Has work when another thread rings it, which it does only while the worker is about to sleep.
+class Rung final : public Service, public Task {
+ public:
+  Instant next_deadline() const override { return kNever; }
+  bool run(Instant /*now*/) override {
+    runs_ += work_.exchange(false) ? 1 : 0;
+    return false;
+  }
+  bool has_work(Instant /*now*/) override { return work_; }
+  int fd() const override { return bell_.fd(); }
+  void arm() override {
+    armed_ = true;
+    armed_.notify_one();
+  }
+  void disarm() override {
+    armed_ = false;
+    bell_.silence();
+  }
+  void run_timers(Instant /*now*/) override {}
+  bool is_done() const override { return runs_ == 3; }
+
+  void give_work() {
+    armed_.wait(false);
+    work_ = true;
+    bell_.ring();
+    while (work_) std::this_thread::yield();
+  }
+
+ private:
+  const ring::EventBell bell_ = *ring::EventBell::create();
+  std::atomic<bool> armed_{false};
+  std::atomic<bool> work_{false};
+  int runs_ = 0;
+};
+
+TEST(Worker, SleepsOnItsServiceToo) {
+  auto worker = make_worker(1);
+  Rung service;
+  worker->set_service(&service);
+  std::jthread giver([&] {
+    for (int i = 0; i < 3; ++i) service.give_work();
+  });
+  worker->run(service);
+  EXPECT_TRUE(service.is_done());
+}
+
 }  // namespace
 }  // namespace tideline::engine

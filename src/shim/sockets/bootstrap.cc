@@ -4,9 +4,11 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
+#include "client/queue_sockets.h"
 #include "shim/engine/app_process.h"
 
 namespace tideline::shim::sockets {
@@ -17,6 +19,12 @@ AppProcess* own = nullptr;  // null: the verbs shim has it
 }  // namespace
 
 Result<client::Sockets*> join_engine() {
+  if (text_of("TIDELINE_PLACEMENT") == "frontend") {
+    auto attached = client::QueueSockets::attach(text_of("TIDELINE_FRONT_END"),
+                                                 ::program_invocation_short_name);
+    if (!attached) return fail(std::move(attached.error()));
+    return attached->release();  // for as long as the process lives
+  }
   // Of the verbs shim, if it is preloaded too: shim/verbs/engine.cc.
   using Get = void(Result<client::Sockets*>*);
   auto* const get = reinterpret_cast<Get*>(::dlsym(RTLD_DEFAULT, "tideline_process_sockets"));

@@ -36,17 +36,11 @@ EpollSet* EpollSet::open(int epfd) {
   if (!FdTable::holds(epfd)) return nullptr;
   const std::scoped_lock lock(live_mutex);
   if (fd_table.kind(epfd) == Kind::kEpoll) return static_cast<EpollSet*>(fd_table.object(epfd));
-  auto waiter = process.take_waiter();
-  EpollSet* set = waiter == nullptr ? nullptr : pool.take();
+  EpollSet* set = pool.take();
   if (set == nullptr) return nullptr;
-  // Edge-triggered, so that a ring need not be read away.
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = tag_of(set)}};
-  if (libc().epoll_ctl(epfd, EPOLL_CTL_ADD, waiter->doorbell(), &event) != 0) {
-    pool.give(set);
-    return nullptr;
-  }
-  set->waiter_ = std::move(waiter);
   set->epfd_ = epfd;
+  set->armed_ = false;
+  set->inherited_ = set->watches_anew_ = false;
   set->sleepers_ = 0;
   set->kernel_turn_ = tsc_ticks(kKernelTurn);
   // What it watches already is unknown: assumed to be something.
@@ -71,8 +65,42 @@ void EpollSet::release() {
   free_items_.clear();
   index_of_.clear();
   candidates_.clear();
-  waiter_.reset();  // with the doorbell, which is in the kernel's set as long as that lives
+  if (waiter_ != nullptr) {
+    // Another process may still have the kernel's set.
+    libc().epoll_ctl(epfd_, EPOLL_CTL_DEL, waiter_->doorbell(), nullptr);
+    if (armed_) disarm();
+    process.give_waiter(std::move(waiter_));
+  }
   pool.give(this);
+}
+
+bool EpollSet::ensure_waiter() {
+  if (waiter_ != nullptr) return true;
+  auto waiter = process.take_waiter();
+  if (waiter == nullptr) return false;
+  // Edge-triggered, so that a ring need not be read away.
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = tag_of(this)}};
+  if (libc().epoll_ctl(epfd_, EPOLL_CTL_ADD, waiter->doorbell(), &event) != 0) {
+    process.give_waiter(std::move(waiter));
+    return false;
+  }
+  waiter_ = std::move(waiter);
+  return true;
+}
+
+void EpollSet::arm() {
+  if (waiter_ == nullptr || armed_) return;
+  waiter_->arm();
+  armed_ = true;
+}
+
+void EpollSet::disarm() {
+  if (!std::exchange(armed_, false)) return;
+  waiter_->disarm();
+}
+
+void EpollSet::ring() const {
+  if (waiter_ != nullptr) waiter_->ring();
 }
 
 EpollSet::Item* EpollSet::find(int fd) {
@@ -91,7 +119,7 @@ void EpollSet::suggest(std::size_t index) {
 }
 
 void EpollSet::watch(Item& item) {
-  if (item.watched || !item.file->has_ours()) return;
+  if (item.watched || !item.file->has_ours() || !ensure_waiter()) return;
   const auto index = static_cast<std::size_t>(&item - items_.data());
   item.file->socket().watch(*waiter_, static_cast<unsigned>(index));
   item.watched = true;
@@ -140,8 +168,7 @@ void EpollSet::remove(Item& item, bool from_kernel) {
     item.file->socket().unwatch(*waiter_, index);
   }
   if (item.in_kernel) {
-    // A forked child shares the kernel's set with its parent.
-    if (from_kernel && !process.is_forked()) {
+    if (from_kernel && !inherited_) {
       libc().epoll_ctl(epfd_, EPOLL_CTL_DEL, item.fd, nullptr);
     }
     --kernel_items_;
@@ -175,7 +202,7 @@ int EpollSet::control(int epfd, int operation, int fd, const epoll_event* event)
       return -EINVAL;
   }
   // A thread that sleeps does not know of the change.
-  if (sleepers_ > 0) waiter_->ring();
+  if (sleepers_ > 0) ring();
   return result;
 }
 
@@ -187,9 +214,11 @@ void EpollSet::note_kernel_item(int operation) {
 // Reports what is ready. Level-triggered items stay candidates, behind the others, until they are
 // found not ready; edge-triggered ones come back with the next hint.
 std::size_t EpollSet::collect(std::span<epoll_event> events) {
-  waiter_->take_hints([this](unsigned hint) {
-    for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
-  });
+  if (waiter_ != nullptr) {
+    waiter_->take_hints([this](unsigned hint) {
+      for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
+    });
+  }
   std::size_t count = 0;
   std::size_t looked = 0;
   std::size_t kept = 0;
@@ -214,7 +243,7 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
     }
   }
   // What did not fit is for another thread that sleeps.
-  if (looked < listed && sleepers_ > 0) waiter_->ring();
+  if (looked < listed && sleepers_ > 0) ring();
   const auto begin = candidates_.begin();
   candidates_.erase(begin + static_cast<std::ptrdiff_t>(kept),
                     begin + static_cast<std::ptrdiff_t>(looked));
@@ -242,7 +271,7 @@ int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const Dead
 
 // Whether there is something, or time is up.
 bool EpollSet::spin(int epfd, client::Sockets& sockets, const Deadline& deadline) {
-  if (spinning_.exchange(true, std::memory_order_acquire)) return false;
+  if (waiter_ == nullptr || spinning_.exchange(true, std::memory_order_acquire)) return false;
   const bool found = waiter_->spin([&] {
     sockets.poll();
     if (waiter_->has_hints() || deadline.has_passed()) return true;
@@ -261,9 +290,9 @@ bool EpollSet::spin(int epfd, client::Sockets& sockets, const Deadline& deadline
 bool EpollSet::prepare_sleep() {
   const std::scoped_lock lock(mutex_);
   if (!candidates_.empty()) return false;
-  if (sleepers_ == 0) waiter_->arm();
-  if (waiter_->has_hints()) {
-    if (sleepers_ == 0) waiter_->disarm();
+  arm();
+  if (waiter_ != nullptr && waiter_->has_hints()) {
+    if (sleepers_ == 0) disarm();
     return false;
   }
   ++sleepers_;
@@ -272,8 +301,8 @@ bool EpollSet::prepare_sleep() {
 
 // With several sleepers one ring wakes one of them: the others are armed for anew.
 void EpollSet::after_sleep() {
-  waiter_->disarm();
-  if (--sleepers_ > 0) waiter_->arm();
+  disarm();
+  if (--sleepers_ > 0) arm();
 }
 
 int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
@@ -285,6 +314,11 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
     std::size_t count = 0;
     {
       const std::scoped_lock lock(mutex_);
+      if (std::exchange(watches_anew_, false)) {
+        for (Item& item : items_) {
+          if (item.fd >= 0) watch(item);
+        }
+      }
       count = collect(events);
     }
     const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
@@ -310,18 +344,21 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
 // After prepare_sleep(). How many events of the kernel's have come, or a negative errno.
 int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
                     const Deadline& deadline, const sigset_t* mask) {
+  constexpr Duration kInheritedLook = std::chrono::milliseconds(1);
   client::Sockets::Sleep plan;
   if (sockets != nullptr) plan = sockets->begin_sleep(true);
+  Deadline end = deadline.earlier(plan.deadline);
+  if (inherited_ && waiter_ != nullptr) end = end.earlier(monotonic_now() + kInheritedLook);
   int found = 0;
-  if (!waiter_->has_hints()) {
-    found = plan.descriptor < 0 ? look_at_kernel(epfd, events, deadline, mask)
-                                : sleep_on_wire(epfd, plan, deadline, mask);
+  if (waiter_ == nullptr || !waiter_->has_hints()) {
+    found = plan.descriptor < 0 ? look_at_kernel(epfd, events, end, mask)
+                                : sleep_on_wire(epfd, plan, end, mask);
   }
   {
     const std::scoped_lock lock(mutex_);
     after_sleep();
   }
-  waiter_->slept();
+  if (waiter_ != nullptr) waiter_->slept();
   if (sockets != nullptr) sockets->end_sleep(plan);
   return found;
 }
@@ -329,7 +366,7 @@ int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> e
 // The kernel's set and the wire: 0, or a negative errno.
 int EpollSet::sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
                             const sigset_t* mask) {
-  const Deadline end = deadline.earlier(plan.deadline);
+  const Deadline& end = deadline;
   const timespec left = end.is_never() ? timespec{} : end.left();
   std::array<pollfd, 2> fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
                             pollfd{.fd = plan.descriptor, .events = POLLIN, .revents = 0}};
@@ -366,7 +403,7 @@ void EpollSet::decided(int fd, File& file) {
       --set.kernel_items_;
     }
     set.watch(item);
-    if (set.sleepers_ > 0) set.waiter_->ring();
+    if (set.sleepers_ > 0) set.ring();
   });
 }
 
@@ -384,6 +421,12 @@ void EpollSet::after_fork_in_child() {
   pool.unlock_after_fork();
   for (EpollSet* set = live_sets; set != nullptr; set = set->next_live_) {
     new (&set->mutex_) std::mutex;
+    set->inherited_ = set->watches_anew_ = true;
+    set->armed_ = false;
+    set->sleepers_ = 0;
+    // The waiter is the parent's. What was watched with it is watched anew with the child's own.
+    [[maybe_unused]] client::Waiter* const parents = set->waiter_.release();
+    for (Item& item : set->items_) item.watched = false;
   }
 }
 

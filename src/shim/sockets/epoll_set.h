@@ -26,7 +26,7 @@ struct File;
 
 class EpollSet final : public Counted {
  public:
-  // Makes `epfd`, the kernel's so far, one of ours. Null: no waiter was to be had.
+  // Makes `epfd`, the kernel's so far, one of ours. Null: there is no memory.
   static EpollSet* open(int epfd);
   void release();
 
@@ -59,6 +59,10 @@ class EpollSet final : public Counted {
   };
 
   Item* find(int fd);
+  bool ensure_waiter();
+  void arm();
+  void disarm();
+  void ring() const;
   int add(int epfd, int fd, File& file, const epoll_event& event);
   int change(int epfd, Item& item, const epoll_event& event);
   // `from_kernel`: the number stays open, and leaves the kernel's set.
@@ -80,8 +84,13 @@ class EpollSet final : public Counted {
   static void in_all(int fd, const Body& body);
 
   std::mutex mutex_;
-  std::unique_ptr<client::Waiter> waiter_;
-  int epfd_ = -1;  // the number that it was made with
+  std::unique_ptr<client::Waiter> waiter_;  // null: nothing of ours to wait for so far
+  int epfd_ = -1;                           // the number that it was made with
+  bool armed_ = false;
+  // By a forked child, which has the kernel's set in common with its parent: a doorbell's edge may
+  // wake the other one.
+  bool inherited_ = false;
+  bool watches_anew_ = false;
   std::atomic<bool> spinning_{false};
   unsigned sleepers_ = 0;
   int kernel_items_ = 0;

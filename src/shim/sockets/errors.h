@@ -50,6 +50,8 @@ constexpr int errno_of(client::Failure failure) {
     case kNotSupported:
     case kForked:
       return EOPNOTSUPP;
+    case kNotPermitted:
+      return EACCES;
   }
   return EINVAL;
 }

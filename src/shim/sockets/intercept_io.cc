@@ -6,6 +6,7 @@
 #include "shim/sockets/calls.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
+#include "shim/sockets/passing.h"
 #include "shim/sockets/transfer.h"
 #include "shim/sockets/wait.h"
 
@@ -100,7 +101,9 @@ ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (const FileRef file(fd); file && file->has_ours()) {
     return finish(receive_message(fd, *file, *message, flags));
   }
-  return libc().recvmsg(fd, message, flags);
+  const ssize_t size = libc().recvmsg(fd, message, flags);
+  if (size >= 0 && message->msg_controllen > 0) adopt_received(*message);
+  return size;
 }
 
 ssize_t sendmsg(int fd, const msghdr* message, int flags) {
@@ -108,7 +111,9 @@ ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     const ssize_t result = send_message(fd, *file, *message, flags);
     if (result != kPass) return finish(result);
   }
-  return libc().sendmsg(fd, message, flags);
+  if (message->msg_controllen == 0) return libc().sendmsg(fd, message, flags);
+  const PassingMessage passing(*message);
+  return libc().sendmsg(fd, &passing.message(), flags);
 }
 
 int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {

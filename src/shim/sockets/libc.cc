@@ -43,6 +43,9 @@ Libc find_all() {
   find(next.recvmmsg, "recvmmsg");
   find(next.sendmmsg, "sendmmsg");
   find(next.sendfile, "sendfile64");
+  find(next.execve, "execve");
+  find(next.execvpe, "execvpe");
+  find(next.fexecve, "fexecve");
   find(next.poll, "poll");
   find(next.ppoll, "ppoll");
   find(next.select, "select");

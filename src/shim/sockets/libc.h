@@ -45,6 +45,9 @@ struct Libc {
   int (*recvmmsg)(int, mmsghdr*, unsigned, int, timespec*);
   int (*sendmmsg)(int, mmsghdr*, unsigned, int);
   ssize_t (*sendfile)(int, int, off_t*, std::size_t);
+  int (*execve)(const char*, char* const*, char* const*);
+  int (*execvpe)(const char*, char* const*, char* const*);
+  int (*fexecve)(int, char* const*, char* const*);
   int (*poll)(pollfd*, nfds_t, int);
   int (*ppoll)(pollfd*, nfds_t, const timespec*, const sigset_t*);
   int (*select)(int, fd_set*, fd_set*, fd_set*, timeval*);

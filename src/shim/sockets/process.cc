@@ -12,6 +12,7 @@
 #include "shim/sockets/bootstrap.h"
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/file.h"
+#include "shim/sockets/passing.h"
 
 namespace tideline::shim::sockets {
 namespace {
@@ -59,17 +60,14 @@ void Process::tell_forked() {
 }
 
 std::unique_ptr<client::Waiter> Process::take_waiter() {
-  {
-    const std::scoped_lock lock(waiters_mutex_);
-    if (waiter_count_ > 0) return std::unique_ptr<client::Waiter>(waiters_[--waiter_count_]);
-  }
-  auto made = client::Waiter::create();
-  return made ? std::move(*made) : nullptr;
+  client::Sockets* found = running();
+  if (found == nullptr || forked_) return nullptr;
+  auto taken = found->take_waiter();
+  return taken ? std::move(*taken) : nullptr;
 }
 
 void Process::give_waiter(std::unique_ptr<client::Waiter> waiter) {
-  const std::scoped_lock lock(waiters_mutex_);
-  if (waiter_count_ < waiters_.size()) waiters_[waiter_count_++] = waiter.release();
+  running()->give_waiter(std::move(waiter));
 }
 
 // What exit() leaves unsent would be lost with the engine.
@@ -99,12 +97,20 @@ void Process::report() const {
       of(Count::kRefused), of(Count::kOther));
 }
 
+void Process::before_fork() {
+  if (process.running() != nullptr && !process.forked_) process.running()->before_fork();
+}
+
+void Process::after_fork_in_parent() {
+  if (process.running() != nullptr && !process.forked_) process.running()->after_fork_in_parent();
+}
+
 void Process::after_fork_in_child() {
   new (&process.mutex_) std::mutex;
-  new (&process.waiters_mutex_) std::mutex;
   File::after_fork_in_child();
   EpollSet::after_fork_in_child();
-  if (process.running() != nullptr) process.forked_ = true;
+  if (process.running() == nullptr || process.forked_) return;
+  process.forked_ = !process.running()->after_fork_in_child();
 }
 
 void start_process() {
@@ -112,12 +118,16 @@ void start_process() {
   process.localhost_ = is_set("TIDELINE_LOCALHOST");
   process.stats_ = is_set("TIDELINE_STATS");
   if (process.stats_) std::atexit(&Process::report_at_exit);
-  ::pthread_atfork(nullptr, nullptr, &Process::after_fork_in_child);
+  ::pthread_atfork(&Process::before_fork, &Process::after_fork_in_parent,
+                   &Process::after_fork_in_child);
 }
 
 namespace {
 
-__attribute__((constructor)) void start_at_load() { start_process(); }
+__attribute__((constructor)) void start_at_load() {
+  start_process();
+  adopt_after_exec();
+}
 
 }  // namespace
 

@@ -48,7 +48,7 @@ class Process {
     counts_[static_cast<std::size_t>(what)].fetch_add(1, std::memory_order_relaxed);
   }
 
-  // A waiter for a blocking call, the last used first. Null: no descriptor was to be had.
+  // A waiter of the engine's sockets. Null: there is no engine yet, or no descriptor was to be had.
   std::unique_ptr<client::Waiter> take_waiter();
   void give_waiter(std::unique_ptr<client::Waiter> waiter);
 
@@ -59,6 +59,8 @@ class Process {
   void report() const;
   static void finish_at_exit();
   static void report_at_exit();
+  static void before_fork();
+  static void after_fork_in_parent();
   static void after_fork_in_child();
 
   std::atomic<client::Sockets*> sockets_{nullptr};
@@ -70,9 +72,6 @@ class Process {
   bool forked_ = false;
   bool forked_told_ = false;
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Count::kCount)> counts_{};
-  std::mutex waiters_mutex_;
-  std::array<client::Waiter*, 64> waiters_{};  // never freed: threads outlive destructors
-  std::size_t waiter_count_ = 0;
 };
 
 // DEVIATES: a global, as in fd_table.h.

@@ -150,7 +150,8 @@ class PollCall {
     const bool restarts = kernels_ == 0 && restarts_ && deadline_.is_never() && mask_ == nullptr;
     const client::Sockets::Sleep sleep = sockets.begin_sleep(!restarts);
     int result = look(false);
-    if (result == 0) result = restarts ? sleep_on_doorbell(waiter) : sleep_on_all(waiter, sleep);
+    const bool one = restarts && sleep.deadline == kNever;
+    if (result == 0) result = one ? sleep_on_doorbell(waiter) : sleep_on_all(waiter, sleep);
     waiter.disarm();
     sockets.end_sleep(sleep);
     for (std::size_t i = 0; i < fds_.size(); ++i) {

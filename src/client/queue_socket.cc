@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/queue_socket.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace tideline::client {
+
+using queue::SocketPage;
+using queue::WatcherSlot;
+
+bool QueueSocket::begin(const queue::Response& where) {
+  FamilyView* family = sockets_.channel().family(where.family);
+  SocketPage* page = family == nullptr ? nullptr : family->page(where.page);
+  if (page == nullptr) return false;
+  handle_ = where.handle;
+  page_ = page;
+  family_ = family;
+  outgoing_.reset();
+  incoming_.reset();
+  return true;
+}
+
+bool QueueSocket::open_fifos() {
+  const auto fit = [&](std::uint64_t offset, std::uint32_t size) -> std::span<std::byte> {
+    return is_power_of_two(size) ? family_->bytes(offset, size) : std::span<std::byte>();
+  };
+  const auto out = fit(page_->outgoing_offset, page_->outgoing_size);
+  const auto in = fit(page_->incoming_offset, page_->incoming_size);
+  if (out.empty() || in.empty()) return false;
+  outgoing_.emplace(out, page_->outgoing);
+  incoming_.emplace(in, page_->incoming);
+  return true;
+}
+
+Outcome<void> QueueSocket::bind(const Endpoint& local, bool shared) {
+  queue::Request bind = request(queue::Op::kBind, shared ? queue::kShared : std::uint16_t{0});
+  bind.endpoint = to_record(local);
+  const auto bound = call(bind);
+  if (!bound) return std::unexpected(bound.error());
+  return {};
+}
+
+Failure QueueSocket::take_error() {
+  if (page_->error.load(std::memory_order_relaxed) == 0) return Failure::kNone;
+  return failure_from(page_->error.exchange(0, std::memory_order_acq_rel));
+}
+
+Endpoint QueueSocket::local() { return from_record(page_->local); }
+
+std::optional<Endpoint> QueueSocket::remote_in_page() const {
+  if (!has(queue::kConnected)) return std::nullopt;
+  return from_record(page_->remote);
+}
+
+Info QueueSocket::info() {
+  const auto answer = call(request(queue::Op::kInfo));
+  return answer ? from_record(answer->info) : Info{};
+}
+
+void QueueSocket::set_options(const Options& options) {
+  queue::Request set = request(queue::Op::kSetOptions);
+  set.options = to_record(options);
+  [[maybe_unused]] const auto done = call(set);
+}
+
+void QueueSocket::post_close(bool abort) {
+  sockets_.channel().post(request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0}));
+}
+
+void QueueSocket::watch(Waiter& waiter, unsigned hint) {
+  const std::uint64_t slot =
+      WatcherSlot::make(sockets_.channel().number(), waiter.number(), hint % Waiter::kHints);
+  for (auto& each : page_->watchers) {
+    std::uint64_t none = 0;
+    if (each.load(std::memory_order_relaxed) == 0 && each.compare_exchange_strong(none, slot)) {
+      return;
+    }
+  }
+  sockets_.crowd(true);
+}
+
+void QueueSocket::unwatch(Waiter& waiter, unsigned hint) {
+  const std::uint64_t slot =
+      WatcherSlot::make(sockets_.channel().number(), waiter.number(), hint % Waiter::kHints);
+  for (auto& each : page_->watchers) {
+    std::uint64_t mine = slot;
+    if (each.load(std::memory_order_relaxed) == slot && each.compare_exchange_strong(mine, 0)) {
+      return;
+    }
+  }
+  sockets_.crowd(false);
+}
+
+QueueSocket::Guard::Guard(QueueSocket& socket, std::atomic<std::uint32_t>& lock) : lock_(lock) {
+  const std::uint32_t word = socket.sockets_.channel().lock_word();
+  std::uint32_t open = 0;
+  while (!lock_.compare_exchange_weak(open, word, std::memory_order_acquire)) {
+    // Nobody opens the lock of a process that died, once the front end has gone too.
+    if (socket.sockets_.channel().is_gone()) return;
+    open = 0;
+    ::sched_yield();
+  }
+}
+
+std::size_t copy_in(ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> from,
+                    std::size_t size) {
+  std::size_t done = 0;
+  for (const iovec& part : from) {
+    const auto* bytes = static_cast<const std::byte*>(part.iov_base);
+    for (std::size_t left = std::min(part.iov_len, size - done); left > 0;) {
+      const auto to = fifo.piece(offset + done, left);
+      std::memcpy(to.data(), bytes, to.size());
+      bytes += to.size();
+      left -= to.size();
+      done += to.size();
+    }
+    if (done == size) break;
+  }
+  return done;
+}
+
+std::size_t copy_out(const ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> into,
+                     std::size_t size) {
+  std::size_t done = 0;
+  for (const iovec& part : into) {
+    auto* bytes = static_cast<std::byte*>(part.iov_base);
+    for (std::size_t left = std::min(part.iov_len, size - done); left > 0;) {
+      const auto from = fifo.piece(offset + done, left);
+      std::memcpy(bytes, from.data(), from.size());
+      bytes += from.size();
+      left -= from.size();
+      done += from.size();
+    }
+    if (done == size) break;
+  }
+  return done;
+}
+
+}  // namespace tideline::client

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/queue_stream.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+namespace tideline::client {
+namespace {
+
+using queue::Op;
+using ring::ByteFifo;
+
+// Of a long write, what the engine is told of at once, so that the peer begins to read.
+constexpr std::size_t kPiece = std::size_t{64} << 10;
+
+std::unexpected<Failure> refuse(Failure failure) { return std::unexpected(failure); }
+
+}  // namespace
+
+Outcome<void> QueueStream::listen(std::uint32_t backlog) {
+  queue::Request listen = request(Op::kListen);
+  listen.number = backlog;
+  const auto done = call(listen);
+  if (!done) return refuse(done.error());
+  return {};
+}
+
+Outcome<void> QueueStream::connect(const std::optional<Endpoint>& remote) {
+  if (!remote) return refuse(Failure::kNotSupported);
+  queue::Request connect = request(Op::kConnect, queue::kHasEndpoint);
+  connect.endpoint = to_record(*remote);
+  const auto done = call(connect);
+  const Failure failure = done ? Failure::kNone : done.error();
+  if (failure == Failure::kNone || failure == Failure::kInProgress) {
+    // Of an attempt that failed before, they may lie elsewhere.
+    if (!open_fifos()) return refuse(Failure::kNoMemory);
+  }
+  return failure == Failure::kNone ? Outcome<void>() : refuse(failure);
+}
+
+Outcome<Socket*> QueueStream::accept() {
+  if (!has(queue::kListening)) return refuse(Failure::kInvalid);
+  if (page_->waiting.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
+  const auto answer = call(request(Op::kAccept));
+  if (!answer) return refuse(answer.error());
+  QueueStream* stream = sockets_.take_stream(*answer, true);
+  if (stream == nullptr) return refuse(Failure::kNoMemory);
+  return stream;
+}
+
+Outcome<void> QueueStream::shut_down(bool receiving, bool sending) {
+  std::uint16_t how = 0;
+  if (receiving) how |= queue::kReceiving;
+  if (sending) how |= queue::kSending;
+  const auto done = call(request(Op::kShutDown, how));
+  if (!done) return refuse(done.error());
+  return {};
+}
+
+void QueueStream::close(bool abort) {
+  post_close(abort);
+  sockets_.give_back(*this);
+}
+
+Outcome<std::size_t> QueueStream::refusal_to_send() {
+  if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+  if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
+  if (has(queue::kConnecting)) return refuse(Failure::kWouldBlock);
+  return refuse(Failure::kShutDown);
+}
+
+std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size) {
+  ByteFifo& fifo = outgoing();
+  const std::uint64_t begin = page_->outgoing.written.load(std::memory_order_relaxed);
+  const std::size_t room = std::min(size, fifo.writable());
+  if (room <= kPiece) {
+    copy_in(fifo, begin, from, room);
+    if (room > 0) {
+      fifo.set_written(begin + room);
+      hint();
+    }
+    return room;
+  }
+  std::size_t done = 0;
+  for (const iovec& part : from) {
+    const auto* bytes = static_cast<std::byte*>(part.iov_base);
+    for (std::size_t left = std::min(part.iov_len, room - done); left > 0;) {
+      iovec piece{.iov_base = const_cast<std::byte*>(bytes), .iov_len = std::min(left, kPiece)};
+      copy_in(fifo, begin + done, {&piece, 1}, piece.iov_len);
+      bytes += piece.iov_len;
+      left -= piece.iov_len;
+      done += piece.iov_len;
+      fifo.set_written(begin + done);
+      hint();
+    }
+  }
+  return done;
+}
+
+Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
+                                       const std::optional<Endpoint>& /*to*/) {
+  using queue::kConnected;
+  using queue::kEnded;
+  if ((flags() & (kConnected | kEnded | queue::kSendingShut)) != kConnected) {
+    return refusal_to_send();
+  }
+  const std::size_t size = size_of(from);
+  const Guard guard(*this, page_->sending);
+  std::size_t done = write(from, size);
+  if (done == 0 && size > 0) {
+    // Asked for before the last look: the engine looks after it has made room.
+    page_->wants_room.store(1, std::memory_order_seq_cst);
+    done = write(from, size);
+    if (done == 0) return has(kEnded) ? refusal_to_send() : refuse(Failure::kWouldBlock);
+  }
+  return done;
+}
+
+// The engine sees the room when it next sends; it is told when the peer may be waiting for it.
+void QueueStream::tell_consumed(bool was_full) {
+  const std::uint64_t consumed = page_->incoming.consumed.load(std::memory_order_relaxed);
+  const std::uint64_t told = page_->told.load(std::memory_order_relaxed);
+  if (!was_full && consumed - told < incoming().capacity() / 4) return;
+  page_->told.store(consumed, std::memory_order_relaxed);
+  hint();
+}
+
+Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
+  const std::uint32_t flags = this->flags();
+  if ((flags & queue::kConnected) == 0) {
+    if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+    if ((flags & queue::kEnded) != 0) return Received{};
+    return refuse((flags & queue::kConnecting) != 0 ? Failure::kWouldBlock
+                                                    : Failure::kNotConnected);
+  }
+  const Guard guard(*this, page_->receiving);
+  const std::size_t readable = incoming().readable();
+  if (readable == 0) {
+    // The flags were read before the FIFO, and bytes come before what ends them.
+    if ((flags & queue::kEnded) != 0) {
+      if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+      if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
+    }
+    constexpr std::uint32_t kLast = queue::kPeerClosed | queue::kEnded | queue::kReceivingShut;
+    if ((flags & kLast) != 0) return Received{};
+    if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
+  }
+  const std::uint64_t at = page_->incoming.consumed.load(std::memory_order_relaxed);
+  const std::size_t size = copy_out(incoming(), at, into, readable);
+  if (!peek && size > 0) {
+    incoming().set_consumed(at + size);
+    tell_consumed(readable == incoming().capacity());
+  }
+  return Received{.size = size, .whole = size};
+}
+
+unsigned QueueStream::events_of_connection(std::uint32_t flags, unsigned wanted) {
+  unsigned events = 0;
+  if ((flags & (queue::kPeerClosed | queue::kReceivingShut)) != 0) events |= POLLIN | POLLRDHUP;
+  if (incoming().readable() > 0) events |= POLLIN;
+  if ((flags & queue::kSendingShut) != 0) {
+    events |= POLLOUT;
+    if ((flags & (queue::kPeerClosed | queue::kReceivingShut)) != 0) events |= POLLHUP;
+  } else if ((wanted & (POLLOUT | POLLWRNORM)) != 0) {
+    if (!has_room()) page_->wants_room.store(1, std::memory_order_seq_cst);
+    if (has_room()) events |= POLLOUT;
+  }
+  return events;
+}
+
+unsigned QueueStream::readiness(unsigned wanted) {
+  const std::uint32_t flags = this->flags();
+  unsigned events = 0;
+  if ((flags & queue::kEnded) != 0) {
+    events |= POLLIN | POLLOUT | POLLHUP | POLLRDHUP;
+  } else if ((flags & queue::kListening) != 0) {
+    if (page_->waiting.load(std::memory_order_acquire) > 0) events |= POLLIN;
+  } else if ((flags & queue::kConnected) != 0) {
+    events |= events_of_connection(flags, wanted);
+  } else if ((flags & queue::kConnecting) == 0) {
+    events |= POLLOUT | POLLHUP;
+  }
+  if (page_->error.load(std::memory_order_acquire) != 0) events |= POLLERR;
+  if ((events & POLLIN) != 0) events |= POLLRDNORM;
+  if ((events & POLLOUT) != 0) events |= POLLWRNORM;
+  return events & (wanted | POLLERR | POLLHUP);
+}
+
+std::size_t QueueStream::readable_bytes() {
+  return has(queue::kConnected) ? incoming().readable() : 0;
+}
+
+}  // namespace tideline::client

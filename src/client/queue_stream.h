@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TCP socket behind a queue pair: idle, then a listener or a connection. Thread: any, of this
+// process and of those that it forks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "client/queue_socket.h"
+
+namespace tideline::client {
+
+class QueueStream final : public QueueSocket {
+ public:
+  explicit QueueStream(QueueSockets& sockets) : QueueSocket(sockets) {}
+
+  // Begins a life: accepted, and so connected; or opened here or adopted,
+  // and so whatever its page says.
+  bool accepted(const queue::Response& where) { return begin(where) && open_fifos(); }
+
+  bool adopted(const queue::Response& where) {
+    return begin(where) && (page_->outgoing_size == 0 || open_fifos());
+  }
+
+  Outcome<void> listen(std::uint32_t backlog) override;
+  Outcome<void> connect(const std::optional<Endpoint>& remote) override;
+  Outcome<Socket*> accept() override;
+  Outcome<void> shut_down(bool receiving, bool sending) override;
+  void close(bool abort) override;
+  Outcome<std::size_t> send(std::span<const iovec> from,
+                            const std::optional<Endpoint>& to) override;
+  Outcome<Received> receive(std::span<const iovec> into, bool peek) override;
+  unsigned readiness(unsigned wanted) override;
+  std::size_t readable_bytes() override;
+  std::optional<Endpoint> remote() override { return remote_in_page(); }
+
+ private:
+  // NOLINTBEGIN(bugprone-unchecked-optional-access): from connecting on it has them
+  ring::ByteFifo& outgoing() { return *outgoing_; }
+  ring::ByteFifo& incoming() { return *incoming_; }
+  // NOLINTEND(bugprone-unchecked-optional-access)
+  bool has_room() { return outgoing().writable() >= outgoing().capacity() / 3; }
+  Outcome<std::size_t> refusal_to_send();
+  std::size_t write(std::span<const iovec> from, std::size_t size);
+  void tell_consumed(bool was_full);
+  unsigned events_of_connection(std::uint32_t flags, unsigned wanted);
+};
+
+}  // namespace tideline::client

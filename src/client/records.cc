@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/records.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tideline::client {
+namespace {
+
+// Negative times come from nobody who means well.
+Duration duration_of(std::int64_t nanoseconds) {
+  return Duration(std::clamp<std::int64_t>(nanoseconds, 0, INT64_MAX / 4));
+}
+
+}  // namespace
+
+queue::EndpointRecord to_record(const Endpoint& endpoint) {
+  return {.address = endpoint.address.bytes(), .port = endpoint.port};
+}
+
+Endpoint from_record(const queue::EndpointRecord& record) {
+  return {.address = wire::Ipv6Address(record.address), .port = record.port};
+}
+
+queue::OptionsRecord to_record(const Options& options) {
+  return {.send_buffer = options.send_buffer,
+          .receive_buffer = options.receive_buffer,
+          .keepalive_idle_ns = options.keepalive_idle.count(),
+          .keepalive_interval_ns = options.keepalive_interval.count(),
+          .user_timeout_ns = options.user_timeout.count(),
+          .max_segment = options.max_segment,
+          .no_delay = static_cast<std::uint8_t>(options.no_delay),
+          .cork = static_cast<std::uint8_t>(options.cork),
+          .quick_ack = static_cast<std::uint8_t>(options.quick_ack),
+          .congestion = static_cast<std::uint8_t>(options.reno),
+          .keepalive = static_cast<std::uint8_t>(options.keepalive),
+          .keepalive_probes = options.keepalive_probes};
+}
+
+Options from_record(const queue::OptionsRecord& record) {
+  return {.send_buffer = record.send_buffer,
+          .receive_buffer = record.receive_buffer,
+          .no_delay = record.no_delay != 0,
+          .cork = record.cork != 0,
+          .quick_ack = record.quick_ack != 0,
+          .reno = record.congestion != 0,
+          .max_segment = record.max_segment,
+          .keepalive = record.keepalive != 0,
+          .keepalive_idle = duration_of(record.keepalive_idle_ns),
+          .keepalive_interval = duration_of(record.keepalive_interval_ns),
+          .keepalive_probes = record.keepalive_probes,
+          .user_timeout = duration_of(record.user_timeout_ns)};
+}
+
+queue::InfoRecord to_record(const Info& info) {
+  return {
+      .state = static_cast<std::uint8_t>(info.state),
+      .timestamps = static_cast<std::uint8_t>(info.timestamps),
+      .sack = static_cast<std::uint8_t>(info.sack),
+      .ecn = static_cast<std::uint8_t>(info.ecn),
+      .congestion = static_cast<std::uint8_t>(info.is_reno),
+      .recovery = info.recovery,
+      .send_window_scale = info.send_window_scale,
+      .receive_window_scale = info.receive_window_scale,
+      .lengths = {info.mss, info.cwnd, info.ssthresh, info.unacknowledged, info.sacked, info.lost,
+                  info.retransmitted, info.send_window, info.receive_window},
+      .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(), info.min_rtt.count()},
+      .totals = {info.bytes_sent, info.bytes_retransmitted, info.bytes_acked, info.bytes_received,
+                 info.segments_in, info.segments_out}};
+}
+
+Info from_record(const queue::InfoRecord& record) {
+  const auto state = std::min(record.state, static_cast<std::uint8_t>(StreamState::kTimeWait));
+  return {.state = static_cast<StreamState>(state),
+          .timestamps = record.timestamps != 0,
+          .sack = record.sack != 0,
+          .ecn = record.ecn != 0,
+          .is_reno = record.congestion != 0,
+          .recovery = record.recovery,
+          .send_window_scale = record.send_window_scale,
+          .receive_window_scale = record.receive_window_scale,
+          .mss = record.lengths[0],
+          .cwnd = record.lengths[1],
+          .ssthresh = record.lengths[2],
+          .unacknowledged = record.lengths[3],
+          .sacked = record.lengths[4],
+          .lost = record.lengths[5],
+          .retransmitted = record.lengths[6],
+          .send_window = record.lengths[7],
+          .receive_window = record.lengths[8],
+          .rto = duration_of(record.times_ns[0]),
+          .srtt = duration_of(record.times_ns[1]),
+          .rttvar = duration_of(record.times_ns[2]),
+          .min_rtt = duration_of(record.times_ns[3]),
+          .bytes_sent = record.totals[0],
+          .bytes_retransmitted = record.totals[1],
+          .bytes_acked = record.totals[2],
+          .bytes_received = record.totals[3],
+          .segments_in = record.totals[4],
+          .segments_out = record.totals[5]};
+}
+
+Failure failure_from(std::uint32_t number) {
+  constexpr auto kLast = static_cast<std::uint32_t>(Failure::kNotPermitted);
+  return number <= kLast ? static_cast<Failure>(number) : Failure::kInvalid;
+}
+
+}  // namespace tideline::client

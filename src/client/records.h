@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The values of types.h as the queue pair's records, and back. What comes from the other side is
+// checked or brought into range. Thread: any.
+#pragma once
+
+#include "client/types.h"
+#include "queue/messages.h"
+
+namespace tideline::client {
+
+queue::EndpointRecord to_record(const Endpoint& endpoint);
+Endpoint from_record(const queue::EndpointRecord& record);
+queue::OptionsRecord to_record(const Options& options);
+Options from_record(const queue::OptionsRecord& record);
+queue::InfoRecord to_record(const Info& info);
+Info from_record(const queue::InfoRecord& record);
+// kInvalid for what is none.
+Failure failure_from(std::uint32_t number);
+
+}  // namespace tideline::client

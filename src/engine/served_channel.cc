@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/served_channel.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "base/bits.h"
+#include "base/memfd.h"
+#include "engine/queue_server.h"
+#include "engine/served_socket.h"
+#include "engine/socket_values.h"
+#include "queue/doorbell.h"
+
+namespace tideline::engine {
+namespace {
+
+using client::Failure;
+
+// Of one channel in one turn, so that all get theirs.
+constexpr int kLooksAtOnce = 64;
+constexpr int kLetGoAtOnce = 64;
+// What a socket still has to send is waited for as many turns: all datagrams of a FIFO leave.
+constexpr unsigned kMostDrains = 256;
+
+}  // namespace
+
+ServedChannel::ServedChannel(QueueServer& server, std::uint16_t number, UniqueFd attach,
+                             const ucred& peer, std::shared_ptr<const ClientPolicy> policy)
+    : server_(server),
+      number_(number),
+      attach_(std::move(attach)),
+      peer_(peer),
+      policy_(std::move(policy)) {}
+
+ServedChannel::~ServedChannel() = default;
+
+ClientInfo ServedChannel::info() const {
+  return {.pid = peer_.pid,
+          .uid = peer_.uid,
+          .gid = peer_.gid,
+          .program = program_,
+          .channel = number_,
+          .family = family_ ? family_->number() : 0,
+          .sockets = held_,
+          .memory = family_ ? family_->fifo_bytes() : 0,
+          .calls = calls_};
+}
+
+bool ServedChannel::may_bind(const client::Endpoint& local) const {
+  const ClientPolicy& policy = *policy_;
+  if (local.port != 0 && (local.port < policy.first_port || local.port > policy.last_port)) {
+    return false;
+  }
+  return policy.addresses.empty() ||
+         std::ranges::any_of(policy.addresses, [&](const wire::Ipv6Prefix& prefix) {
+           return prefix.contains(local.address);
+         });
+}
+
+client::Outcome<wire::Ipv6Address> ServedChannel::source_for(
+    const wire::Ipv6Address& remote) const {
+  const auto best = server_.sockets().stack().source_for(remote);
+  if (!best) return refuse(Failure::kNetworkUnreachable);
+  if (may_bind({.address = *best})) return *best;
+  return refuse(Failure::kNotPermitted);
+}
+
+void ServedChannel::hint_waiter(std::uint16_t waiter, unsigned hint) {
+  if (waiter >= bells_.size()) return;
+  memory().waiters[waiter].hint(hint);
+  auto& bell = bells_[waiter];
+  if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
+}
+
+bool ServedChannel::make_memory(std::vector<UniqueFd>& for_program) {
+  constexpr std::size_t kSize = align_up(sizeof(queue::ChannelMemory), kPageSize);
+  auto fd = create_memfd("tideline-channel", kSize, PageKind::kNormal);
+  if (!fd) return false;
+  auto mapping = Mapping::map(fd->get(), kSize, Access::kReadWrite);
+  if (!mapping || !seal_memfd(fd->get(), Sharing::kReadWrite)) return false;
+  // Present from now on: no touch of it can fail.
+  if (!mapping->populate()) return false;
+  bell_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  UniqueFd bell(::fcntl(bell_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!bell || !server_.watch_bell(bell_.get(), *this)) return false;
+  memory_ = std::move(*mapping);
+  for_program.push_back(std::move(*fd));
+  for_program.push_back(std::move(bell));
+  return true;
+}
+
+std::vector<UniqueFd> ServedChannel::begin_as_child(const ServedChannel& parent, Instant now) {
+  std::vector<UniqueFd> fds;
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return {};
+  attach_ = UniqueFd(ends[0]);
+  fds.emplace_back(ends[1]);
+  if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 || !server_.watch_attach(ends[0], *this) ||
+      !make_memory(fds)) {
+    return {};
+  }
+  program_ = parent.program_;
+  family_ = parent.family_;
+  sockets_.resize(parent.sockets_.size());
+  for (std::uint32_t handle = 1; handle < sockets_.size(); ++handle) {
+    sockets_[handle] = parent.sockets_[handle];
+    if (sockets_[handle] != nullptr) sockets_[handle]->hold(*this, handle);
+  }
+  free_handles_ = parent.free_handles_;
+  families_ = parent.families_;
+  held_ = parent.held_;
+  state_ = State::kServing;
+  last_work_ = now;
+  return fds;
+}
+
+bool ServedChannel::has_work() const {
+  if (state_ == State::kEnding) return true;
+  if (wished_) return true;
+  if (state_ == State::kGreeting) return false;
+  return called_ || hinted_words_ != 0 || memory().engine.has_hints();
+}
+
+bool ServedChannel::run(Instant now) {
+  if (state_ == State::kEnding) return let_go_of_some(now);
+  bool worked = wished_ && read_wishes(now);
+  if (state_ == State::kServing) worked |= take_hints();
+  if (state_ == State::kServing && called_) worked |= answer_call(now);
+  if (state_ == State::kServing) worked |= look_at_sockets(now);
+  if (worked) last_work_ = now;
+  return worked;
+}
+
+bool ServedChannel::take_hints() {
+  queue::HintBoard& board = memory().engine;
+  if (!board.has_hints()) return false;
+  board.take([this](unsigned hint) {
+    called_ |= hint == queue::ChannelMemory::kCallHint;
+    look_later(hint);
+  });
+  return true;
+}
+
+void ServedChannel::look_later(std::uint32_t handle) {
+  const unsigned hint = handle % kHints;
+  hints_[hint / 64] |= std::uint64_t{1} << hint % 64;
+  hinted_words_ |= std::uint64_t{1} << hint / 64;
+}
+
+// Begins where it has stopped the turn before, so that no socket waits for others for ever.
+bool ServedChannel::look_at_sockets(Instant now) {
+  if (hinted_words_ == 0) return false;
+  std::array<std::uint32_t, kLooksAtOnce + queue::kMostSockets / kHints> again;
+  std::size_t unfinished = 0;
+  for (int left = kLooksAtOnce; hinted_words_ != 0 && left > 0;) {
+    const auto skip = std::countr_zero(std::rotr(hinted_words_, static_cast<int>(next_word_)));
+    const unsigned word = (next_word_ + static_cast<unsigned>(skip)) % 64;
+    const auto bit = static_cast<unsigned>(std::countr_zero(hints_[word]));
+    hints_[word] &= hints_[word] - 1;
+    if (hints_[word] == 0) {
+      hinted_words_ &= ~(std::uint64_t{1} << word);
+      next_word_ = (word + 1) % 64;
+    } else {
+      next_word_ = word;
+    }
+    for (std::uint32_t handle = word * 64 + bit; handle < sockets_.size(); handle += kHints) {
+      if (sockets_[handle] == nullptr) continue;
+      --left;
+      const auto more = sockets_[handle]->look(*this, now);
+      if (!more) {
+        end(more.error());
+        return true;
+      }
+      if (*more) again[unfinished++] = handle;
+    }
+  }
+  for (std::size_t i = 0; i < unfinished; ++i) look_later(again[i]);
+  return true;
+}
+
+std::uint32_t ServedChannel::add(ServedSocket& socket) {
+  if (const std::uint32_t known = socket.handle_of(*this); known != 0) return known;
+  auto handle = static_cast<std::uint32_t>(sockets_.size());
+  if (free_handles_.empty()) {
+    sockets_.push_back(nullptr);
+  } else {
+    handle = free_handles_.back();
+    free_handles_.pop_back();
+  }
+  sockets_[handle] = &socket;
+  socket.hold(*this, handle);
+  ++held_;
+  KnownFamily& family = families_[socket.family().number()];
+  family.memory = &socket.family();
+  ++family.sockets;
+  return handle;
+}
+
+ServedSocket* ServedChannel::find(std::uint32_t handle) const {
+  return handle < sockets_.size() ? sockets_[handle] : nullptr;
+}
+
+void ServedChannel::remove(std::uint32_t handle, bool abort, bool died, Instant now) {
+  ServedSocket* socket = std::exchange(sockets_[handle], nullptr);
+  const auto family = families_.find(socket->family().number());
+  if (--family->second.sockets == 0) families_.erase(family);
+  --held_;
+  if (!died) free_handles_.push_back(handle);
+  socket->let_go(*this, abort, died, now);
+}
+
+// Whether what was written to the socket is under way, or will never be.
+bool ServedChannel::is_drained(ServedSocket& socket, Instant now) {
+  const auto more = socket.look(*this, now);
+  if (more.value_or(false) && ++drains_ < kMostDrains) return false;
+  drains_ = 0;
+  return true;
+}
+
+void ServedChannel::end(EndReason reason) {
+  if (state_ == State::kEnding) return;
+  state_ = State::kEnding;
+  server_.note_end(*this, reason);
+  // The program sees it at once, whoever closes the descriptor when.
+  ::shutdown(attach_.get(), SHUT_RDWR);
+  // What the program could still fill, or hear.
+  for (auto& bell : bells_) {
+    if (bell) server_.discard(std::move(bell->ringer));
+    bell.reset();
+  }
+  server_.discard(std::move(attach_));
+  server_.discard(std::move(bell_));
+}
+
+bool ServedChannel::let_go_of_some(Instant now) {
+  int left = kLetGoAtOnce;
+  for (; ended_to_ < sockets_.size() && left > 0; ++ended_to_) {
+    ServedSocket* socket = sockets_[ended_to_];
+    if (socket == nullptr) continue;
+    --left;
+    if (!is_drained(*socket, now)) break;
+    remove(static_cast<std::uint32_t>(ended_to_), false, true, now);
+  }
+  return true;
+}
+
+}  // namespace tideline::engine

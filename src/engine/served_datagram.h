@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// A UDP socket of programs behind queue pairs: datagrams as records in two FIFOs. What is sent is
+// copied once, into packets; what arrives once, into the FIFO, and what has no room is dropped.
+// Thread: the worker's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/served_fifo.h"
+#include "engine/served_socket.h"
+#include "ip/udp.h"
+#include "queue/messages.h"
+
+namespace tideline::engine {
+
+class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
+ public:
+  explicit ServedDatagram(ServedSockets& sockets)
+      : ServedSocket(sockets, client::SocketType::kDatagram) {}
+
+  // A life begins, held by nobody yet. False: there is no page, or no memory.
+  bool open(const std::shared_ptr<FamilyMemory>& memory);
+  // For want of room, or because they came from somebody else than the peer.
+  std::uint64_t dropped() const { return dropped_; }
+
+  client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
+                             bool shared) override;
+  client::Outcome<void> listen(std::uint32_t backlog) override;
+  client::Outcome<void> connect(const ServedChannel& caller,
+                                const std::optional<client::Endpoint>& remote,
+                                Instant now) override;
+  client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
+  void set_options(const client::Options& /*options*/, Instant /*now*/) override {}
+  client::Info info() const override { return {}; }
+  client::Endpoint local() const override;
+  // Sends what was written, up to a number of datagrams.
+  std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
+
+ private:
+  // A record as the program has written it, checked.
+  struct Outgoing {
+    queue::DatagramRecord record;
+    std::uint64_t payload;  // where it begins
+    std::uint64_t end;      // of the record
+  };
+
+  void close(bool abort, Instant now) override;
+  void receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) override;
+  void failed(const ip::PathError& error, Instant now) override;
+
+  client::Outcome<void> bind_now(const client::Endpoint& local, bool shared);
+  std::expected<Outgoing, EndReason> first_outgoing() const;
+  // False: no memory now.
+  bool send(const ServedChannel& caller, const Outgoing& outgoing, Instant now);
+  bool put(const packet::Packet& payload, std::size_t offset, std::size_t size,
+           const ip::UdpPath& path);
+
+  std::optional<client::Endpoint> bound_;
+  std::optional<client::Endpoint> remote_;
+  ServedFifo outgoing_;
+  ServedFifo incoming_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace tideline::engine

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/served_sockets.h"
+
+#include <algorithm>
+#include <ranges>
+
+namespace tideline::engine {
+
+ServedStream* ServedSockets::open_stream(const std::shared_ptr<FamilyMemory>& memory) {
+  if (free_streams_.empty()) {
+    streams_.push_back(std::make_unique<ServedStream>(*this));
+    free_streams_.push_back(streams_.back().get());
+  }
+  ServedStream* stream = free_streams_.back();
+  if (!stream->open(memory)) return nullptr;
+  free_streams_.pop_back();
+  ++in_use_;
+  return stream;
+}
+
+ServedDatagram* ServedSockets::open_datagram(const std::shared_ptr<FamilyMemory>& memory) {
+  if (free_datagrams_.empty()) {
+    datagrams_.push_back(std::make_unique<ServedDatagram>(*this));
+    free_datagrams_.push_back(datagrams_.back().get());
+  }
+  ServedDatagram* datagram = free_datagrams_.back();
+  if (!datagram->open(memory)) return nullptr;
+  free_datagrams_.pop_back();
+  ++in_use_;
+  return datagram;
+}
+
+void ServedSockets::give_back(ServedStream& stream) {
+  free_streams_.push_back(&stream);
+  --in_use_;
+}
+
+void ServedSockets::give_back(ServedDatagram& datagram) {
+  free_datagrams_.push_back(&datagram);
+  --in_use_;
+}
+
+bool ServedSockets::is_taken(const client::Endpoint& local, bool shared) const {
+  const auto [first, last] = ports_.equal_range(local.port);
+  return std::ranges::any_of(std::ranges::subrange(first, last), [&](const auto& entry) {
+    return excludes(entry.second->binding(), local, shared);
+  });
+}
+
+void ServedSockets::bound(ServedStream& stream) {
+  ports_.emplace(stream.binding().local.port, &stream);
+}
+
+void ServedSockets::unbound(ServedStream& stream) {
+  const auto [first, last] = ports_.equal_range(stream.binding().local.port);
+  const auto found = std::ranges::find_if(std::ranges::subrange(first, last),
+                                          [&](const auto& entry) { return entry.second == &stream; });
+  if (found != last) ports_.erase(found);
+}
+
+void ServedSockets::set_channel(std::uint16_t number, ServedChannel* channel) {
+  if (number >= channels_.size()) channels_.resize(number + std::size_t{1});
+  channels_[number] = channel;
+}
+
+}  // namespace tideline::engine

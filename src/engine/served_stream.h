@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A TCP socket of programs behind queue pairs: idle, then a listener or a connection. Frames borrow
+// the bytes of the outgoing FIFO; what arrives is copied once, into the incoming one.
+//
+// Thread: the worker's. It lives until those who hold it and TCP have let go of it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "engine/served_fifo.h"
+#include "engine/served_socket.h"
+#include "engine/socket_values.h"
+#include "tcp/tcp.h"
+
+namespace tideline::engine {
+
+class ServedStream final : public ServedSocket,
+                           private tcp::StreamOwner,
+                           private tcp::ListenerOwner {
+ public:
+  explicit ServedStream(ServedSockets& sockets)
+      : ServedSocket(sockets, client::SocketType::kStream) {}
+
+  // A life begins, held by nobody yet. False: there is no page.
+  bool open(const std::shared_ptr<FamilyMemory>& memory);
+  // Of one that has bound.
+  const Binding& binding() const { return binding_; }
+
+  client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
+                             bool shared) override;
+  client::Outcome<void> listen(std::uint32_t backlog) override;
+  client::Outcome<void> connect(const ServedChannel& caller,
+                                const std::optional<client::Endpoint>& remote,
+                                Instant now) override;
+  client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
+  void set_options(const client::Options& options, Instant now) override;
+  client::Info info() const override;
+  client::Endpoint local() const override;
+  std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
+
+  // The connection that has waited longest, which the caller must hold() at once.
+  client::Outcome<ServedStream*> accept(Instant now);
+
+ private:
+  void close(bool abort, Instant now) override;
+
+  tcp::Attachment incoming(tcp::ListenerId listener, tcp::ConnectionId id, const tcp::Tuple& tuple,
+                           Instant now) override;
+  void established(tcp::ConnectionId id, Instant now) override;
+  void readable(tcp::ConnectionId id, Instant now) override;
+  void peer_closed(tcp::ConnectionId id, Instant now) override;
+  void writable(tcp::ConnectionId id, Instant now) override;
+  void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
+  void released(tcp::ConnectionId id, Instant now) override;
+
+  bool open_fifos();
+  tcp::Attachment attachment() { return {.owner = this, .send = &send_, .receive = &receive_}; }
+  void show(const tcp::Tuple& tuple);
+  client::Outcome<void> start_connecting(const client::Endpoint& local,
+                                         const client::Endpoint& remote, Instant now);
+  client::Outcome<void> stop_listening(bool receiving, Instant now);
+  void abort_queued(Instant now);
+  void unbind();
+  void finish();
+
+  bool bound_ = false;
+  Binding binding_;
+  bool held_by_tcp_ = false;
+  bool queued_ = false;  // waits in a listener's queue
+  tcp::ConnectionId id_;
+  tcp::ListenerId listener_;
+  tcp::Tuple tuple_;
+  client::Options options_;
+  bool changed_since_listen_ = false;  // the options
+
+  ServedFifo outgoing_;
+  ServedFifo incoming_;
+  ServedSendBuffer send_{outgoing_};
+  ServedReceiveBuffer receive_{incoming_};
+
+  std::uint32_t backlog_ = 0;
+  std::uint32_t waiting_ = 0;  // connections for accept()
+  ServedStream* first_ = nullptr;
+  ServedStream* last_ = nullptr;
+  ServedStream* next_ = nullptr;  // behind this one, in its listener's queue
+};
+
+}  // namespace tideline::engine

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/socket_values.h"
+
+#include <algorithm>
+
+namespace tideline::engine {
+
+using client::Failure;
+
+tcp::StreamOptions to_tcp(const client::Options& options) {
+  return {.no_delay = options.no_delay,
+          .cork = options.cork,
+          .quick_ack = options.quick_ack,
+          .max_segment = options.max_segment,
+          .congestion =
+              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
+          .keepalive = options.keepalive,
+          .keepalive_idle = options.keepalive_idle,
+          .keepalive_interval = options.keepalive_interval,
+          .keepalive_probes = options.keepalive_probes,
+          .user_timeout = options.user_timeout};
+}
+
+Failure failure_of(tcp::End end) {
+  switch (end) {
+    case tcp::End::kNone:
+    case tcp::End::kFinished:
+    case tcp::End::kAborted:
+      return Failure::kNone;
+    case tcp::End::kReset:
+      return Failure::kReset;
+    case tcp::End::kRefused:
+      return Failure::kRefused;
+    case tcp::End::kTimedOut:
+      return Failure::kTimedOut;
+    case tcp::End::kHostUnreachable:
+      return Failure::kHostUnreachable;
+    case tcp::End::kNetworkUnreachable:
+      return Failure::kNetworkUnreachable;
+    case tcp::End::kProtocolUnreachable:
+      return Failure::kProtocolUnreachable;
+  }
+  return Failure::kNone;
+}
+
+Failure failure_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kUsage:
+      return Failure::kAddressInUse;
+    case ErrorKind::kExhausted:
+      return Failure::kNoMemory;
+    case ErrorKind::kEnvironment:
+    case ErrorKind::kPeer:
+      return Failure::kNetworkUnreachable;
+  }
+  return Failure::kInvalid;
+}
+
+client::Info to_client(const tcp::Info& info, bool reno) {
+  // LISTEN is not among the states of a connection.
+  const auto state = static_cast<std::uint8_t>(info.state);
+  return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
+          .timestamps = info.timestamps,
+          .sack = info.sack,
+          .ecn = info.ecn,
+          .is_reno = reno,
+          .recovery = static_cast<std::uint8_t>(info.recovery),
+          .send_window_scale = info.send_window_scale,
+          .receive_window_scale = info.receive_window_scale,
+          .mss = info.mss,
+          .cwnd = info.cwnd,
+          .ssthresh = info.ssthresh,
+          .unacknowledged = info.unacknowledged,
+          .sacked = info.sacked,
+          .lost = info.lost,
+          .retransmitted = info.retransmitted,
+          .send_window = info.send_window,
+          .receive_window = info.receive_window,
+          .rto = info.rto,
+          .srtt = info.srtt,
+          .rttvar = info.rttvar,
+          .min_rtt = info.min_rtt,
+          .bytes_sent = info.bytes_sent,
+          .bytes_retransmitted = info.bytes_retransmitted,
+          .bytes_acked = info.bytes_acked,
+          .bytes_received = info.bytes_received,
+          .segments_in = info.segments_in,
+          .segments_out = info.segments_out};
+}
+
+bool is_any(const wire::Ipv6Address& address) {
+  return address.is_unspecified() ||
+         (address.is_mapped() && address.mapped_ipv4().is_unspecified());
+}
+
+bool excludes(const Binding& other, const client::Endpoint& local, bool shared) {
+  if (other.local.port != local.port) return false;
+  const bool both_share = shared && other.shared;
+  if (other.local == local) return !both_share || other.listening;
+  // 0.0.0.0 and :: may share a port: that is how servers listen for both versions.
+  const bool overlap = is_any(other.local.address) != is_any(local.address) &&
+                       other.local.address.is_mapped() == local.address.is_mapped();
+  return overlap && !both_share;
+}
+
+bool owns(ip::Stack& stack, const wire::Ipv6Address& address) {
+  const ip::Addresses& addresses = stack.addresses();
+  return address.is_mapped() ? addresses.is_ours(address.mapped_ipv4())
+                             : addresses.is_ours(address);
+}
+
+bool reaches(ip::Stack& stack, const wire::Ipv6Address& address) {
+  return address.is_mapped() ? stack.routes4().find(address.mapped_ipv4()) != nullptr
+                             : stack.routes6().find(address) != nullptr;
+}
+
+std::optional<wire::Ipv6Address> own_address(ip::Stack& stack, bool ipv4) {
+  const ip::Addresses& addresses = stack.addresses();
+  if (ipv4) {
+    if (addresses.ipv4().empty()) return std::nullopt;
+    return wire::Ipv6Address::mapped(addresses.ipv4().front().address);
+  }
+  const auto global = std::ranges::find_if(
+      addresses.ipv6(), [](const auto& entry) { return !entry.prefix.address.is_link_local(); });
+  if (global == addresses.ipv6().end()) return std::nullopt;
+  return global->prefix.address;
+}
+
+}  // namespace tideline::engine

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every message of the queue pair, as it lies in memory: docs/queue-pair.md. Integers are the
+// machine's own, for both sides are on one machine; what is reserved is zero.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace tideline::queue {
+
+inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
+inline constexpr std::uint32_t kVersion = 1;
+
+// How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
+// it (getpeername), and so tells a token from all else.
+inline constexpr std::string_view kTokenName{"\0tideline.token.", 16};
+
+// --- On the attach socket (AF_UNIX, SOCK_SEQPACKET): one message and descriptors.
+
+// The first, from the program.
+struct Hello {
+  std::uint64_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::uint32_t reserved = 0;
+  std::array<char, 32> program{};  // for people; ends with 0
+};
+
+// The answer, with three descriptors if `refused` is 0: the channel's memory, the eventfd that
+// wakes the engine, the family's memory.
+struct Welcome {
+  std::uint64_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  std::uint32_t refused = 0;
+  std::uint16_t channel = 0;
+  std::uint16_t reserved = 0;
+  std::uint32_t family = 0;
+  std::uint64_t family_size = 0;
+  std::array<char, 256> reason{};  // why not, and what to do; ends with 0
+};
+
+enum class Wish : std::uint32_t {
+  kWaiter,  // `number` is a waiter from now on; carries the end of its doorbell. No answer
+  kFork,    // a channel for a child, holding what this one holds; answered by Welcome
+  kFamily,  // the memory of family `number`
+  kToken,   // a descriptor that stands for socket `number`, whoever holds it
+  kAdopt,   // carries such a descriptor: the socket is this channel's, too
+};
+
+struct WishMessage {
+  Wish wish = Wish::kWaiter;
+  std::uint32_t number = 0;
+};
+
+// To kFamily and kToken with the descriptor, to kAdopt with the socket's handle.
+struct WishAnswer {
+  std::uint32_t failure = 0;  // client::Failure
+  std::uint32_t number = 0;
+  std::uint64_t size = 0;
+};
+
+// --- In the channel's memory: calls, one at a time.
+
+struct EndpointRecord {
+  std::array<std::uint8_t, 16> address{};  // IPv4 is mapped
+  std::uint16_t port = 0;
+  std::uint16_t reserved = 0;
+};
+static_assert(sizeof(EndpointRecord) == 20);
+
+struct OptionsRecord {
+  std::uint64_t send_buffer = 0;
+  std::uint64_t receive_buffer = 0;
+  std::int64_t keepalive_idle_ns = 0;
+  std::int64_t keepalive_interval_ns = 0;
+  std::int64_t user_timeout_ns = 0;
+  std::uint16_t max_segment = 0;
+  std::uint8_t no_delay = 0;
+  std::uint8_t cork = 0;
+  std::uint8_t quick_ack = 0;
+  std::uint8_t congestion = 0;
+  std::uint8_t keepalive = 0;
+  std::uint8_t keepalive_probes = 0;
+};
+static_assert(sizeof(OptionsRecord) == 48);
+
+struct InfoRecord {
+  std::uint8_t state = 0;
+  std::uint8_t timestamps = 0;
+  std::uint8_t sack = 0;
+  std::uint8_t ecn = 0;
+  std::uint8_t congestion = 0;
+  std::uint8_t recovery = 0;
+  std::uint8_t send_window_scale = 0;
+  std::uint8_t receive_window_scale = 0;
+  std::array<std::uint32_t, 10> lengths{};  // mss .. receive_window, as in client::Info
+  std::array<std::int64_t, 4> times_ns{};   // rto, srtt, rttvar, min_rtt
+  std::array<std::uint64_t, 6> totals{};    // bytes_sent .. segments_out
+};
+static_assert(sizeof(InfoRecord) == 128);
+
+enum class Op : std::uint16_t {
+  kOpen,        // number: client::SocketType          -> handle, family, page
+  kBind,        // handle, endpoint, kShared
+  kListen,      // handle, number: backlog
+  kConnect,     // handle, endpoint, kHasEndpoint
+  kAccept,      // handle                              -> handle, family, page
+  kShutDown,    // handle, kReceiving, kSending
+  kClose,       // handle, kAbort: this channel lets go of it
+  kSetOptions,  // handle, options
+  kInfo,        // handle                              -> info, endpoint: the local one
+  kDescribe,    // handle, of one that was adopted     -> handle, family, page
+  kRoute,       // endpoint: its address               -> number: kOwns, kReaches
+  kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
+};
+
+// Bits of Request::flags.
+inline constexpr std::uint16_t kShared = 1;
+inline constexpr std::uint16_t kHasEndpoint = 2;
+inline constexpr std::uint16_t kReceiving = 4;
+inline constexpr std::uint16_t kSending = 8;
+inline constexpr std::uint16_t kAbort = 16;
+inline constexpr std::uint16_t kWantsIpv4 = 32;
+
+// Bits of Response::number, of kRoute.
+inline constexpr std::uint32_t kOwns = 1;
+inline constexpr std::uint32_t kReaches = 2;
+
+struct Request {
+  Op op = Op::kOpen;
+  std::uint16_t flags = 0;
+  std::uint32_t handle = 0;
+  std::uint32_t number = 0;
+  EndpointRecord endpoint{};
+  OptionsRecord options{};
+};
+static_assert(sizeof(Request) == 80);
+
+struct Response {
+  std::uint32_t failure = 0;  // client::Failure
+  std::uint32_t handle = 0;
+  std::uint32_t family = 0;
+  std::uint32_t page = 0;
+  std::uint32_t number = 0;
+  EndpointRecord endpoint{};
+  InfoRecord info{};
+};
+static_assert(sizeof(Response) == 168);
+
+// --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
+// of the FIFO's offsets.
+struct DatagramRecord {
+  std::uint32_t size = 0;   // of the payload behind it
+  std::uint32_t whole = 0;  // of what was received: its length, of which `size` are here
+  EndpointRecord from{};    // of what is sent: not used
+  EndpointRecord to{};
+};
+static_assert(sizeof(DatagramRecord) == 48);
+
+}  // namespace tideline::queue
