@@ -264,6 +264,17 @@ Command add_run(CLI::App& app, Arguments& arguments) {
                     "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
   add_host_options(*command, arguments.wire);
+  command->remove_option(command->get_option("--placement"));
+  command
+      ->add_option(
+          "--placement", arguments.run.placement,
+          "where the network stack runs: app, in the program; frontend, in the daemon that "
+          "`tideline up` starts")
+      ->check(CLI::IsMember({"app", "frontend"}))
+      ->capture_default_str();
+  command->add_option("--name", arguments.run.name, "of the front end, or the path of its socket")
+      ->capture_default_str();
+  command->add_option("--host", arguments.run.host, "of the front end, if it has several");
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->required();
   return {.parser = command, .run = [](const Arguments& a) { return run_program(a.wire, a.run); }};

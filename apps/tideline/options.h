@@ -105,6 +105,9 @@ struct RunOptions {
   bool strict = false;
   bool localhost = false;
   bool stats = false;
+  std::string placement = "app";  // or "frontend"
+  std::string name = "default";   // of the front end, or the path of a host's socket
+  std::string host;               // of the front end's; empty: its default
 };
 
 struct RelayOptions {

@@ -17,6 +17,7 @@
 #include "run.h"
 
 #include "commands.h"
+#include "place.h"
 #include "session.h"
 
 namespace tideline::app {
@@ -56,9 +57,31 @@ void set_wire_variables(const WireOptions& wire) {
   set("TIDELINE_CAPTURE", wire.capture.empty() ? "" : fs::absolute(wire.capture).string());
 }
 
+namespace {
+
+// Wire and addresses are the front end's.
+void set_front_end_variables(const WireOptions& wire, const RunOptions& options) {
+  const engine::AttachmentOptions none;
+  if (wire.wire != none.wire || !wire.ip4.empty() || !wire.ip6.empty() || !wire.gateways.empty() ||
+      wire.mtu != 0 || !wire.impair.empty() || !wire.capture.empty()) {
+    throw Failure({.kind = ErrorKind::kUsage,
+                   .what = "a front end has a wire and addresses of its own",
+                   .remedy = "give them to `tideline up`, or leave --placement frontend out"});
+  }
+  set("TIDELINE_PLACEMENT", "frontend");
+  set("TIDELINE_FRONT_END", value_or_throw(daemon::find_socket(options.name, options.host)));
+}
+
+}  // namespace
+
 int run_program(const WireOptions& wire, const RunOptions& options) {
   const fs::path libraries = library_folder();
-  set_wire_variables(wire);
+  if (options.placement == "frontend") {
+    set_front_end_variables(wire, options);
+  } else {
+    ::unsetenv("TIDELINE_PLACEMENT");
+    set_wire_variables(wire);
+  }
   set("TIDELINE_STATS", options.stats ? "1" : "");
   set("TIDELINE_STRICT", options.strict ? "1" : "");
   set("TIDELINE_LOCALHOST", options.localhost ? "1" : "");

@@ -97,6 +97,7 @@ Status Daemon::open_wires() {
   if (policy_->admits_others()) {
     if (Status s = place_.open_to_others(); !s) return s;
   }
+  if (Status s = listen(); !s) return s;
   if (Status s = open_hosts(false); !s) return s;
   if (other) {
     if (Status s = place_.hand_over(other->user, other->group); !s) return s;
@@ -106,6 +107,25 @@ Status Daemon::open_wires() {
     spdlog::warn("runs as root, though without capabilities: name a user in the configuration");
   }
   return open_hosts(true);
+}
+
+Status Daemon::listen() {
+  for (const HostConfig& host : config_.hosts) {
+    auto fd = place_.listen(host.name, host.socket);
+    if (!fd) return fail(std::move(fd.error()));
+    listening_[host.name] = std::move(*fd);
+  }
+  return {};
+}
+
+// On a host's thread.
+engine::ClientPolicy Daemon::rights_of(const ucred& peer) {
+  std::shared_ptr<const Policy> policy;
+  {
+    const std::scoped_lock lock(policy_mutex_);
+    policy = policy_;
+  }
+  return policy->rights_of(peer);
 }
 
 Status Daemon::open_hosts(bool on_shared_segments) {
@@ -121,7 +141,8 @@ Status Daemon::open_hosts(bool on_shared_segments) {
 Status Daemon::start_hosts() {
   for (const auto& host : hosts_) {
     const Status started = host->start(
-        bells_.news, config_.name,
+        bells_.news, std::move(listening_[host->name()]),
+        [this](const ucred& peer) { return rights_of(peer); }, config_.name,
         {.directory = place_.directory(), .stop = [this] { bells_.told_to_stop.ring(); }});
     if (!started) return started;
   }
@@ -166,18 +187,31 @@ void Daemon::serve() {
       options_.duration == Duration() ? kNever : monotonic_now() + options_.duration;
   while (!stopping_ && monotonic_now() < end) {
     take_signal(wait(end));
-    for (const auto& host : hosts_) {
-      if (host->state() == HostRunner::State::kConflict) {
-        spdlog::error("host {}: {}", host->name(), host->conflict().message());
-      }
-    }
   }
 }
 
 void Daemon::stop() {
   notify("STOPPING=1");
   spdlog::info("front end '{}' stops", config_.name);
+  place_.remove_sockets();
+  listening_.clear();
+  for (const auto& host : hosts_) host->begin_to_stop();
+  wait_for_programs();
   hosts_.clear();
+}
+
+// Until what they have written is sent, for as long as is allowed, or until told once more.
+void Daemon::wait_for_programs() {
+  const Instant end = monotonic_now() + config_.stop_timeout;
+  for (;;) {
+    const bool done = std::ranges::all_of(
+        hosts_, [](const auto& host) { return host->state() == HostRunner::State::kStopped; });
+    if (done) return;
+    const int signal = wait(end);
+    if (monotonic_now() < end && signal != SIGTERM && signal != SIGINT) continue;
+    spdlog::warn("not all that programs have written has been sent");
+    return;
+  }
 }
 
 int Daemon::wait(Instant deadline) {

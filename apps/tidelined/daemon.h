@@ -3,6 +3,7 @@
 // to stop or to read its policy again. One thread, the first; hosts have theirs.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,12 +44,15 @@ class Daemon {
          Place place);
 
   Status open_wires();
+  Status listen();
   Status open_hosts(bool on_shared_segments);
   Status start_hosts();
   Status wait_until_ready();
   void announce();
   void serve();
   void stop();
+  void wait_for_programs();
+  engine::ClientPolicy rights_of(const ucred& peer);
   // Sleeps until a signal, news or the deadline. The signal, or 0.
   int wait(Instant deadline);
   void take_signal(int signal);
@@ -62,7 +66,8 @@ class Daemon {
   bool stopping_ = false;
   std::mutex policy_mutex_;
   std::shared_ptr<const Policy> policy_;
-  const Place place_;  // its lock goes after the hosts
+  Place place_;                                // its lock goes after the hosts
+  std::map<std::string, UniqueFd> listening_;  // by the names of the hosts
   std::vector<std::unique_ptr<HostRunner>> hosts_;
 };
 

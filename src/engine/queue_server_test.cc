@@ -79,9 +79,9 @@ TEST_F(QueueServerTest, AStreamCarriesBytesBothWaysAndItsEnd) {
   ASSERT_TRUE(engine_.until([&] { return far.in().readable() == 8; }));
   EXPECT_EQ(right_.read(far), "question");
   EXPECT_EQ(right_.write(far, "answer"), 6U);
-  EXPECT_EQ(right_.failure_of_call(
-                {.op = Op::kShutDown, .flags = queue::kSending, .handle = far.handle}),
-            Failure::kNone);
+  EXPECT_EQ(
+      right_.failure_of_call({.op = Op::kShutDown, .flags = queue::kSending, .handle = far.handle}),
+      Failure::kNone);
   ASSERT_TRUE(engine_.until([&] { return near.has(queue::kPeerClosed); }));
   EXPECT_EQ(left_.read(near), "answer");
   EXPECT_EQ(left_.close(near), Failure::kNone);

@@ -162,10 +162,10 @@ void ServedChannel::give_child(Instant now) {
     return send(refusal, {});
   }
   const int sent[] = {fds[0].get(), fds[1].get(), fds[2].get()};
-  send(Welcome{.channel = child->number(),
-               .family = family_->number(),
-               .family_size = family_->size()},
-       sent);
+  send(
+      Welcome{
+          .channel = child->number(), .family = family_->number(), .family_size = family_->size()},
+      sent);
 }
 
 // Of one that it has a socket of, or that it founded.
