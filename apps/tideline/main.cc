@@ -263,18 +263,13 @@ Command add_run(CLI::App& app, Arguments& arguments) {
   command->add_flag("--localhost", arguments.run.localhost,
                     "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
-  add_host_options(*command, arguments.wire);
-  command->remove_option(command->get_option("--placement"));
   command
-      ->add_option(
-          "--placement", arguments.run.placement,
-          "where the network stack runs: app, in the program; frontend, in the daemon that "
-          "`tideline up` starts")
-      ->check(CLI::IsMember({"app", "frontend"}))
+      ->add_option("--name", arguments.run.front_end,
+                   "with --placement frontend: of the front end, or the path of its socket")
       ->capture_default_str();
-  command->add_option("--name", arguments.run.name, "of the front end, or the path of its socket")
-      ->capture_default_str();
-  command->add_option("--host", arguments.run.host, "of the front end, if it has several");
+  command->add_option("--host", arguments.run.host,
+                      "with --placement frontend: which of its hosts, if it has several");
+  add_host_options(*command, arguments.wire);
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->required();
   return {.parser = command, .run = [](const Arguments& a) { return run_program(a.wire, a.run); }};
@@ -299,6 +294,12 @@ int run(int argc, char** argv) {
   }
   const auto given = std::ranges::find_if(
       commands, [](const Command& command) { return command.parser->parsed(); });
+  if (arguments.wire.placement == "frontend" && given->parser->get_name() != "run") {
+    throw Failure(
+        {.kind = ErrorKind::kUsage,
+         .what = "--placement frontend is for `tideline run`",
+         .remedy = "use the front end's host from a program (tideline run), or leave it out"});
+  }
   return given->run(arguments);
 }
 

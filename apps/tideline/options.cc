@@ -52,11 +52,12 @@ int exit_status(ErrorKind kind) {
 
 void add_link_options(CLI::App& command, WireOptions& options) {
   add_limit_options(command, options);
-  // Of the two placements there is one so far, so nothing reads it.
-  command.add_option("--placement", "where the network stack runs: in this program")
-      ->check(CLI::IsMember({"app"}))
-      ->expected(1)
-      ->default_str("app");
+  command
+      .add_option(
+          "--placement", options.placement,
+          "where the network stack runs: in this program, or in a front end (`tideline up`)")
+      ->check(CLI::IsMember({"app", "frontend"}))
+      ->capture_default_str();
   command.add_flag("--json", options.json, "print one JSON object, in base units");
 }
 

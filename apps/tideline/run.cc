@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
-// system's. The engine starts in it at the first use of a device, or of a socket that may be
-// tideline's (placement `app`); what the user says of the wire goes along in the environment.
+// system's. In placement `app` the engine starts in it at the first use of a device, or of a socket
+// that may be tideline's; what the user says of the wire goes along in the environment. In
+// placement `frontend` the program attaches to one that runs (`tideline up`); verbs have no such
+// placement yet.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -68,15 +71,16 @@ void set_front_end_variables(const WireOptions& wire, const RunOptions& options)
                    .what = "a front end has a wire and addresses of its own",
                    .remedy = "give them to `tideline up`, or leave --placement frontend out"});
   }
-  set("TIDELINE_PLACEMENT", "frontend");
-  set("TIDELINE_FRONT_END", value_or_throw(daemon::find_socket(options.name, options.host)));
+  set("TIDELINE_PLACEMENT", wire.placement);
+  set("TIDELINE_FRONT_END", value_or_throw(daemon::find_socket(options.front_end, options.host)));
 }
 
 }  // namespace
 
 int run_program(const WireOptions& wire, const RunOptions& options) {
   const fs::path libraries = library_folder();
-  if (options.placement == "frontend") {
+  const bool in_front_end = wire.placement == "frontend";
+  if (in_front_end) {
     set_front_end_variables(wire, options);
   } else {
     ::unsetenv("TIDELINE_PLACEMENT");
@@ -87,9 +91,13 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   set("TIDELINE_LOCALHOST", options.localhost ? "1" : "");
   set("TIDELINE_TELL", "1");
   // The first has the engine of both.
-  prepend("LD_PRELOAD",
-          (libraries / kPreload).string() + ":" + (libraries / kSocketsPreload).string());
-  prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
+  const std::string sockets = (libraries / kSocketsPreload).string();
+  if (in_front_end) {
+    prepend("LD_PRELOAD", sockets);
+  } else {
+    prepend("LD_PRELOAD", (libraries / kPreload).string() + ":" + sockets);
+    prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
+  }
 
   std::vector<char*> words;
   words.reserve(options.program.size() + 1);

@@ -44,8 +44,7 @@ Result<std::unique_ptr<QueueServer>> QueueServer::create(Worker& worker, UniqueF
 
 QueueServer::QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy,
                          std::unique_ptr<FdCloser> closer)
-    : worker_(worker),
-      listening_(std::move(listening)),
+    : listening_(std::move(listening)),
       epoll_(std::move(epoll)),
       policy_(std::move(policy)),
       closer_(std::move(closer)),
@@ -93,9 +92,7 @@ void QueueServer::arm() {
 }
 
 void QueueServer::disarm() {
-  for (ServedChannel* channel : active_) {
-    if (channel->state() == ServedChannel::State::kServing) channel->disarm();
-  }
+  for (ServedChannel* channel : active_) channel->disarm();
   look_at_ = {};
 }
 
@@ -129,7 +126,7 @@ bool QueueServer::run(Instant now) {
 void QueueServer::activate(ServedChannel& channel) {
   Place& place = places_[channel.number()];
   if (std::exchange(place.active, true)) return;
-  if (channel.state() == ServedChannel::State::kServing) channel.disarm();
+  channel.disarm();
   active_.push_back(&channel);
 }
 

@@ -127,7 +127,6 @@ class QueueServer final : public Service {
   User& user(uid_t uid) { return users_[uid]; }
   void forget_user(uid_t uid);
 
-  Worker& worker_;
   UniqueFd listening_;
   UniqueFd epoll_;
   Policy policy_;
@@ -142,7 +141,6 @@ class QueueServer final : public Service {
   std::size_t users_channels_ = 0;  // of all users
   std::unordered_map<uid_t, User> users_;
   std::uint32_t next_family_ = 1;
-  std::size_t greeting_ = 0;
   Instant greetings_due_ = kNever;
 
   std::array<epoll_event, kEventsAtOnce> events_{};

@@ -83,10 +83,17 @@ class TestEngine {
     while (!done()) {
       const Instant now = monotonic_now();
       if (now > end) return false;
-      worker_->turn(now);
+      if (drives_) {
+        worker_->turn(now);
+      } else {
+        ::usleep(20);
+      }
     }
     return true;
   }
+  // Another thread, or process, drives the worker: until() only waits.
+  void stop_driving() { drives_ = false; }
+  void drive_again() { drives_ = true; }
   void turns(int count) {
     while (count-- > 0) worker_->turn(monotonic_now());
   }
@@ -97,6 +104,7 @@ class TestEngine {
     while (other_end_->rx_burst(0, burst, {}) > 0) burst.clear();
   }
 
+  bool drives_ = true;
   ClientPolicy policy_;
   std::string path_;
   std::unique_ptr<port::Port> other_end_;

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -71,8 +72,12 @@ class ServedChannel {
   // Of the engine's, that it takes.
   std::size_t descriptors() const { return descriptors_; }
   // Around sleeps: from arm() on, a hint rings the eventfd.
-  void arm() { memory().engine.arm(); }
-  void disarm() { memory().engine.disarm(); }
+  void arm() {
+    if (!std::exchange(armed_, true)) memory().engine.arm();
+  }
+  void disarm() {
+    if (std::exchange(armed_, false)) memory().engine.disarm();
+  }
   // Something has come on the attach socket, or it has ended.
   void attach_readable() { wished_ = true; }
   void end(EndReason reason);
@@ -145,6 +150,7 @@ class ServedChannel {
   std::shared_ptr<FamilyMemory> family_;
   Mapping memory_;
 
+  bool armed_ = false;
   bool wished_ = false;
   bool called_ = false;
   std::uint32_t answered_ = 0;
