@@ -312,8 +312,10 @@ int down(const DownOptions& options) {
                    .remedy = "stop it as that user, or as root"});
   }
   std::vector<Process> hosts = processes_in(control);
-  const bool told = std::ranges::any_of(
-      hosts, [](Process& host) { return ask(host, control::kStop).has_value(); });
+  // One that stops already is not to be asked any more.
+  const bool told = hosts.empty() || std::ranges::any_of(hosts, [](Process& host) {
+                      return ask(host, control::kStop).has_value();
+                    });
   const Instant end = monotonic_now() + std::chrono::duration_cast<Duration>(
                                             std::chrono::duration<double>(options.timeout));
   while (told && daemon::is_running(running->lock) && monotonic_now() < end) {
