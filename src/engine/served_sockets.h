@@ -28,6 +28,7 @@ class ServedSockets {
   tcp::Tcp& tcp() { return worker_.host()->tcp(); }
   ip::Stack& stack() { return worker_.host()->stack(); }
   packet::PassCounter& passes() { return passes_; }
+  const packet::PassCounter& passes() const { return passes_; }
 
   // With a page in that memory; null: there is none.
   ServedStream* open_stream(const std::shared_ptr<FamilyMemory>& memory);
