@@ -14,6 +14,8 @@ int ports(bool json);
 int doctor(bool json);
 int devices(const WireOptions& wire);
 int status(const StatusOptions& options);
+int up(const WireOptions& wire, const UpOptions& options);
+int down(const DownOptions& options);
 // Does not return if the program could be started.
 int run_program(const WireOptions& wire, const RunOptions& options);
 int perf(const WireOptions& wire, const PerfOptions& options);

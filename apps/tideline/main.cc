@@ -24,6 +24,8 @@ constexpr const char* kExamples = R"(Examples:
       then, elsewhere, with the address that it tells: tideline run -- nc 198.18.0.1 5000
   tideline run -- ibv_rc_pingpong -g 1
       then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
+  tideline up
+      a front end in the background: programs share its host; later: tideline down
   tideline status
       what runs on tideline: queue pairs, connections, rates
   tideline copy --listen /srv/incoming
@@ -43,19 +45,6 @@ As root:
   tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
 Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
 
-int exit_status(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kUsage:
-      return kUsage;
-    case ErrorKind::kPeer:
-      return kPeerFailed;
-    case ErrorKind::kEnvironment:
-    case ErrorKind::kExhausted:
-      return kEnvironment;
-  }
-  return kEnvironment;
-}
-
 struct Arguments {
   WireOptions wire;
   PingOptions ping;
@@ -68,6 +57,8 @@ struct Arguments {
   GetOptions get;
   CopyOptions copy;
   StatusOptions status;
+  UpOptions up;
+  DownOptions down;
 };
 
 // One of the commands: what it is called with, and what it does.
@@ -233,11 +224,35 @@ Command add_status(CLI::App& app, Arguments& arguments) {
       "status", "what running programs and commands do: queue pairs, connections, rates, drops");
   command->add_option("PID", options.pid, "of one process (default: all)")
       ->check(CLI::Range(1, 1 << 22));
+  command->add_option("--name", options.name, "of one front end");
   command->add_option("--interval", options.interval, "seconds over which rates are taken")
       ->check(CLI::Range(0.01, 3600.0))
       ->capture_default_str();
   command->add_flag("--json", options.json, "print one JSON object, in base units");
   return {.parser = command, .run = [](const Arguments& a) { return status(a.status); }};
+}
+
+Command add_up(CLI::App& app, Arguments& arguments) {
+  CLI::App* command = app.add_subcommand(
+      "up", "start a front end in the background: hosts that the programs of this machine share");
+  add_front_end_options(*command, arguments.wire, arguments.up.config, arguments.up.name);
+  command->add_option("--placement", "where the network stack runs: in the front end")
+      ->check(CLI::IsMember({"frontend"}))
+      ->expected(1)
+      ->default_str("frontend");
+  command->add_flag("--json", arguments.wire.json, "print one JSON object");
+  return {.parser = command, .run = [](const Arguments& a) { return up(a.wire, a.up); }};
+}
+
+Command add_down(CLI::App& app, Arguments& arguments) {
+  DownOptions& options = arguments.down;
+  CLI::App* command = app.add_subcommand("down", "stop a front end, and wait until it has ended");
+  command->add_option("--name", options.name, "of the front end")->capture_default_str();
+  command->add_option("--timeout", options.timeout, "wait for so many seconds at most")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  command->add_flag("--json", options.json, "print one JSON object");
+  return {.parser = command, .run = [](const Arguments& a) { return down(a.down); }};
 }
 
 Command add_run(CLI::App& app, Arguments& arguments) {
@@ -248,6 +263,11 @@ Command add_run(CLI::App& app, Arguments& arguments) {
   command->add_flag("--localhost", arguments.run.localhost,
                     "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
+  command
+      ->add_option("--name", arguments.run.front_end, "with --placement frontend: of the front end")
+      ->capture_default_str();
+  command->add_option("--host", arguments.run.host,
+                      "with --placement frontend: which of its hosts, if it has several");
   add_host_options(*command, arguments.wire);
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->required();
@@ -262,7 +282,7 @@ int run(int argc, char** argv) {
   std::vector<Command> commands;
   for (const auto add :
        {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor, add_udp_blast, add_perf,
-        add_serve, add_get, add_copy, add_devices, add_run, add_status}) {
+        add_serve, add_get, add_copy, add_devices, add_run, add_status, add_up, add_down}) {
     commands.push_back(add(app, arguments));
     commands.back().parser->footer(kExamples);
   }
@@ -273,6 +293,12 @@ int run(int argc, char** argv) {
   }
   const auto given = std::ranges::find_if(
       commands, [](const Command& command) { return command.parser->parsed(); });
+  if (arguments.wire.placement == "frontend" && given->parser->get_name() != "run") {
+    throw Failure(
+        {.kind = ErrorKind::kUsage,
+         .what = "--placement frontend is for `tideline run`",
+         .remedy = "use the front end's host from a program (tideline run), or leave it out"});
+  }
   return given->run(arguments);
 }
 

@@ -4,17 +4,60 @@
 #include <CLI/CLI.hpp>
 
 namespace tideline::app {
+namespace {
 
-void add_link_options(CLI::App& command, WireOptions& options) {
+void add_limit_options(CLI::App& command, WireOptions& options) {
   command.add_option("--mtu", options.mtu, "the largest IP packet (default: the wire's, or 1500)")
       ->check(CLI::Range(1280, 65535));
   command.add_option("--duration", options.duration, "stop after so many seconds")
       ->check(CLI::PositiveNumber);
-  // Of the two placements there is one so far, so nothing reads it.
-  command.add_option("--placement", "where the network stack runs: in this program")
-      ->check(CLI::IsMember({"app"}))
-      ->expected(1)
-      ->default_str("app");
+}
+
+void add_wire_option(CLI::App& command, WireOptions& options) {
+  command
+      .add_option("--wire", options.wire,
+                  "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, xdp:IF, "
+                  "dgram:LOCAL,REMOTE or pcap:IN[,OUT][,fast]")
+      ->capture_default_str();
+}
+
+void add_address_options(CLI::App& command, WireOptions& options) {
+  // One value each, so that what follows is not taken for another.
+  command
+      .add_option("--ip", options.ip4, "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--ip6", options.ip6, "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--gateway", options.gateways,
+                  "next hop to other networks; once for each IP version")
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+int exit_status(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kUsage:
+      return kUsage;
+    case ErrorKind::kPeer:
+      return kPeerFailed;
+    case ErrorKind::kEnvironment:
+    case ErrorKind::kExhausted:
+      return kEnvironment;
+  }
+  return kEnvironment;
+}
+
+void add_link_options(CLI::App& command, WireOptions& options) {
+  add_limit_options(command, options);
+  command
+      .add_option(
+          "--placement", options.placement,
+          "where the network stack runs: in this program, or in a front end (`tideline up`)")
+      ->check(CLI::IsMember({"app", "frontend"}))
+      ->capture_default_str();
   command.add_flag("--json", options.json, "print one JSON object, in base units");
 }
 
@@ -27,28 +70,31 @@ void add_impair_options(CLI::App& command, WireOptions& options) {
 }
 
 void add_wire_options(CLI::App& command, WireOptions& options) {
-  command
-      .add_option("--wire", options.wire,
-                  "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, xdp:IF, "
-                  "dgram:LOCAL,REMOTE or pcap:IN[,OUT][,fast]")
-      ->capture_default_str();
+  add_wire_option(command, options);
   add_link_options(command, options);
 }
 
 void add_host_options(CLI::App& command, WireOptions& options) {
   add_wire_options(command, options);
-  // One value each, so that what follows is not taken for another.
-  command
-      .add_option("--ip", options.ip4, "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)")
-      ->allow_extra_args(false);
-  command
-      .add_option("--ip6", options.ip6, "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)")
-      ->allow_extra_args(false);
-  command
-      .add_option("--gateway", options.gateways,
-                  "next hop to other networks; once for each IP version")
-      ->allow_extra_args(false);
+  add_address_options(command, options);
   add_impair_options(command, options);
+}
+
+void add_front_end_options(CLI::App& command, WireOptions& options, std::string& config,
+                           std::string& name) {
+  CLI::Option* file = command.add_option("--config", config, "a TOML file: hosts, users, policy");
+  command.add_option("--name", name, "of the front end (default: the configuration's, or default)");
+  add_wire_option(command, options);
+  add_address_options(command, options);
+  add_impair_options(command, options);
+  // All so far but these two say what the file says.
+  for (CLI::Option* option : command.get_options()) {
+    if (option != file && !option->check_lname("name") && !option->check_lname("help")) {
+      option->excludes(file);
+    }
+  }
+  add_limit_options(command, options);
+  command.get_option("--mtu")->excludes(file);
 }
 
 }  // namespace tideline::app

@@ -25,9 +25,12 @@ enum Exit : int {
   kPeerFailed = 4,
 };
 
+int exit_status(ErrorKind kind);
+
 struct WireOptions : engine::AttachmentOptions {
   double duration = 0;  // seconds; 0 is without limit
   bool json = false;
+  std::string placement = "app";
 };
 
 struct PingOptions {
@@ -82,12 +85,27 @@ struct CopyOptions {
 
 struct StatusOptions {
   int pid = 0;          // 0: all
+  std::string name;     // of a front end; empty: all
   double interval = 1;  // seconds, for rates
+  bool json = false;
+};
+
+struct UpOptions {
+  std::string config;  // a file; empty: one host, of the options
+  std::string name;    // empty: the configuration's, or "default"
+};
+
+struct DownOptions {
+  std::string name = "default";
+  double timeout = 60;  // seconds
   bool json = false;
 };
 
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
+  // With placement `frontend`:
+  std::string front_end = "default";
+  std::string host;  // empty: its only one
   bool strict = false;
   bool localhost = false;
   bool stats = false;
@@ -104,5 +122,8 @@ void add_impair_options(CLI::App& command, WireOptions& options);
 // What every command on a wire has, and what those with a host have beside it.
 void add_wire_options(CLI::App& command, WireOptions& options);
 void add_host_options(CLI::App& command, WireOptions& options);
+// Of a front end: a configuration, or options for its one host.
+void add_front_end_options(CLI::App& command, WireOptions& options, std::string& config,
+                           std::string& name);
 
 }  // namespace tideline::app

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
-// system's. The engine starts in it at the first use of a device, or of a socket that may be
-// tideline's (placement `app`); what the user says of the wire goes along in the environment.
+// system's. In placement `app` the engine starts in it at the first use of a device, or of a socket
+// that may be tideline's; what the user says of the wire goes along in the environment. In
+// placement `frontend` the program attaches to one that runs (`tideline up`); verbs have no such
+// placement yet.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -17,6 +20,8 @@
 #include "run.h"
 
 #include "commands.h"
+#include "control/place.h"
+#include "place.h"
 #include "session.h"
 
 namespace tideline::app {
@@ -56,17 +61,57 @@ void set_wire_variables(const WireOptions& wire) {
   set("TIDELINE_CAPTURE", wire.capture.empty() ? "" : fs::absolute(wire.capture).string());
 }
 
+namespace {
+
+// Where the program is to attach.
+std::string attach_socket(const RunOptions& options) {
+  const auto running = daemon::find_running(options.front_end);
+  if (!running) {
+    throw Failure({.kind = ErrorKind::kEnvironment,
+                   .what = fmt::format("no front end '{}' runs", options.front_end),
+                   .remedy = "start it (tideline up), or name another (--name)"});
+  }
+  std::vector<std::string> hosts;
+  for (const auto& entry : fs::directory_iterator(running->path)) {
+    if (entry.is_socket() && entry.path().extension() == control::kSocketSuffix) {
+      hosts.push_back(entry.path().stem());
+    }
+  }
+  std::ranges::sort(hosts);
+  const bool any = options.host.empty() && hosts.size() == 1;
+  const std::string host = any ? hosts.front() : options.host;
+  if (std::ranges::find(hosts, host) == hosts.end()) {
+    throw Failure({.kind = ErrorKind::kUsage,
+                   .what = fmt::format("the front end '{}' has the hosts {}", options.front_end,
+                                       fmt::join(hosts, ", ")),
+                   .remedy = "say which (--host)"});
+  }
+  return fmt::format("{}/{}{}", running->path, host, control::kSocketSuffix);
+}
+
+}  // namespace
+
 int run_program(const WireOptions& wire, const RunOptions& options) {
   const fs::path libraries = library_folder();
-  set_wire_variables(wire);
+  const bool in_front_end = wire.placement == "frontend";
+  if (in_front_end) {
+    set("TIDELINE_PLACEMENT", wire.placement);
+    set("TIDELINE_FRONT_END", attach_socket(options));
+  } else {
+    set_wire_variables(wire);
+  }
   set("TIDELINE_STATS", options.stats ? "1" : "");
   set("TIDELINE_STRICT", options.strict ? "1" : "");
   set("TIDELINE_LOCALHOST", options.localhost ? "1" : "");
   set("TIDELINE_TELL", "1");
   // The first has the engine of both.
-  prepend("LD_PRELOAD",
-          (libraries / kPreload).string() + ":" + (libraries / kSocketsPreload).string());
-  prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
+  const std::string sockets = (libraries / kSocketsPreload).string();
+  if (in_front_end) {
+    prepend("LD_PRELOAD", sockets);
+  } else {
+    prepend("LD_PRELOAD", (libraries / kPreload).string() + ":" + sockets);
+    prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
+  }
 
   std::vector<char*> words;
   words.reserve(options.program.size() + 1);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `tideline status`: asks every process with an engine what it is like, twice, for rates. What
-// comes is another user's word when root asks, so it is taken apart with care (control/README.md).
+// `tideline status`: asks every process with an engine what it is like, twice, for rates.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pwd.h>
@@ -24,9 +23,8 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "commands.h"
-#include "control/conversation.h"
-#include "control/place.h"
 #include "copy/message.h"
+#include "processes.h"
 #include "progress_bar.h"
 #include "report.h"
 #include "session.h"
@@ -35,44 +33,6 @@ namespace tideline::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::size_t kLongestAnswer = std::size_t{64} << 20;
-
-// A process that can be asked.
-struct Process {
-  UniqueFd directory;
-  std::string socket;
-  int pid = 0;
-};
-
-// What it has said; nothing if it is gone, or does not answer in time. `pid` becomes the one that
-// the kernel knows.
-std::optional<Json> ask(Process& process) {
-  auto connection = control::connect_to(process.directory.get(), process.socket);
-  if (!connection) {
-    const int error = connection.error().errno_value;
-    if (error == EACCES || error == EPERM) throw Failure(connection.error());
-    return std::nullopt;
-  }
-  process.pid = connection->pid;
-  const int fd = connection->fd.get();
-  const std::string_view question = control::kQuestion;
-  const Instant end = monotonic_now() + std::chrono::seconds(3);
-  if (::send(fd, question.data(), question.size(), MSG_NOSIGNAL) < 0) return std::nullopt;
-  std::string answer;
-  std::array<char, 65536> bytes{};
-  while (answer.size() < kLongestAnswer && monotonic_now() < end) {
-    const ssize_t size = ::recv(fd, bytes.data(), bytes.size(), 0);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    answer.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-  Json json = Json::parse(answer, nullptr, false);
-  if (!json.is_object()) {
-    json = Json{{"pid", process.pid}, {"error", "it does not answer"}};
-  }
-  return json;
-}
 
 std::string owner_of(int pid) {
   struct stat status{};
@@ -95,39 +55,6 @@ std::string owner_of(int pid) {
                  .what = lives ? fmt::format("process {} has no engine of tideline", pid)
                                : fmt::format("there is no process {}", pid),
                  .remedy = "`tideline status` shows those that have one"});
-}
-
-std::vector<Process> find_processes() {
-  std::vector<Process> found;
-  for (const std::string& place : control::all_places()) {
-    const UniqueFd directory(
-        ::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // Another user's place is none of this user's processes.
-    if (!directory) continue;
-    for (const std::string& name : control::sockets_in(directory.get())) {
-      found.push_back(
-          {.directory = UniqueFd(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)), .socket = name});
-    }
-  }
-  return found;
-}
-
-std::uint64_t number_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
-}
-
-// Safe to show.
-std::string text_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? copy::printable(found->get<std::string>())
-                                                     : std::string();
-}
-
-const Json& member(const Json& object, std::string_view key) {
-  static const Json kNothing = Json::object();
-  const auto found = object.find(key);
-  return found == object.end() ? kNothing : *found;
 }
 
 // Puts KEY_per_s beside each of the counters.
@@ -153,6 +80,18 @@ const Json& same_in(const Json& list, const Json& element,
   return kNothing;
 }
 
+// Passes over each byte that has come or gone meanwhile, and the kernel's.
+void add_passes(Json& now, const Json& before) {
+  if (!member(now, "passes").is_object()) return;
+  const auto grown = [&](const char* object, const char* key) {
+    const std::uint64_t after = number_in(member(now, object), key);
+    return static_cast<double>(after - std::min(after, number_in(member(before, object), key)));
+  };
+  const double bytes = grown("frames", "rx_bytes") + grown("frames", "tx_bytes");
+  now["passes_per_byte"] = bytes > 0 ? grown("passes", "bytes") / bytes : 0;
+  now["kernel_copies_per_byte"] = bytes > 0 ? grown("passes", "kernel_bytes") / bytes : 0;
+}
+
 // Whatever is there of what is expected; it may come from a stranger.
 void add_all_rates(Json& now, const Json& before) {
   const std::uint64_t from = number_in(before, "time_ns");
@@ -164,6 +103,7 @@ void add_all_rates(Json& now, const Json& before) {
     add_rates(now["frames"], member(before, "frames"), seconds,
               {"rx_frames", "rx_bytes", "tx_frames", "tx_bytes"});
   }
+  add_passes(now, before);
   if (now.contains("rdma") && member(now["rdma"], "qps").is_array()) {
     for (Json& qp : now["rdma"]["qps"]) {
       if (!qp.is_object()) continue;
@@ -182,10 +122,6 @@ void add_all_rates(Json& now, const Json& before) {
   }
 }
 
-double real_in(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
-}
 std::string bytes_in(const Json& object, std::string_view key) {
   return amount_text(real_in(object, key));
 }
@@ -214,16 +150,28 @@ void print_qp(const Json& qp) {
       number_in(qp, "rnr_sent"));
 }
 
+// As `ss -ti` would: what the connection has, then what it is doing.
 void print_connection(const Json& info) {
-  fmt::print("  TCP {} {} -> {}\n", text_in(info, "state"), text_in(info, "local"),
+  fmt::print("  TCP {} {} -> {}\n   ", text_in(info, "state"), text_in(info, "local"),
              text_in(info, "remote"));
+  for (const char* option : {"timestamps", "sack", "ecn"}) {
+    if (member(info, option) == true) fmt::print(" {}", option);
+  }
   fmt::print(
-      "    cwnd {} mss {} rtt {:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
+      " wscale {},{} {}; unacked {} in flight {} sacked {} lost {}; ssthresh {} window {} here "
+      "{}\n",
+      number_in(info, "send_window_scale"), number_in(info, "receive_window_scale"),
+      text_in(info, "recovery"), number_in(info, "unacked"), number_in(info, "in_flight"),
+      number_in(info, "sacked"), number_in(info, "lost"), number_in(info, "ssthresh"),
+      number_in(info, "send_window"), number_in(info, "receive_window"));
+  fmt::print(
+      "    cwnd {} mss {} rtt {:.3f}/{:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
       "({}/s), sent again {}\n",
       number_in(info, "cwnd"), number_in(info, "mss"), real_in(info, "srtt_ns") * 1e-6,
-      real_in(info, "rto_ns") * 1e-6, bytes_in(info, "bytes_acked"),
-      bytes_in(info, "bytes_acked_per_s"), bytes_in(info, "bytes_received"),
-      bytes_in(info, "bytes_received_per_s"), bytes_in(info, "bytes_retransmitted"));
+      real_in(info, "rttvar_ns") * 1e-6, real_in(info, "rto_ns") * 1e-6,
+      bytes_in(info, "bytes_acked"), bytes_in(info, "bytes_acked_per_s"),
+      bytes_in(info, "bytes_received"), bytes_in(info, "bytes_received_per_s"),
+      bytes_in(info, "bytes_retransmitted"));
 }
 
 void print_process(const Json& process) {
@@ -233,6 +181,9 @@ void print_process(const Json& process) {
   if (!error.empty()) {
     fmt::print(": {}\n", error);
     return;
+  }
+  if (const std::string front_end = text_in(process, "front_end"); !front_end.empty()) {
+    fmt::print(", front end {}, host {}", front_end, text_in(process, "host"));
   }
   fmt::print(" on {}", text_in(process, "wire"));
   for (const Json& address : member(process, "addresses")) {
@@ -248,6 +199,8 @@ void print_process(const Json& process) {
              number_in(frames, "rx_frames"), real_in(frames, "rx_frames_per_s"),
              bytes_in(frames, "rx_bytes_per_s"), number_in(frames, "tx_frames"),
              real_in(frames, "tx_frames_per_s"), bytes_in(frames, "tx_bytes_per_s"));
+  fmt::print("  {:.2f} passes/byte of frames, {:.2f} kernel copies/byte\n",
+             real_in(process, "passes_per_byte"), real_in(process, "kernel_copies_per_byte"));
   if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
     fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",
                number_in(rdma, "qp_count"), number_in(rdma, "cqs"), number_in(rdma, "regions"),
@@ -277,9 +230,15 @@ int status(const StatusOptions& options) {
     // In another namespace it has a number that only it knows.
     if (process.pid == 0) process.pid = static_cast<int>(number_in(*answer, "pid"));
     if (options.pid != 0 && process.pid != options.pid) continue;
+    if (!options.name.empty() && text_in(*answer, "front_end") != options.name) continue;
     before.emplace_back(std::move(process), std::move(*answer));
   }
   if (options.pid != 0 && before.empty()) fail_without(options.pid);
+  if (!options.name.empty() && before.empty()) {
+    throw Failure({.kind = ErrorKind::kEnvironment,
+                   .what = fmt::format("no front end '{}' runs", options.name),
+                   .remedy = "`tideline up` starts one"});
+  }
   if (!before.empty()) {
     std::this_thread::sleep_for(std::chrono::duration<double>(options.interval));
   }

@@ -250,7 +250,8 @@ Outcome<queue::WishAnswer> QueueChannel::wish(const queue::WishMessage& message,
   if (!begin_call()) return refuse(Failure::kForked);
   queue::WishAnswer answer;
   Outcome<queue::WishAnswer> result = refuse(Failure::kReset);
-  if (send_with_fds(socket_.get(), bytes_of(message), fds)) {
+  // In order: what was posted comes first.
+  if (wait_for_answer() && send_with_fds(socket_.get(), bytes_of(message), fds)) {
     hint(queue::ChannelMemory::kCallHint);
     auto got = receive_with_fds(socket_.get(), std::as_writable_bytes(std::span(&answer, 1)));
     if (got && got->size == sizeof(answer)) {
@@ -321,7 +322,7 @@ void QueueChannel::before_fork() {
   call_mutex_.lock();
   child_ = std::make_unique<Child>();
   const queue::WishMessage wish{.wish = queue::Wish::kFork};
-  if (is_gone() || !send_with_fds(socket_.get(), bytes_of(wish), {})) return;
+  if (!wait_for_answer() || !send_with_fds(socket_.get(), bytes_of(wish), {})) return;
   hint(queue::ChannelMemory::kCallHint);
   std::vector<UniqueFd> fds;
   queue::Welcome welcome;

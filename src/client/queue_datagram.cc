@@ -44,7 +44,7 @@ Outcome<void> QueueDatagram::shut_down(bool receiving, bool sending) {
 }
 
 void QueueDatagram::close(bool abort) {
-  post_close(abort);
+  close_handle(abort, false);
   sockets_.give_back(*this);
 }
 

@@ -64,8 +64,13 @@ void QueueSocket::set_options(const Options& options) {
   [[maybe_unused]] const auto done = call(set);
 }
 
-void QueueSocket::post_close(bool abort) {
-  sockets_.channel().post(request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0}));
+void QueueSocket::close_handle(bool abort, bool may_wait) {
+  const queue::Request close = request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0});
+  if (may_wait) {
+    sockets_.channel().post(close);
+  } else {
+    [[maybe_unused]] const auto done = call(close);
+  }
 }
 
 void QueueSocket::watch(Waiter& waiter, unsigned hint) {

@@ -38,7 +38,8 @@ class QueueSocket : public Socket {
   bool begin(const queue::Response& where);
   // FIFOs as the page says. False: they cannot be mapped, or cannot be.
   bool open_fifos();
-  void post_close(bool abort);
+  // What others can see of it, a port, is free when this returns; a connection's end may wait.
+  void close_handle(bool abort, bool may_wait);
 
   queue::Request request(queue::Op op, std::uint16_t flags = 0) const {
     return {.op = op, .flags = flags, .handle = handle_};

@@ -59,7 +59,7 @@ Outcome<void> QueueStream::shut_down(bool receiving, bool sending) {
 }
 
 void QueueStream::close(bool abort) {
-  post_close(abort);
+  close_handle(abort, has(queue::kConnected));
   sockets_.give_back(*this);
 }
 

@@ -22,7 +22,9 @@ void Conversation::add(std::string_view bytes) {
   question_ += bytes;
   if (question_ == kQuestion) {
     state_ = State::kAsked;
-  } else if (!kQuestion.starts_with(question_)) {
+  } else if (question_ == kStop) {
+    state_ = State::kToldToStop;
+  } else if (!kQuestion.starts_with(question_) && !kStop.starts_with(question_)) {
     refuse("the question is {\"ask\":\"status\"}");
   }
 }

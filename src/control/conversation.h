@@ -13,13 +13,16 @@
 namespace tideline::control {
 
 inline constexpr std::string_view kQuestion = "{\"ask\":\"status\"}\n";
+// Of a front end: to end. Answered when it has begun to.
+inline constexpr std::string_view kStop = "{\"ask\":\"stop\"}\n";
 
 class Conversation {
  public:
   enum class State : std::uint8_t {
-    kListening,  // the question is not whole
-    kAsked,      // answer() is to be called
-    kAnswering,  // pending() is to be sent
+    kListening,   // the question is not whole
+    kAsked,       // for the status: answer() is to be called
+    kToldToStop,  // answer() or refuse() is to be called
+    kAnswering,   // pending() is to be sent
     kOver,
   };
 
@@ -31,14 +34,14 @@ class Conversation {
 
   void add(std::string_view bytes);
   void answer(std::string text);
+  // With the reason.
+  void refuse(std::string_view why);
   std::string_view pending() const { return std::string_view(answer_).substr(sent_); }
   void sent(std::size_t size);
   // The client has hung up, or its time is over.
   void end() { state_ = State::kOver; }
 
  private:
-  void refuse(std::string_view why);
-
   static constexpr Duration kPatience = std::chrono::seconds(2);
 
   State state_ = State::kListening;

@@ -27,12 +27,23 @@ TEST(Conversation, IsAnsweredOnceItHasAsked) {
 TEST(Conversation, AnotherQuestionIsRefused) {
   for (const std::string& text :
        {std::string("x"), std::string(100'000, '{'), std::string(kQuestion) + "x",
-        std::string("{\"ask\":\"stop\"}\n"), std::string(1, '\0')}) {
+        std::string("{\"ask\":\"stopp\"}\n"), std::string(1, '\0')}) {
     Conversation conversation(true, Instant());
     conversation.add(text);
     ASSERT_EQ(conversation.state(), State::kAnswering);
     EXPECT_NE(conversation.pending().find("\"error\""), std::string::npos);
   }
+}
+
+TEST(Conversation, IsToldToStop) {
+  Conversation conversation(true, Instant());
+  conversation.add(kStop.substr(0, 8));
+  EXPECT_EQ(conversation.state(), State::kListening);
+  conversation.add(kStop.substr(8));
+  ASSERT_EQ(conversation.state(), State::kToldToStop);
+  conversation.refuse("not now");
+  EXPECT_EQ(conversation.state(), State::kAnswering);
+  EXPECT_EQ(conversation.pending(), "{\"error\":\"not now\"}\n");
 }
 
 TEST(Conversation, WhoMayNotAskIsTold) {

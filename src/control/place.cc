@@ -57,6 +57,10 @@ Result<UniqueFd> open_place() {
   return port::shm::open_own_directory(*place + kFolder);
 }
 
+Result<UniqueFd> open_place_in(int directory) {
+  return port::shm::open_own_directory(path_in(directory, kFolder + 1));
+}
+
 std::vector<std::string> all_places() {
   std::vector<std::string> places = port::shm::user_places();
   if (::geteuid() == 0) {
@@ -68,9 +72,15 @@ std::vector<std::string> all_places() {
     }
   }
   std::vector<std::string> all;
+  const auto add = [&](std::string path) {
+    if (std::ranges::find(all, path) == all.end()) all.push_back(std::move(path));
+  };
   for (const std::string& place : places) {
-    const std::string path = place + kFolder;
-    if (std::ranges::find(all, path) == all.end()) all.push_back(path);
+    add(place + kFolder);
+    const std::string front_ends = place + std::string(kFrontEnds);
+    for (const std::string& name : entries_of(front_ends.c_str())) {
+      if (!name.starts_with('.')) add(fmt::format("{}/{}{}", front_ends, name, kFolder));
+    }
   }
   return all;
 }

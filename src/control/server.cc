@@ -62,7 +62,17 @@ void remove_stale(int directory) {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(Subject& subject, Identity identity) {
-  auto directory = open_place();
+  return start_in(open_place(), subject, std::move(identity), {});
+}
+
+Result<std::unique_ptr<Server>> Server::start(Subject& subject, Identity identity,
+                                              FrontEndServer front_end) {
+  return start_in(open_place_in(front_end.directory), subject, std::move(identity),
+                  std::move(front_end.stop));
+}
+
+Result<std::unique_ptr<Server>> Server::start_in(Result<UniqueFd> directory, Subject& subject,
+                                                 Identity identity, std::function<void()> stop_it) {
   if (!directory) return fail(std::move(directory.error()));
   remove_stale(directory->get());
   std::string name =
@@ -71,8 +81,9 @@ Result<std::unique_ptr<Server>> Server::start(Subject& subject, Identity identit
   if (!socket) return fail(std::move(socket.error()));
   auto stop = ring::EventBell::create();
   if (!stop) return fail(std::move(stop.error()));
-  std::unique_ptr<Server> server(new Server(subject, std::move(identity), std::move(*directory),
-                                            std::move(*socket), std::move(name), std::move(*stop)));
+  std::unique_ptr<Server> server(new Server(subject, std::move(identity), std::move(stop_it),
+                                            std::move(*directory), std::move(*socket),
+                                            std::move(name), std::move(*stop)));
   if (Status s = server->start_thread(); !s) return fail(std::move(s.error()));
   return server;
 }
@@ -165,6 +176,14 @@ void Server::serve(Client& client, bool ready) {
   }
   if (conversation.state() == State::kAsked) {
     conversation.answer(to_json(identity_, take_status(subject_)));
+  }
+  if (conversation.state() == State::kToldToStop) {
+    if (stop_program_) {
+      stop_program_();
+      conversation.answer("{\"stopping\":true}\n");
+    } else {
+      conversation.refuse("this program is no front end: it ends as it likes");
+    }
   }
   if (conversation.state() == State::kAnswering) {
     const std::string_view bytes = conversation.pending();

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,10 +19,18 @@
 
 namespace tideline::control {
 
+// Of a front end.
+struct FrontEndServer {
+  int directory = -1;          // its own, where the socket is
+  std::function<void()> stop;  // called by the server's thread
+};
+
 class Server {
  public:
   // `subject` outlives it. Whoever is looked at must not be waiting for the destructor's end.
   static Result<std::unique_ptr<Server>> start(Subject& subject, Identity identity);
+  static Result<std::unique_ptr<Server>> start(Subject& subject, Identity identity,
+                                               FrontEndServer front_end);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   // Removes the socket. A process may end without: the next to look removes it.
@@ -36,15 +45,18 @@ class Server {
     Conversation conversation;
   };
 
-  Server(Subject& subject, Identity identity, UniqueFd directory, UniqueFd socket, std::string name,
-         ring::EventBell stop)
+  Server(Subject& subject, Identity identity, std::function<void()> stop_program,
+         UniqueFd directory, UniqueFd socket, std::string name, ring::EventBell stop)
       : subject_(subject),
         identity_(std::move(identity)),
+        stop_program_(std::move(stop_program)),
         directory_(std::move(directory)),
         socket_(std::move(socket)),
         name_(std::move(name)),
         stop_(std::move(stop)) {}
 
+  static Result<std::unique_ptr<Server>> start_in(Result<UniqueFd> place, Subject& subject,
+                                                  Identity identity, std::function<void()> stop);
   static void* main(void* server);
   Status start_thread();
   void run();
@@ -54,6 +66,7 @@ class Server {
 
   Subject& subject_;
   const Identity identity_;
+  const std::function<void()> stop_program_;  // none: it is not for us to stop
   const UniqueFd directory_;
   const UniqueFd socket_;
   const std::string name_;

@@ -38,7 +38,13 @@ std::optional<EngineStatus> take_status(Subject& subject) {
     status.now = now;
     status.wire = worker.port().stats(0);
     status.drops = engine::list_drops(worker);
-    if (worker.host() != nullptr) status.tcp_connections = worker.host()->tcp().connections();
+    status.passes = status.wire.passes;
+    status.passes.add(worker.function().stats().passes);
+    if (worker.host() != nullptr) {
+      status.tcp_connections = worker.host()->tcp().connections();
+      status.passes.add(worker.host()->stack().passes());
+      status.passes.add(worker.host()->tcp().passes());
+    }
     if (device == nullptr) return;
     rdma.objects = device->status();
     rdma.counters = device->counters();

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "control/subject.h"
 #include "engine/drops.h"
+#include "packet/pass_counter.h"
 #include "port/stats.h"
 #include "rdma/counters.h"
 #include "rdma/status.h"
@@ -25,6 +26,8 @@ inline constexpr std::size_t kMostListed = 4096;
 struct Identity {
   std::string wire;
   std::vector<std::string> addresses;
+  std::string front_end{};  // its name; empty: a program with an engine of its own
+  std::string host{};       // of the front end's
 };
 
 struct RdmaStatus {
@@ -37,6 +40,7 @@ struct EngineStatus {
   Instant now;  // of the first part
   port::QueueStats wire;
   engine::Drops drops;
+  packet::PassCounter passes;       // over payload, of all that this engine does
   std::size_t tcp_connections = 0;  // TIME-WAIT included
   std::vector<tcp::Info> tcp;
   std::optional<RdmaStatus> rdma;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 
 #include "control/json.h"
@@ -55,6 +56,10 @@ std::string text_of(const tcp::Endpoint& endpoint) {
                      endpoint.port);
 }
 
+// In the order of tcp::RecoveryState, as Linux names them.
+constexpr std::array<const char*, 5> kRecoveryNames{"open", "disorder", "cwr", "recovery", "loss"};
+
+// What `ss -ti` shows.
 void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.begin_object().member("state", name_of(info.state));
   json.member("local", text_of(info.tuple.local)).member("remote", text_of(info.tuple.remote));
@@ -64,6 +69,15 @@ void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.member("bytes_acked", info.bytes_acked).member("bytes_received", info.bytes_received);
   json.member("bytes_retransmitted", info.bytes_retransmitted);
   json.member("timeouts", info.timeouts).member("recoveries", info.recoveries);
+  json.member("recovery", kRecoveryNames.at(static_cast<std::size_t>(info.recovery)));
+  json.member("timestamps", info.timestamps).member("sack", info.sack).member("ecn", info.ecn);
+  json.member("send_window_scale", info.send_window_scale);
+  json.member("receive_window_scale", info.receive_window_scale);
+  json.member("ssthresh", info.ssthresh).member("in_flight", info.in_flight);
+  json.member("lost", info.lost).member("sacked", info.sacked);
+  json.member("rttvar_ns", info.rttvar.count()).member("min_rtt_ns", info.min_rtt.count());
+  json.member("bytes_sent", info.bytes_sent).member("undone", info.undone);
+  json.member("segments_in", info.segments_in).member("segments_out", info.segments_out);
   json.end_object();
 }
 
@@ -72,6 +86,8 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
   json.key("frames").begin_object();
   json.member("rx_frames", status.wire.rx_frames).member("rx_bytes", status.wire.rx_bytes);
   json.member("tx_frames", status.wire.tx_frames).member("tx_bytes", status.wire.tx_bytes);
+  json.end_object().key("passes").begin_object().member("bytes", status.passes.total());
+  json.member("kernel_bytes", status.passes.bytes(packet::Pass::kKernelCopy));
   json.end_object().key("drops").begin_object();
   for (const auto& [reason, count] : status.drops) json.member(reason, count);
   if (status.rdma) {
@@ -92,7 +108,11 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
 std::string to_json(const Identity& identity, const std::optional<EngineStatus>& status) {
   JsonWriter json;
   json.begin_object().member("tideline", 1).member("pid", ::getpid());
-  json.member("program", program_invocation_short_name).member("wire", identity.wire);
+  json.member("program", program_invocation_short_name);
+  if (!identity.front_end.empty()) {
+    json.member("front_end", identity.front_end).member("host", identity.host);
+  }
+  json.member("wire", identity.wire);
   json.key("addresses").begin_array();
   for (const std::string& address : identity.addresses) json.value(address);
   json.end_array().member("busy", !status);

@@ -13,6 +13,7 @@
 #include "engine/queue_server.h"
 #include "engine/served_channel.h"
 #include "engine/served_socket.h"
+#include "queue/doorbell.h"
 
 namespace tideline::engine {
 namespace {
@@ -149,7 +150,10 @@ void ServedChannel::take_waiter(std::uint32_t number, UniqueFd ringer) {
     return end(EndReason::kRefused);
   }
   ++descriptors_;
-  bells_[number].emplace(std::move(ringer), ring::Notifier(memory().waiters[number].flag()));
+  Bell& bell =
+      bells_[number].emplace(std::move(ringer), ring::Notifier(memory().waiters[number].flag()));
+  // It may have been hinted, and sleep, before it had a bell.
+  if (bell.notifier.should_ring()) queue::Doorbell::ring(bell.ringer.get());
 }
 
 void ServedChannel::give_child(Instant now) {
@@ -162,10 +166,10 @@ void ServedChannel::give_child(Instant now) {
     return send(refusal, {});
   }
   const int sent[] = {fds[0].get(), fds[1].get(), fds[2].get()};
-  send(Welcome{.channel = child->number(),
-               .family = family_->number(),
-               .family_size = family_->size()},
-       sent);
+  send(
+      Welcome{
+          .channel = child->number(), .family = family_->number(), .family_size = family_->size()},
+      sent);
 }
 
 // Of one that it has a socket of, or that it founded.

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets of two programs whose engines run in them, joined by a wire in memory, in real time.
-#include "engine/app_sockets.h"
-
+// What client/sockets.h promises, in both placements, in real time. `app`: two programs whose
+// engines run in them, joined by a wire in memory. `frontend`: two programs at two front ends,
+// joined likewise.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "client/queue_sockets.h"
+#include "engine/app_sockets.h"
+#include "engine/queue_server.h"
 #include "port/memory.h"
 
 namespace tideline::engine {
@@ -27,14 +33,81 @@ constexpr wire::Ipv6Address kAny;
 constexpr wire::Ipv6Address kLeft(0x20010db800000000, 1);
 constexpr wire::Ipv6Address kRight(0x20010db800000000, 2);
 
-struct Program {
-  std::unique_ptr<AppEngine> engine;
-  std::unique_ptr<AppSockets> sockets;
+enum class Placement : std::uint8_t { kApp, kFrontEnd };
 
-  ~Program() { engine.reset(); }
+// A worker on a thread of its own, and its server.
+class FrontEnd final : private Task {
+ public:
+  explicit FrontEnd(std::unique_ptr<Worker> worker) : worker_(std::move(worker)) {
+    UniqueFd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    // In a folder: programs attach by a path.
+    char folder[] = "/tmp/tideline-sockets-test-XXXXXX";
+    EXPECT_NE(::mkdtemp(folder), nullptr);
+    folder_ = folder;
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    path().copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::listen(listening.get(), 8), 0);
+    auto server = QueueServer::create(*worker_, std::move(listening),
+                                      [](const ucred&) { return ClientPolicy{.admitted = true}; });
+    EXPECT_TRUE(server.has_value());
+    server_ = std::move(*server);
+    worker_->set_service(&*server_);
+    worker_->pool().disown();
+    thread_ = std::thread([this] {
+      worker_->pool().adopt();
+      worker_->run(*this);
+      worker_->pool().disown();
+    });
+  }
+  ~FrontEnd() {
+    worker_->stop();
+    thread_.join();
+    worker_->pool().adopt();
+    worker_->set_service(nullptr);
+    ::unlink(path().c_str());
+    ::rmdir(folder_.c_str());
+    worker_.reset();
+  }
+  std::string path() const { return folder_ + "/attach"; }
+  Worker& worker() { return *worker_; }
+
+ private:
+  Instant next_deadline() const override { return kNever; }
+  void run_timers(Instant /*now*/) override {}
+  bool is_done() const override { return false; }
+
+  std::string folder_;
+  std::unique_ptr<QueueServer> server_;
+  std::unique_ptr<Worker> worker_;
+  std::thread thread_;
 };
 
-class AppSocketsTest : public ::testing::Test {
+struct Program {
+  std::unique_ptr<AppEngine> engine;
+  std::unique_ptr<AppSockets> app;
+  std::unique_ptr<FrontEnd> front_end;
+  std::unique_ptr<client::QueueSockets> attached;
+  client::Sockets* sockets = nullptr;
+
+  ~Program() {
+    engine.reset();
+    // Never freed once it serves: its thread looks at it.
+    [[maybe_unused]] const auto* kept = attached.release();
+    front_end.reset();
+  }
+  bool look(const std::function<void(Worker&)>& with) {
+    if (front_end != nullptr) {
+      return front_end->worker().ask([&](Instant) { with(front_end->worker()); },
+                                     std::chrono::seconds(1));
+    }
+    engine->exclusively([&](Worker& worker, Instant /*now*/) { with(worker); },
+                        AppEngine::Turn::kNone);
+    return true;
+  }
+};
+
+class SocketsTest : public ::testing::TestWithParam<Placement> {
  protected:
   void SetUp() override {
     auto wire = port::MemoryPort::create_pair({});
@@ -45,13 +118,12 @@ class AppSocketsTest : public ::testing::Test {
 
   // Packets change hands on this wire: none may be under way when a pool goes.
   void TearDown() override {
+    if (GetParam() == Placement::kFrontEnd && left_.front_end == nullptr) return;
     EXPECT_TRUE(until([this] { return is_quiet(left_) && is_quiet(right_); }));
   }
   static bool is_quiet(Program& program) {
     bool quiet = false;
-    program.engine->exclusively(
-        [&](Worker& worker, Instant /*now*/) { quiet = worker.pool().in_use() == 0; },
-        AppEngine::Turn::kNone);
+    program.look([&](Worker& worker) { quiet = worker.pool().in_use() == 0; });
     return quiet;
   }
 
@@ -62,10 +134,19 @@ class AppSocketsTest : public ::testing::Test {
     auto worker = Worker::create(std::move(*pool), std::move(port), address.low());
     ASSERT_TRUE(worker.has_value());
     ASSERT_TRUE((*worker)->add_host({.ipv6 = {{address, 64}}, .leased_addresses = true}));
+    if (GetParam() == Placement::kFrontEnd) {
+      program.front_end = std::make_unique<FrontEnd>(std::move(*worker));
+      auto attached = client::QueueSockets::attach(program.front_end->path(), "test");
+      ASSERT_TRUE(attached.has_value()) << attached.error().message();
+      program.attached = std::move(*attached);
+      program.sockets = &*program.attached;
+      return;
+    }
     auto engine = AppEngine::start(std::move(*worker));
     ASSERT_TRUE(engine.has_value());
     program.engine = std::move(*engine);
-    program.sockets = std::make_unique<AppSockets>(*program.engine);
+    program.app = std::make_unique<AppSockets>(*program.engine);
+    program.sockets = &*program.app;
   }
 
   // Drives both until `done`; false if it does not come to pass in 20 seconds.
@@ -121,7 +202,7 @@ class AppSocketsTest : public ::testing::Test {
   Socket* far_ = nullptr;
 };
 
-TEST_F(AppSocketsTest, AStreamCarriesBytesBothWaysAndItsEnd) {
+TEST_P(SocketsTest, AStreamCarriesBytesBothWaysAndItsEnd) {
   join();
   EXPECT_EQ(far_->remote(), near_->local());
   EXPECT_EQ(near_->remote(), (Endpoint{kRight, 80}));
@@ -144,9 +225,9 @@ TEST_F(AppSocketsTest, AStreamCarriesBytesBothWaysAndItsEnd) {
   listener_->close(false);
 }
 
-TEST_F(AppSocketsTest, AFullBufferSaysSoAndTellsWhenThereIsRoom) {
+TEST_P(SocketsTest, AFullBufferSaysSoAndTellsWhenThereIsRoom) {
   join();
-  const auto waiter = client::Waiter::create();
+  const auto waiter = left_.sockets->take_waiter();
   near_->watch(**waiter, 7);
   const std::string block(100'000, 'x');
   std::size_t sent = 0;
@@ -169,7 +250,7 @@ TEST_F(AppSocketsTest, AFullBufferSaysSoAndTellsWhenThereIsRoom) {
   near_->close(false);
 }
 
-TEST_F(AppSocketsTest, UnreadBytesMakeACloseAReset) {
+TEST_P(SocketsTest, UnreadBytesMakeACloseAReset) {
   join();
   ASSERT_TRUE(send(near_, "unread"));
   ASSERT_TRUE(until([&] { return far_->readable_bytes() == 6; }));
@@ -180,7 +261,7 @@ TEST_F(AppSocketsTest, UnreadBytesMakeACloseAReset) {
   EXPECT_EQ(near_->receive({}, false).value().size, 0U);
 }
 
-TEST_F(AppSocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
+TEST_P(SocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
   Socket* socket = open(left_);
   EXPECT_EQ(socket->connect(Endpoint{kRight, 81}).error(), Failure::kInProgress);
   ASSERT_TRUE(until([&] { return socket->readiness(POLLOUT) != 0; }));
@@ -193,7 +274,7 @@ TEST_F(AppSocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
   EXPECT_EQ(socket->take_error(), Failure::kNone);
 }
 
-TEST_F(AppSocketsTest, APortIsTakenUntilItsSocketCloses) {
+TEST_P(SocketsTest, APortIsTakenUntilItsSocketCloses) {
   Socket* first = open(left_);
   ASSERT_TRUE(first->bind({.address = kAny, .port = 80}, true));
   Socket* second = open(left_);
@@ -206,7 +287,7 @@ TEST_F(AppSocketsTest, APortIsTakenUntilItsSocketCloses) {
   EXPECT_TRUE(second->listen(1));
 }
 
-TEST_F(AppSocketsTest, DatagramsComeWholeOneByOne) {
+TEST_P(SocketsTest, DatagramsComeWholeOneByOne) {
   Socket* server = open(right_, SocketType::kDatagram);
   ASSERT_TRUE(server->bind({.address = kAny, .port = 53}, false));
   Socket* asker = open(left_, SocketType::kDatagram);
@@ -234,7 +315,7 @@ TEST_F(AppSocketsTest, DatagramsComeWholeOneByOne) {
 }
 
 // A thread writes, another reads, each in its own program; helpers serve meanwhile.
-TEST_F(AppSocketsTest, MegabytesArriveAsTheyWereSentBetweenThreads) {
+TEST_P(SocketsTest, MegabytesArriveAsTheyWereSentBetweenThreads) {
   join();
   constexpr std::size_t kTotal = 8 << 20;
   std::thread reader([&] {
@@ -271,7 +352,8 @@ TEST_F(AppSocketsTest, MegabytesArriveAsTheyWereSentBetweenThreads) {
   reader.join();
 }
 
-TEST_F(AppSocketsTest, AForkedChildIsRefusedAndTheParentGoesOn) {
+TEST_P(SocketsTest, AForkedChildOfAnEngineIsRefusedAndTheParentGoesOn) {
+  if (GetParam() != Placement::kApp) GTEST_SKIP() << "its children have an engine";
   join();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -286,9 +368,74 @@ TEST_F(AppSocketsTest, AForkedChildIsRefusedAndTheParentGoesOn) {
   ASSERT_TRUE(until([&] { return receive(far_) == "parent"; }));
 }
 
+// The connection lives until the last of both has let go of it.
+TEST_P(SocketsTest, AForkedChildOfAFrontEndsSharesItsParentsSockets) {
+  if (GetParam() != Placement::kFrontEnd) GTEST_SKIP() << "its children have no engine";
+  join();
+  left_.sockets->before_fork();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    bool good = left_.sockets->after_fork_in_child();
+    good &= send(near_, "child").has_value();
+    Socket* own = open(left_);
+    good &= own->bind({.address = kAny, .port = 90}, false).has_value();
+    near_->close(false);
+    ::_exit(good ? 0 : 1);
+  }
+  left_.sockets->after_fork_in_parent();
+  int status = 1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ASSERT_TRUE(until([&] { return receive(far_) == "child"; }));
+  ASSERT_TRUE(send(near_, "parent"));
+  ASSERT_TRUE(until([&] { return receive(far_) == "parent"; }));
+  // What the child had alone is closed with it.
+  Socket* own = open(left_);
+  EXPECT_TRUE(until([&] { return own->bind({.address = kAny, .port = 90}, false).has_value(); }));
+}
+
+TEST_P(SocketsTest, ATokenStandsForASocket) {
+  join();
+  auto token = near_->token();
+  if (GetParam() == Placement::kApp) {
+    EXPECT_EQ(token.error(), Failure::kNotSupported);
+    return;
+  }
+  ASSERT_TRUE(token.has_value());
+  near_->close(false);
+  const auto adopted = left_.sockets->adopt(token->get());
+  ASSERT_TRUE(adopted.has_value());
+  token->reset();
+  EXPECT_EQ(adopted->type, SocketType::kStream);
+  EXPECT_EQ(adopted->socket->local(), far_->remote());
+  ASSERT_TRUE(send(adopted->socket, "adopted"));
+  ASSERT_TRUE(until([&] { return receive(far_) == "adopted"; }));
+  adopted->socket->close(false);
+  EXPECT_TRUE(until([&] { return far_->readiness(POLLRDHUP) != 0; }));
+  EXPECT_FALSE(left_.sockets->adopt(STDIN_FILENO).has_value());
+}
+
+TEST_P(SocketsTest, AFrontEndThatGoesIsToldToAll) {
+  if (GetParam() != Placement::kFrontEnd) GTEST_SKIP() << "the engine goes with the program";
+  join();
+  const auto waiter = left_.sockets->take_waiter();
+  near_->watch(**waiter, 3);
+  (*waiter)->arm();
+  left_.front_end.reset();
+  pollfd bell{.fd = (*waiter)->doorbell(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&bell, 1, 10'000), 1);
+  EXPECT_NE(near_->readiness(0) & POLLHUP, 0U);
+  const iovec nothing{};
+  EXPECT_EQ(send(near_, "x").error(), Failure::kReset);
+  EXPECT_FALSE(near_->receive({&nothing, 0}, false).has_value());
+  EXPECT_EQ(left_.sockets->open(SocketType::kStream).error(), Failure::kReset);
+  far_->close(true);
+  right_.front_end.reset();
+}
+
 // Both sides sleep before each message: on the wire where they may, on their doorbells otherwise.
-void play(AppSockets& sockets, Socket& socket, int rounds, bool begins, bool drives) {
-  const auto waiter = client::Waiter::create();
+void play(client::Sockets& sockets, Socket& socket, int rounds, bool begins, bool drives) {
+  const auto waiter = sockets.take_waiter();
   ASSERT_TRUE(waiter.has_value());
   socket.watch(**waiter, 0);
   char byte = 'x';
@@ -324,7 +471,7 @@ void play(AppSockets& sockets, Socket& socket, int rounds, bool begins, bool dri
   socket.unwatch(**waiter, 0);
 }
 
-TEST_F(AppSocketsTest, SleepersWakeEachOtherOverTheWireAndByDoorbell) {
+TEST_P(SocketsTest, SleepersWakeEachOtherOverTheWireAndByDoorbell) {
   join();
   for (const auto& [near_drives, far_drives] :
        {std::pair(true, true), std::pair(false, false), std::pair(true, false)}) {
@@ -336,7 +483,7 @@ TEST_F(AppSocketsTest, SleepersWakeEachOtherOverTheWireAndByDoorbell) {
 
 // Another thread of the program calls all the time: it takes the wire from the sleeper, and tells
 // it.
-TEST_F(AppSocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
+TEST_P(SocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
   join();
   std::atomic<bool> stop{false};
   std::thread caller([&] {
@@ -352,7 +499,7 @@ TEST_F(AppSocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
   caller.join();
 }
 
-TEST_F(AppSocketsTest, OptionsSetAfterListenAreForWhoIsAcceptedLater) {
+TEST_P(SocketsTest, OptionsSetAfterListenAreForWhoIsAcceptedLater) {
   join();
   EXPECT_FALSE(far_->info().is_reno);
   listener_->set_options({.reno = true});
@@ -365,7 +512,7 @@ TEST_F(AppSocketsTest, OptionsSetAfterListenAreForWhoIsAcceptedLater) {
   EXPECT_FALSE(far_->info().is_reno);
 }
 
-TEST_F(AppSocketsTest, FinishSendsWhatWasWritten) {
+TEST_P(SocketsTest, FinishSendsWhatWasWritten) {
   join();
   ASSERT_TRUE(send(near_, "last words"));
   std::thread peer([&] {
@@ -373,8 +520,16 @@ TEST_F(AppSocketsTest, FinishSendsWhatWasWritten) {
     EXPECT_EQ(receive(far_), "last words");
   });
   left_.sockets->finish(std::chrono::seconds(5));
+  // A front end closes what its program leaves open when that has gone.
+  if (GetParam() == Placement::kFrontEnd) near_->close(false);
   peer.join();
 }
+
+INSTANTIATE_TEST_SUITE_P(Placements, SocketsTest,
+                         ::testing::Values(Placement::kApp, Placement::kFrontEnd),
+                         [](const auto& each) {
+                           return each.param == Placement::kApp ? "app" : "frontend";
+                         });
 
 }  // namespace
 }  // namespace tideline::engine

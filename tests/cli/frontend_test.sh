@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# frontend_test.sh TIDELINE SOCKET_CHECK shm|tap: unmodified programs whose sockets are served by a front
+# end, with real data compared; also those that fork, exec and hand sockets on. shm: servers at one front
+# end, clients at another; tap: clients are the kernel's.
+. "$(dirname "$0")/common.sh"
+kind=frontend_$3
+export XDG_RUNTIME_DIR=$directory  # front ends and segments of this test's own
+chmod 755 "$directory"
+. "$(dirname "$0")/socket_programs.sh"
+
+fronts=()
+down() {
+  for front in "${fronts[@]}"; do "$tideline" down --name "$front" >/dev/null 2>&1 || true; done
+  finish
+}
+trap down EXIT
+up() {  # up NAME OPTIONS...
+  "$tideline" up --name "$@" >"up_$1.log" 2>&1 || fail "tideline up"
+  fronts+=("$1")
+}
+
+check_fork_exec_and_messages() {
+  cat >hand_on.py <<'PYTHON'
+import array, os, socket, sys
+
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+if sys.argv[2] == "serve":  # after exec: descriptor 9 is the listener
+    listener = socket.socket(fileno=9)
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            while data := connection.recv(65536):
+                connection.sendall(b"<" + data + b">")
+elif sys.argv[2] == "listen":
+    listener = socket.create_server((sys.argv[1], 7100), family=family)
+    near, far = socket.socketpair()
+    # A child answers on a connection that its parent has accepted, and closed for itself.
+    if os.fork() == 0:
+        for _ in range(3):
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                connection.sendall(b"child: " + connection.recv(100))
+                os._exit(0)
+            connection.close()
+            os.wait()
+        os._exit(0)
+    os.wait()
+    # Another program of this user's gets a connection in a message.
+    if os.fork() == 0:
+        near.close()
+        listener.close()
+        data, ancillary, _, _ = far.recvmsg(10, socket.CMSG_SPACE(4))
+        connection = socket.socket(fileno=array.array("i", ancillary[0][2])[0])
+        connection.sendall(b"passed: " + connection.recv(100))
+        os._exit(0)
+    far.close()
+    connection, _ = listener.accept()
+    near.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection.fileno()]))])
+    connection.close()
+    os.wait()
+    # A program that is executed goes on with the listener.
+    os.dup2(listener.fileno(), 9, inheritable=True)
+    os.execv(sys.executable, [sys.executable, __file__, sys.argv[1], "serve"])
+else:
+    def ask(word, answer):
+        with socket.create_connection((sys.argv[1], 7100)) as connection:
+            connection.sendall(word)
+            got = connection.recv(100)
+            assert got == answer, got
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+    for number in range(3):
+        ask(b"%d" % number, b"child: %d" % number)
+    ask(b"x", b"passed: x")
+    ask(b"after exec", b"<after exec>")
+PYTHON
+  local address
+  for address in "$address4" "$address6"; do
+    "$tideline" run "${ours[@]}" -- $python hand_on.py "$address" listen >server.out 2>server.log &
+    server=$!
+    children+=("$server")
+    local tries=0
+    until client $python hand_on.py "$address" ask; do
+      kill -0 "$server" 2>/dev/null || fail "hand_on.py has ended"
+      [ $((tries += 1)) -le 3 ] || fail "hand_on.py"
+      sleep 0.5
+    done
+    end
+  done
+  said "forked children, sockets in messages, a listener that survives exec; IPv4 and IPv6"
+}
+
+check_nginx_workers() {
+  nginx_conf
+  sed -i "s/master_process off;/worker_processes 2; user root;/" nginx.conf
+  serve 8080 nginx -c "$directory/nginx.conf"
+  fetch "http://$address4:8080/small" small
+  fetch "http://$address4:8080/large" large
+  fetch "http://[$address6]:8080/large" large
+  client wrk -t 2 -c 20 -d 1 "http://$address4:8080/small" >wrk.log || fail "wrk"
+  grep -qE "Socket errors|Non-2xx" wrk.log && fail "wrk: $(cat wrk.log)"
+  # A new generation of workers takes over the listeners.
+  kill -HUP "$server"
+  fetch "http://$address4:8080/small" small
+  end QUIT 0
+  said "nginx with a master and two workers; curl, wrk"
+}
+
+check_a_crash_hurts_nobody() {
+  serve 8000 $python -m http.server --bind "$address4" 8000
+  local victim
+  for _ in 1 2 3; do
+    "$tideline" run "${ours[@]}" -- $python -c "
+import socket, sys
+s = [socket.create_server(('$address4', 0)) for _ in range(20)]
+c = [socket.create_connection(x.getsockname()) for x in s]
+for x in c: x.sendall(b'x' * 100000)
+print('ready', flush=True)
+sys.stdin.read()" <"$directory/never" >victim.out 2>victim.log &
+    victim=$!
+    until grep -q ready victim.out; do
+      kill -0 $victim || fail "the victim: $(cat victim.log)"
+      sleep 0.02
+    done
+    kill -KILL $victim
+    wait $victim
+    [ $? -eq 137 ] || fail "the victim was not killed"
+    fetch "http://$address4:8000/large" large
+  done
+  end
+  said "clients that are killed in the middle"
+}
+
+if [ "$3" = shm ]; then
+  up servers --wire shm:front --ip 192.0.2.1/24 --ip6 2001:db8::1/64
+  up clients --wire shm:front --ip 192.0.2.2/24 --ip6 2001:db8::2/64
+  address4=192.0.2.1
+  address6=2001:db8::1
+  as_client=("$tideline" run --placement frontend --name clients --)
+else
+  up servers --wire "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" --ip 192.0.2.2/24 --ip6 2001:db8::2/64
+  address4=192.0.2.2
+  address6=2001:db8::2
+  as_client=()
+fi
+ours=(--placement frontend --name servers)
+mkfifo never
+exec 8<>never
+[ "$3" = tap ] || check_calls 192.0.2.1 2001:db8::1 "${ours[@]}"
+check_nc
+check_http
+check_asyncio
+check_iperf
+check_redis
+check_nginx
+check_nginx_workers
+check_fork_exec_and_messages
+check_a_crash_hurts_nobody
