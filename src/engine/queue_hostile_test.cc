@@ -265,7 +265,7 @@ TEST_F(QueueHostileTest, AStormOfHintsDelaysNobodyForLong) {
 
 class Vandal {
  public:
-  Vandal(TestEngine& engine, Rng& rng) : engine_(engine), rng_(rng), client_(engine) {
+  Vandal(TestEngine& engine, Rng& rng) : rng_(rng), client_(engine) {
     EXPECT_TRUE(client_.greet());
     const auto pair = client_.join(client_, 1000);
     sockets_ = {pair.listener, pair.near, pair.far, client_.open(SocketType::kDatagram)};
@@ -363,7 +363,6 @@ class Vandal {
     client_.memory().engine.hint(0);
   }
 
-  TestEngine& engine_;
   Rng& rng_;
   RawClient client_;
   std::unique_ptr<RawClient> child_;
