@@ -46,8 +46,7 @@ class Program {
   void run() {
     if (!client_.greet()) return;
     const auto pair = client_.join(client_, 1000);
-    sockets_ = {pair.listener, pair.near, pair.far,
-                client_.open(client::SocketType::kDatagram)};
+    sockets_ = {pair.listener, pair.near, pair.far, client_.open(client::SocketType::kDatagram)};
     for (int steps = 0; !input_.empty() && steps < 64 && !client_.is_ended(); ++steps) {
       step();
       engine_.turns(1);
@@ -65,8 +64,8 @@ class Program {
       case 1:
         return write_some(std::as_writable_bytes(std::span(socket().page, 1)));
       case 2:
-        return write_some({reinterpret_cast<std::byte*>(&client_.memory()),
-                           sizeof(queue::ChannelMemory)});
+        return write_some(
+            {reinterpret_cast<std::byte*>(&client_.memory()), sizeof(queue::ChannelMemory)});
       case 3:
         return write_fifo();
       case 4:
@@ -101,8 +100,7 @@ class Program {
   void move_index() {
     queue::SocketPage& page = *socket().page;
     std::atomic<std::uint64_t>* const indices[] = {&page.outgoing.written, &page.outgoing.consumed,
-                                                   &page.incoming.written,
-                                                   &page.incoming.consumed};
+                                                   &page.incoming.written, &page.incoming.consumed};
     *indices[input_.take<std::uint8_t>() % 4] += input_.take<std::uint16_t>();
     client_.hint(input_.take<std::uint8_t>() % 8);
   }

@@ -37,8 +37,7 @@ Result<std::shared_ptr<FamilyMemory>> FamilyMemory::create(const Options& option
 
 FamilyMemory::FamilyMemory(const Options& options, UniqueFd fd, Mapping mapping)
     : options_(options), fd_(std::move(fd)), mapping_(std::move(mapping)) {
-  options_.most_sockets =
-      std::min<std::size_t>(options.most_sockets, queue::kMostSockets - 1);
+  options_.most_sockets = std::min<std::size_t>(options.most_sockets, queue::kMostSockets - 1);
   const std::uint64_t units = (mapping_.size() - queue::kFifosBegin) / kLeastFifo;
   for (std::uint64_t at = 0; at < units; at += kLargestFifo / kLeastFifo) {
     free_.back().insert(free_.back().end(), at);

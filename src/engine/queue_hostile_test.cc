@@ -318,8 +318,7 @@ class Vandal {
   void move_index() {
     queue::SocketPage& page = *any().page;
     std::atomic<std::uint64_t>* const indices[] = {&page.outgoing.written, &page.outgoing.consumed,
-                                                   &page.incoming.written,
-                                                   &page.incoming.consumed};
+                                                   &page.incoming.written, &page.incoming.consumed};
     *indices[rng_.below(4)] += rng_.below(200'000) - (rng_.below(8) == 0 ? 1000 : 0);
   }
   void wish() {
@@ -387,9 +386,8 @@ TEST_F(QueueHostileTest, GarbageHurtsNobodyElse) {
     transfer.step();
     return transfer.received() >= before + (std::size_t{1} << 20);
   }));
-  ASSERT_TRUE(engine_.until([&] {
-    return engine_.server().clients() == 2 && engine_.server().sockets().in_use() == 3;
-  }));
+  ASSERT_TRUE(engine_.until(
+      [&] { return engine_.server().clients() == 2 && engine_.server().sockets().in_use() == 3; }));
 }
 
 }  // namespace

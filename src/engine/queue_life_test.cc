@@ -74,8 +74,7 @@ TEST_F(QueueLifeTest, AChildHoldsWhatItsParentHeld) {
   const auto second = left_.open();
   EXPECT_EQ(left_.connect_to(second, 80), Failure::kInProgress);
   ASSERT_TRUE(engine_.until([&] { return listener.page->waiting.load() == 1; }));
-  EXPECT_EQ(child->failure_of_call({.op = Op::kAccept, .handle = listener.handle}),
-            Failure::kNone);
+  EXPECT_EQ(child->failure_of_call({.op = Op::kAccept, .handle = listener.handle}), Failure::kNone);
   child->die();
   ASSERT_TRUE(engine_.until([&] { return near.has(queue::kPeerClosed | queue::kEnded); }));
 }
@@ -307,8 +306,7 @@ TEST_F(QueueThreadTest, SleepersWakeEachOther) {
     ASSERT_TRUE(
         client.tell(queue::WishMessage{.wish = queue::Wish::kWaiter, .number = 0}, {&ringer, 1}));
     client.hint(0);
-    socket.page->watchers[begins ? 0 : 1] =
-        queue::WatcherSlot::make(client.welcome.channel, 0, 1);
+    socket.page->watchers[begins ? 0 : 1] = queue::WatcherSlot::make(client.welcome.channel, 0, 1);
     queue::HintBoard& board = client.memory().waiters[0];
     for (int i = 0; i < 200; ++i) {
       if (begins || i > 0) {

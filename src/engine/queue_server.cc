@@ -113,8 +113,7 @@ bool QueueServer::run(Instant now) {
     worked |= channel.run(now);
     if (channel.is_gone()) {
       remove(channel);
-    } else if (now - channel.last_work() <= kAwake || channel.has_work() ||
-               !fall_asleep(channel)) {
+    } else if (now - channel.last_work() <= kAwake || channel.has_work() || !fall_asleep(channel)) {
       ++i;
       continue;
     }

@@ -79,9 +79,9 @@ TEST_F(QueueServerTest, AStreamCarriesBytesBothWaysAndItsEnd) {
   ASSERT_TRUE(engine_.until([&] { return far.in().readable() == 8; }));
   EXPECT_EQ(right_.read(far), "question");
   EXPECT_EQ(right_.write(far, "answer"), 6U);
-  EXPECT_EQ(right_.failure_of_call(
-                {.op = Op::kShutDown, .flags = queue::kSending, .handle = far.handle}),
-            Failure::kNone);
+  EXPECT_EQ(
+      right_.failure_of_call({.op = Op::kShutDown, .flags = queue::kSending, .handle = far.handle}),
+      Failure::kNone);
   ASSERT_TRUE(engine_.until([&] { return near.has(queue::kPeerClosed); }));
   EXPECT_EQ(left_.read(near), "answer");
   EXPECT_EQ(left_.close(near), Failure::kNone);
@@ -213,8 +213,8 @@ TEST_F(QueueServerTest, ASleepingWaiterIsRungOncePerSleep) {
   const auto [listener, near, far] = left_.join(right_, 80);
   auto bell = queue::Doorbell::create();
   const int ringer = bell->ringer.get();
-  ASSERT_TRUE(left_.tell(queue::WishMessage{.wish = queue::Wish::kWaiter, .number = 9},
-                         {&ringer, 1}));
+  ASSERT_TRUE(
+      left_.tell(queue::WishMessage{.wish = queue::Wish::kWaiter, .number = 9}, {&ringer, 1}));
   left_.hint(0);
   engine_.turns(100);
   near.page->watchers[0] = queue::WatcherSlot::make(left_.welcome.channel, 9, 1);
@@ -240,8 +240,8 @@ TEST_F(QueueServerTest, OptionsAreInheritedAndInfoTells) {
   const auto listener = right_.open();
   EXPECT_EQ(right_.failure_of_call({.op = Op::kSetOptions,
                                     .handle = listener.handle,
-                                    .options = client::to_record(client::Options{
-                                        .receive_buffer = 1 << 20, .reno = true})}),
+                                    .options = client::to_record(
+                                        client::Options{.receive_buffer = 1 << 20, .reno = true})}),
             Failure::kNone);
   EXPECT_EQ(right_.bind(listener, 80), Failure::kNone);
   EXPECT_EQ(right_.listen(listener), Failure::kNone);
@@ -281,8 +281,8 @@ TEST_F(QueueServerTest, RoutesAndOwnAddresses) {
   ASSERT_TRUE(left_.greet());
   const auto route = [&](const wire::Ipv6Address& address) {
     return left_
-        .call({.op = Op::kRoute,
-               .endpoint = client::to_record(client::Endpoint{.address = address})})
+        .call(
+            {.op = Op::kRoute, .endpoint = client::to_record(client::Endpoint{.address = address})})
         .number;
   };
   EXPECT_EQ(route(kOwn), queue::kOwns | queue::kReaches);

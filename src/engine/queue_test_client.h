@@ -54,9 +54,8 @@ class TestEngine {
     auto pool = packet::Pool::create({.segments = 4096, .loans = 2048, .huge_pages = false});
     other_end_ = std::move(wire->right);
     worker_ = std::move(*Worker::create(std::move(*pool), std::move(wire->left), 1));
-    EXPECT_TRUE(worker_->add_host({.ipv6 = {{kOwn, 64}},
-                                   .leased_addresses = true,
-                                   .configure_ipv6 = false}));
+    EXPECT_TRUE(worker_->add_host(
+        {.ipv6 = {{kOwn, 64}}, .leased_addresses = true, .configure_ipv6 = false}));
     path_ = testing::TempDir() + "queue-server-" + std::to_string(::getpid());
     server_ = std::move(*QueueServer::create(*worker_, std::move(*listen_at(path_)),
                                              [this](const ucred&) { return policy_; }));
@@ -123,8 +122,8 @@ class RawClient {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     engine_.path().copy(address.sun_path, sizeof(address.sun_path) - 1);
-    return ::connect(attach.get(), reinterpret_cast<const sockaddr*>(&address),
-                     sizeof(address)) == 0;
+    return ::connect(attach.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ==
+           0;
   }
   // Whether it was admitted; if not, welcome says why.
   bool greet(const queue::Hello& hello = {}) {
@@ -238,8 +237,7 @@ class RawClient {
          .endpoint = client::to_record(client::Endpoint{.address = address, .port = port})});
   }
   client::Failure listen(const Socket& socket, std::uint32_t backlog = 16) {
-    return failure_of_call(
-        {.op = queue::Op::kListen, .handle = socket.handle, .number = backlog});
+    return failure_of_call({.op = queue::Op::kListen, .handle = socket.handle, .number = backlog});
   }
   client::Failure connect_to(const Socket& socket, std::uint16_t port) {
     return failure_of_call(
@@ -307,8 +305,8 @@ class RawClient {
   bool take_welcome(std::vector<UniqueFd> fds, std::size_t first) {
     if (!heard && !welcome.channel && fds.empty()) return false;
     if (welcome.refused != 0 || fds.size() != first + 3) return false;
-    memory_ = std::move(*Mapping::map(fds[0].get(), sizeof(queue::ChannelMemory),
-                                      Access::kReadWrite));
+    memory_ =
+        std::move(*Mapping::map(fds[0].get(), sizeof(queue::ChannelMemory), Access::kReadWrite));
     bell = std::move(fds[1]);
     if (fds[2]) families_[welcome.family] = map(fds[2].get(), welcome.family_size);
     notifier_.emplace(memory().engine.flag());

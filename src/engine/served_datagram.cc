@@ -95,8 +95,7 @@ Outcome<void> ServedDatagram::connect(const ServedChannel& caller,
 client::Endpoint ServedDatagram::local() const {
   client::Endpoint endpoint = bound_.value_or(client::Endpoint{});
   if (remote_ && is_any(endpoint.address)) {
-    endpoint.address =
-        sockets_.stack().source_for(remote_->address).value_or(endpoint.address);
+    endpoint.address = sockets_.stack().source_for(remote_->address).value_or(endpoint.address);
   }
   return endpoint;
 }
@@ -158,8 +157,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
     return true;
   }
   const std::size_t size = outgoing.record.size;
-  packet::PacketPtr packet =
-      size == 0 ? sockets_.pool().get() : sockets_.pool().get_chain(size);
+  packet::PacketPtr packet = size == 0 ? sockets_.pool().get() : sockets_.pool().get_chain(size);
   if (packet == nullptr) return false;
   for (std::size_t done = 0; done < size;) {
     const auto piece = outgoing_.piece(outgoing.payload + done, size - done);
@@ -170,8 +168,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
       .source = {.address = *source, .port = bound_.value_or(client::Endpoint{}).port},
       .destination = to_udp(to)};
   // What the stack drops is counted there.
-  [[maybe_unused]] const ip::Sent sent =
-      sockets_.stack().udp().send(std::move(packet), path, now);
+  [[maybe_unused]] const ip::Sent sent = sockets_.stack().udp().send(std::move(packet), path, now);
   return true;
 }
 
@@ -198,8 +195,7 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
   return true;
 }
 
-void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path,
-                             Instant /*now*/) {
+void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
   if (remote_ && to_client(path.source) != *remote_) {
     ++dropped_;
     return;

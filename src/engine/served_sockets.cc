@@ -53,8 +53,9 @@ void ServedSockets::bound(ServedStream& stream) {
 
 void ServedSockets::unbound(ServedStream& stream) {
   const auto [first, last] = ports_.equal_range(stream.binding().local.port);
-  const auto found = std::ranges::find_if(std::ranges::subrange(first, last),
-                                          [&](const auto& entry) { return entry.second == &stream; });
+  const auto found =
+      std::ranges::find_if(std::ranges::subrange(first, last),
+                           [&](const auto& entry) { return entry.second == &stream; });
   if (found != last) ports_.erase(found);
 }
 

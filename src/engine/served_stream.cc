@@ -127,8 +127,8 @@ Outcome<void> ServedStream::connect(const ServedChannel& caller,
 Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
                                              const client::Endpoint& remote, Instant now) {
   if (!open_fifos()) return refuse(Failure::kNoMemory);
-  auto id = sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(),
-                                   now);
+  auto id =
+      sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(), now);
   if (!id) {
     set_flags(0);
     give_fifos();

@@ -24,7 +24,8 @@ std::uint64_t cookie_of(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-// The far end's name, which says to everybody what the near end is. Nobody can have taken it before.
+// The far end's name, which says to everybody what the near end is. Nobody can have taken it
+// before.
 bool name(int fd) {
   const std::string text = std::string(queue::kTokenName) + fmt::format("{:016x}", random_seed());
   sockaddr_un address{};
@@ -49,7 +50,8 @@ Result<UniqueFd> ServedTokens::make(ServedSocket& socket, std::uint64_t owner,
   while (next_ == 0 || tokens_.contains(next_)) ++next_;
   number = next_++;
   by_cookie_.emplace(cookie, number);
-  tokens_.emplace(number, Token{.far = std::move(far), .socket = &socket, .cookie = cookie, .owner = owner});
+  tokens_.emplace(
+      number, Token{.far = std::move(far), .socket = &socket, .cookie = cookie, .owner = owner});
   return near;
 }
 

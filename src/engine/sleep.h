@@ -8,8 +8,8 @@
 
 namespace tideline::engine {
 
-// Until one of the descriptors (at most three; -1: none) is readable or `deadline` has come; wakes up early
-// at times. Returns which of them are readable: the first is bit 0.
+// Until one of the descriptors (at most three; -1: none) is readable or `deadline` has come; wakes
+// up early at times. Returns which of them are readable: the first is bit 0.
 unsigned sleep_until(std::initializer_list<int> descriptors, Instant deadline);
 
 }  // namespace tideline::engine
