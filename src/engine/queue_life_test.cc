@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -339,13 +340,15 @@ TEST_F(QueueThreadTest, SleepersWakeEachOther) {
 TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {
   const pid_t child = ::fork();
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     // The parent's engine is not here, but at the other end of the socket.
     engine_.stop_driving();
     RawClient client(engine_);
     while (!client.connect()) ::usleep(1000);
     if (!client.greet()) ::_exit(1);
     const auto near = client.open();
-    while (client.connect_to(near, 80) != Failure::kInProgress) {
+    while (!near.has(queue::kConnected)) {
+      if (!near.has(queue::kConnecting)) client.connect_to(near, 80);
     }
     for (;;) client.write(near, "again and again");
   }

@@ -303,8 +303,6 @@ struct Datagram {
 
 class QueueDatagramTest : public QueueServerTest {
  protected:
-  static constexpr std::size_t kHead = sizeof(queue::DatagramRecord);
-
   bool send(RawClient& client, const RawClient::Socket& socket, std::string_view text,
             std::uint16_t port) {
     ring::ByteFifo fifo = socket.out();
