@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A family's memory as a process sees it: address space for all of it, and mappings of the pieces
-// that are needed so far. docs/queue-pair.md. Thread: any.
+// A family's memory as a process sees it: the pieces that are needed so far, mapped where there is
+// room, for programs bound their address space. docs/queue-pair.md. Thread: any.
 #pragma once
 
 #include <atomic>
@@ -29,22 +29,26 @@ class FamilyView {
   std::uint32_t number() const { return number_; }
   // Null: it is not within, or there is no memory.
   queue::SocketPage* page(std::uint32_t index);
-  // Empty: it is not within, or there is no memory.
-  std::span<std::byte> bytes(std::uint64_t offset, std::size_t size);
+  // A FIFO. Empty: it is not within, or there is no memory.
+  std::span<std::byte> fifo(std::uint64_t offset, std::size_t size);
 
   void after_fork_in_child();
 
  private:
-  FamilyView(std::uint32_t number, UniqueFd memory, std::byte* base, std::uint64_t size);
+  // Of the pages, which few processes need many of; FIFOs are mapped in pieces of queue::kPiece.
+  static constexpr std::size_t kPagesAtOnce = std::size_t{256} << 10;
 
-  bool map_piece(std::size_t piece);
+  FamilyView(std::uint32_t number, UniqueFd memory, std::uint64_t size);
+
+  std::byte* map(std::byte*& place, std::uint64_t offset, std::size_t size);
 
   const std::uint32_t number_;
   const UniqueFd memory_;
-  std::byte* const base_;
   const std::uint64_t size_;
   std::mutex mutex_;
-  std::vector<bool> mapped_;  // by piece
+  // Null: not mapped yet.
+  std::vector<std::byte*> pages_;
+  std::vector<std::byte*> pieces_;
 };
 
 }  // namespace tideline::client

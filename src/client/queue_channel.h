@@ -83,6 +83,7 @@ class QueueChannel {
 
   UniqueFd socket_;
   UniqueFd bell_;  // the engine's
+  UniqueFd end_;   // tells of the attach socket's end
   Mapping memory_;
   queue::ChannelMemory* channel_ = nullptr;
   std::uint16_t number_ = 0;

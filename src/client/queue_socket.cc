@@ -23,7 +23,7 @@ bool QueueSocket::begin(const queue::Response& where) {
 
 bool QueueSocket::open_fifos() {
   const auto fit = [&](std::uint64_t offset, std::uint32_t size) -> std::span<std::byte> {
-    return is_power_of_two(size) ? family_->bytes(offset, size) : std::span<std::byte>();
+    return is_power_of_two(size) ? family_->fifo(offset, size) : std::span<std::byte>();
   };
   const auto out = fit(page_->outgoing_offset, page_->outgoing_size);
   const auto in = fit(page_->incoming_offset, page_->incoming_size);

@@ -162,6 +162,8 @@ bool QueueSockets::after_fork_in_child() {
   free_waiters_.clear();
   crowded_.store(0, std::memory_order_relaxed);
   channel_->after_fork_in_child();
+  // Children that lock themselves in can make no descriptor later.
+  if (auto waiter = channel_->make_waiter()) free_waiters_.push_back(std::move(waiter));
   return true;
 }
 

@@ -126,11 +126,12 @@ anon_upload_enable=YES
 anon_umask=022
 secure_chroot_dir=$directory/empty
 nopriv_user=nobody
-ftp_username=nobody
 seccomp_sandbox=NO
 isolate=NO
 isolate_network=NO
 CONF
+  # The C library looks up addresses of IPv6, literal ones too, if an interface has one.
+  ip address add 2001:db8:ffff::1/128 dev lo nodad
   serve 2121 vsftpd "$directory/vsftpd.conf"
   local mode address
   for address in "$address4" "[$address6]"; do
@@ -177,7 +178,7 @@ check_postgres() {
 }
 
 check_a_crash_hurts_nobody() {
-  serve 8000 $python -m http.server --bind "$address4" 8000
+  serve 8000 $python -m http.server --bind 0.0.0.0 8000
   local victim
   for _ in 1 2 3; do
     "$tideline" run "${ours[@]}" -- $python -c "
