@@ -144,6 +144,7 @@ TEST(Config, ErrorsOfHosts) {
   expect_error(kHost + "impair='loss=200%'", "f.toml:4: ");
   expect_error(kHost + "seed=-1", "f.toml:4: 'seed'");
   expect_error(kHost + "connections=1000000000000", "f.toml:4: 'connections'");
+  expect_error(kHost + "connections=15", "f.toml:4: 'connections'");
   expect_error(kHost + "capture='here.pcap'", "f.toml:4: 'here.pcap' is no whole path");
   expect_error(kHost + "socket='/" + std::string(107, 'x') + "'", "f.toml:4: the path of a socket");
   expect_error(kHost + kHost, "f.toml:4: two hosts are 'default'");

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -67,6 +68,10 @@ int run(int argc, char** argv) {
     command.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return command.exit(error) == 0 ? app::kDone : app::kUsage;
+  }
+  // It is read again later, when the working directory is another.
+  if (!arguments.config.empty()) {
+    arguments.config = std::filesystem::absolute(arguments.config).string();
   }
   // What the starter has open is none of a daemon's.
   if (arguments.background) ::close_range(3, ~0U, 0);

@@ -67,7 +67,9 @@ user = "$user"
 sockets = 16
 CONFIG
 expect 3 "no front end 'two'" "$tideline" down --name two
-expect 0 '"command": "up"' "$tideline" up --config "$directory/two.toml" --json
+cd "$directory"
+expect 0 '"command": "up"' "$tideline" up --config two.toml --json
+cd /
 cp "$directory/out.log" "$directory/up.json"
 json "$directory/up.json" '
 assert r["name"] == "two" and [h["name"] for h in r["hosts"]] == ["express", "lab", "lan"], r
