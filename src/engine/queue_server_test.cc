@@ -177,6 +177,28 @@ TEST_F(QueueServerTest, ThePolicyBoundsPortsAddressesSocketsAndMemory) {
   EXPECT_EQ(left_.failure_of_call(open), Failure::kNoMemory);  // a third
 }
 
+// Sockets without an address of their own get one that the policy names.
+TEST_F(QueueServerTest, SocketsSpeakFromAddressesOfThePolicy) {
+  constexpr wire::Ipv6Address kOther(kOwn.high(), 2);
+  ASSERT_TRUE(engine_.worker().host()->stack().add_address(wire::Ipv6Prefix{kOther, 64},
+                                                           monotonic_now(),
+                                                           ip::Uniqueness::kCertain));
+  for (const wire::Ipv6Address& allowed : {kOwn, kOther}) {
+    engine_.policy() = {.admitted = true, .addresses = {{allowed, 128}}};
+    RawClient client(engine_);
+    ASSERT_TRUE(client.greet());
+    const auto datagram = client.open(SocketType::kDatagram);
+    EXPECT_EQ(client.connect_to(datagram, 53), Failure::kNone);
+    EXPECT_EQ(client::from_record(datagram.page->local).address, allowed);
+    const auto stream = client.open();
+    EXPECT_EQ(client.connect_to(stream, 80), Failure::kInProgress);
+    EXPECT_EQ(client::from_record(stream.page->local).address, allowed);
+  }
+  engine_.policy() = {.admitted = true, .addresses = {{wire::Ipv6Address(1, 1), 128}}};
+  ASSERT_TRUE(left_.greet());
+  EXPECT_EQ(left_.connect_to(left_.open(), 80), Failure::kNotPermitted);
+}
+
 TEST_F(QueueServerTest, AFullFifoStopsItsWriterAndTellsOfRoom) {
   greet_both();
   const auto [listener, near, far] = left_.join(right_, 80);

@@ -29,6 +29,9 @@ class ServedSockets {
   ip::Stack& stack() { return worker_.host()->stack(); }
   packet::PassCounter& passes() { return passes_; }
 
+  // For who can wait: whether the wire takes more. What does not for long is not waited for.
+  bool may_send(Instant now);
+
   // With a page in that memory; null: there is none.
   ServedStream* open_stream(const std::shared_ptr<FamilyMemory>& memory);
   ServedDatagram* open_datagram(const std::shared_ptr<FamilyMemory>& memory);
@@ -50,6 +53,7 @@ class ServedSockets {
 
  private:
   Worker& worker_;
+  Instant full_since_ = kNever;
   packet::PassCounter passes_;  // of copies between packets and FIFOs
   std::vector<std::unique_ptr<ServedStream>> streams_;
   std::vector<ServedStream*> free_streams_;
