@@ -264,7 +264,8 @@ Command add_run(CLI::App& app, Arguments& arguments) {
                     "take 127.0.0.1 and ::1 for the program's own addresses on the wire");
   command->add_flag("--stats", arguments.run.stats, "tell at its end what was counted");
   command
-      ->add_option("--name", arguments.run.front_end, "with --placement frontend: of the front end")
+      ->add_option("--name", arguments.run.front_end,
+                   "with --placement frontend: of the front end, or the path of its socket")
       ->capture_default_str();
   command->add_option("--host", arguments.run.host,
                       "with --placement frontend: which of its hosts, if it has several");

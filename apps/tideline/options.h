@@ -30,7 +30,7 @@ int exit_status(ErrorKind kind);
 struct WireOptions : engine::AttachmentOptions {
   double duration = 0;  // seconds; 0 is without limit
   bool json = false;
-  std::string placement = "app";
+  std::string placement = "app";  // or "frontend"
 };
 
 struct PingOptions {
@@ -104,8 +104,8 @@ struct DownOptions {
 struct RunOptions {
   std::vector<std::string> program;  // and its arguments
   // With placement `frontend`:
-  std::string front_end = "default";
-  std::string host;  // empty: its only one
+  std::string front_end = "default";  // its name, or the path of a host's socket
+  std::string host;                   // empty: its "default", or its only one
   bool strict = false;
   bool localhost = false;
   bool stats = false;

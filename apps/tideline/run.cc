@@ -20,7 +20,6 @@
 #include "run.h"
 
 #include "commands.h"
-#include "control/place.h"
 #include "place.h"
 #include "session.h"
 
@@ -63,30 +62,17 @@ void set_wire_variables(const WireOptions& wire) {
 
 namespace {
 
-// Where the program is to attach.
-std::string attach_socket(const RunOptions& options) {
-  const auto running = daemon::find_running(options.front_end);
-  if (!running) {
-    throw Failure({.kind = ErrorKind::kEnvironment,
-                   .what = fmt::format("no front end '{}' runs", options.front_end),
-                   .remedy = "start it (tideline up), or name another (--name)"});
-  }
-  std::vector<std::string> hosts;
-  for (const auto& entry : fs::directory_iterator(running->path)) {
-    if (entry.is_socket() && entry.path().extension() == control::kSocketSuffix) {
-      hosts.push_back(entry.path().stem());
-    }
-  }
-  std::ranges::sort(hosts);
-  const bool any = options.host.empty() && hosts.size() == 1;
-  const std::string host = any ? hosts.front() : options.host;
-  if (std::ranges::find(hosts, host) == hosts.end()) {
+// Wire and addresses are the front end's.
+void set_front_end_variables(const WireOptions& wire, const RunOptions& options) {
+  const engine::AttachmentOptions none;
+  if (wire.wire != none.wire || !wire.ip4.empty() || !wire.ip6.empty() || !wire.gateways.empty() ||
+      wire.mtu != 0 || !wire.impair.empty() || !wire.capture.empty()) {
     throw Failure({.kind = ErrorKind::kUsage,
-                   .what = fmt::format("the front end '{}' has the hosts {}", options.front_end,
-                                       fmt::join(hosts, ", ")),
-                   .remedy = "say which (--host)"});
+                   .what = "a front end has a wire and addresses of its own",
+                   .remedy = "give them to `tideline up`, or leave --placement frontend out"});
   }
-  return fmt::format("{}/{}{}", running->path, host, control::kSocketSuffix);
+  set("TIDELINE_PLACEMENT", wire.placement);
+  set("TIDELINE_FRONT_END", value_or_throw(daemon::find_socket(options.front_end, options.host)));
 }
 
 }  // namespace
@@ -95,9 +81,9 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   const fs::path libraries = library_folder();
   const bool in_front_end = wire.placement == "frontend";
   if (in_front_end) {
-    set("TIDELINE_PLACEMENT", wire.placement);
-    set("TIDELINE_FRONT_END", attach_socket(options));
+    set_front_end_variables(wire, options);
   } else {
+    ::unsetenv("TIDELINE_PLACEMENT");
     set_wire_variables(wire);
   }
   set("TIDELINE_STATS", options.stats ? "1" : "");

@@ -174,6 +174,23 @@ void print_connection(const Json& info) {
       bytes_in(info, "bytes_retransmitted"));
 }
 
+void print_clients(const Json& clients) {
+  if (!clients.is_object() || clients.empty()) return;
+  fmt::print("  {} programs are attached\n", number_in(clients, "count"));
+  for (const Json& client : member(clients, "list")) {
+    if (!client.is_object()) continue;
+    fmt::print("  {} (process {}) of user {}: {} sockets, {} of buffers, {} calls\n",
+               text_in(client, "program"), number_in(client, "pid"), number_in(client, "uid"),
+               number_in(client, "sockets"), bytes_in(client, "memory"),
+               number_in(client, "calls"));
+  }
+  for (const auto& [reason, count] : member(clients, "ended").items()) {
+    if (count.is_number_unsigned()) {
+      fmt::print("  ended: {} {}\n", count.get<std::uint64_t>(), copy::printable(reason));
+    }
+  }
+}
+
 void print_process(const Json& process) {
   const std::string error = text_in(process, "error");
   const std::string program = text_in(process, "program");
@@ -201,6 +218,7 @@ void print_process(const Json& process) {
              real_in(frames, "tx_frames_per_s"), bytes_in(frames, "tx_bytes_per_s"));
   fmt::print("  {:.2f} passes/byte of frames, {:.2f} kernel copies/byte\n",
              real_in(process, "passes_per_byte"), real_in(process, "kernel_copies_per_byte"));
+  print_clients(member(process, "clients"));
   if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
     fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",
                number_in(rdma, "qp_count"), number_in(rdma, "cqs"), number_in(rdma, "regions"),

@@ -151,6 +151,7 @@ std::vector<std::string> environment_with(const std::string& notify_socket) {
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -311,8 +312,10 @@ int down(const DownOptions& options) {
                    .remedy = "stop it as that user, or as root"});
   }
   std::vector<Process> hosts = processes_in(control);
-  const bool told = std::ranges::any_of(
-      hosts, [](Process& host) { return ask(host, control::kStop).has_value(); });
+  // One that stops already is not to be asked any more.
+  const bool told = hosts.empty() || std::ranges::any_of(hosts, [](Process& host) {
+                      return ask(host, control::kStop).has_value();
+                    });
   const Instant end = monotonic_now() + std::chrono::duration_cast<Duration>(
                                             std::chrono::duration<double>(options.timeout));
   while (told && daemon::is_running(running->lock) && monotonic_now() < end) {

@@ -65,6 +65,12 @@ std::vector<std::string> gateways_in(TomlReader& reader) {
   return all;
 }
 
+std::size_t count_in(TomlReader& reader, std::string_view key, std::int64_t most,
+                     std::size_t otherwise) {
+  return static_cast<std::size_t>(
+      reader.integer(key, 1, most).value_or(static_cast<std::int64_t>(otherwise)));
+}
+
 HostConfig read_host(const toml::table& table) {
   TomlReader reader(table, "[[host]]");
   HostConfig host;
@@ -106,7 +112,7 @@ HostConfig read_host(const toml::table& table) {
 }
 
 // "80" or "1024-65535".
-void read_ports(TomlReader& reader, Rights& rights) {
+void read_ports(TomlReader& reader, engine::ClientPolicy& rights) {
   const std::optional<std::string> text = reader.text("ports");
   if (!text) return;
   const char* const end = text->data() + text->size();
@@ -135,17 +141,18 @@ wire::Ipv6Prefix parse_network(const Located& each) {
 }
 
 // What `reader` has of rights; the rest is as in `otherwise`.
-Rights read_rights(TomlReader& reader, Rights otherwise) {
-  Rights rights = std::move(otherwise);
-  rights.admit = reader.truth("admit").value_or(rights.admit);
+engine::ClientPolicy read_rights(TomlReader& reader, engine::ClientPolicy otherwise) {
+  engine::ClientPolicy rights = std::move(otherwise);
+  rights.admitted = reader.truth("admit").value_or(rights.admitted);
   if (const auto networks = reader.texts("addresses"); !networks.empty()) {
     rights.addresses.clear();
     for (const Located& each : networks) rights.addresses.push_back(parse_network(each));
   }
   read_ports(reader, rights);
-  rights.sockets = static_cast<std::size_t>(
-      reader.integer("sockets", 1, 16 << 20).value_or(static_cast<std::int64_t>(rights.sockets)));
-  rights.memory = reader.bytes("memory").value_or(rights.memory);
+  rights.most_sockets = count_in(reader, "sockets", 65535, rights.most_sockets);
+  rights.most_memory = reader.bytes("memory").value_or(rights.most_memory);
+  rights.most_channels = count_in(reader, "processes", 65535, rights.most_channels);
+  rights.most_descriptors = count_in(reader, "descriptors", 1 << 20, rights.most_descriptors);
   return rights;
 }
 
@@ -156,14 +163,14 @@ auto account_in(TomlReader& reader, std::string_view key, const Find& find) {
   using Account = typename decltype(find(std::string()))::value_type;
   if (node == nullptr) return std::optional<Account>();
   if (node->is_integer()) {
-    const std::int64_t number = *reader.integer(key, 0, UINT32_MAX - 1);
+    const std::int64_t number = reader.integer(key, 0, UINT32_MAX - 1).value_or(0);
     if constexpr (std::is_same_v<Account, Group>) {
       return std::optional(Group{.id = static_cast<gid_t>(number)});
     } else {
       return std::optional(static_cast<Account>(number));
     }
   }
-  const std::string name = *reader.text(key);
+  const std::string name = reader.text(key).value_or("");
   auto account = find(name);
   if (!account) {
     throw Complaint(node->source(), fmt::format("this machine has no {} '{}'", key, name),
@@ -173,7 +180,8 @@ auto account_in(TomlReader& reader, std::string_view key, const Find& find) {
   return account;
 }
 
-Rule read_rule(const toml::table& table, const Rights& others, const Accounts& accounts) {
+Rule read_rule(const toml::table& table, const engine::ClientPolicy& others,
+               const Accounts& accounts) {
   TomlReader reader(table, "[[policy.user]]");
   Rule rule;
   rule.user =
@@ -188,7 +196,7 @@ Rule read_rule(const toml::table& table, const Rights& others, const Accounts& a
                     "write one of `user = \"...\"` and `group = \"...\"`");
   }
   rule.rights = others;
-  rule.rights.admit = true;
+  rule.rights.admitted = true;
   rule.rights = read_rights(reader, std::move(rule.rights));
   reader.finish();
   return rule;

@@ -64,14 +64,14 @@ TEST(Config, TheExampleHasEveryKey) {
   ASSERT_EQ(config.policy.rules.size(), 2U);
   EXPECT_EQ(config.policy.rules[0].user, 0U);
   EXPECT_EQ(config.policy.rules[0].rights.first_port, 1);
-  const Rights& group = config.policy.rules[1].rights;
+  const engine::ClientPolicy& group = config.policy.rules[1].rights;
   EXPECT_EQ(config.policy.rules[1].group, 65534U);
   EXPECT_EQ(group.addresses, (std::vector{*wire::Ipv6Prefix::from_text("::ffff:192.0.2.2/128"),
                                           *wire::Ipv6Prefix::from_text("2001:db8::/64")}));
   EXPECT_EQ(group.first_port, 8080);
   EXPECT_EQ(group.last_port, 8080);
-  EXPECT_EQ(group.sockets, 4096U);
-  EXPECT_EQ(group.memory, std::size_t{256} << 20);
+  EXPECT_EQ(group.most_sockets, 4096U);
+  EXPECT_EQ(group.most_memory, std::size_t{256} << 20);
 }
 
 // What the example shows behind a '#' is the default, and is right.
@@ -89,7 +89,9 @@ TEST(Config, TheExampleShowsDefaults) {
   EXPECT_EQ(shown.hosts[0].connections, HostConfig().connections);
   EXPECT_FALSE(shown.hosts[0].socket.empty());
   EXPECT_FALSE(shown.hosts[1].attachment.capture.empty());
-  EXPECT_EQ(shown.policy.others.admit, PolicyConfig().others.admit);
+  EXPECT_EQ(shown.policy.others.most_channels, engine::ClientPolicy().most_channels);
+  EXPECT_EQ(shown.policy.others.most_descriptors, engine::ClientPolicy().most_descriptors);
+  EXPECT_EQ(shown.policy.others.admitted, PolicyConfig().others.admitted);
 }
 
 TEST(Config, AHostOnASharedSegmentNeedsNothing) {
@@ -103,8 +105,9 @@ TEST(Config, AHostOnASharedSegmentNeedsNothing) {
 TEST(Config, SizesAndTimes) {
   const std::map<std::string, std::size_t> sizes{
       {"4096", 4096}, {"'1B'", 1}, {"'3KiB'", 3072}, {"'2GiB'", std::size_t{2} << 30}};
+  const std::string before = kHost + "[policy]\nmemory=";
   for (const auto& [text, size] : sizes) {
-    EXPECT_EQ(good(kHost + "[policy]\nmemory=" + text).policy.others.memory, size) << text;
+    EXPECT_EQ(good(before + text).policy.others.most_memory, size) << text;
   }
   EXPECT_EQ(good("stop_seconds=0.5\n" + kHost).stop_timeout, std::chrono::milliseconds(500));
   EXPECT_EQ(good("stop_seconds=2\n" + kHost).stop_timeout, std::chrono::seconds(2));
@@ -152,6 +155,8 @@ TEST(Config, ErrorsOfHosts) {
 }
 
 TEST(Config, ErrorsOfPolicies) {
+  expect_error(kHost + "[policy]\nsockets=65536", "f.toml:5: 'sockets' of [policy]");
+  expect_error(kHost + "[policy]\nprocesses=0", "f.toml:5: 'processes' of [policy]");
   expect_error(kHost + "[policy]\nadmit=1", "f.toml:5: 'admit' of [policy]");
   expect_error(kHost + "[policy]\nadmitt=true", "f.toml:5: [policy] has no 'admitt'");
   expect_error(kHost + "[policy]\nuser=[{user='bob'}]", "f.toml:5: this machine has no user 'bob'");

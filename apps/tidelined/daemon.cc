@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
@@ -48,23 +49,35 @@ void allow_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-Status open_bell(std::optional<ring::EventBell>& to) {
-  auto bell = ring::EventBell::create();
-  if (!bell) return fail(std::move(bell.error()));
-  to = std::move(*bell);
-  return {};
-}
-
 }  // namespace
 
-Daemon::Daemon(Config config, DaemonOptions options, uid_t own)
+Result<std::unique_ptr<Daemon>> Daemon::create(Config config, DaemonOptions options, uid_t own) {
+  auto signals = open_signals();
+  if (!signals) return fail(std::move(signals.error()));
+  auto news = ring::EventBell::create();
+  if (!news) return fail(std::move(news.error()));
+  auto told_to_stop = ring::EventBell::create();
+  if (!told_to_stop) return fail(std::move(told_to_stop.error()));
+  auto place = Place::take(config.name);
+  if (!place) return fail(std::move(place.error()));
+  return std::unique_ptr<Daemon>(new Daemon(
+      std::move(config), std::move(options), own, std::move(*signals),
+      {.news = std::move(*news), .told_to_stop = std::move(*told_to_stop)}, std::move(*place)));
+}
+
+Daemon::Daemon(Config config, DaemonOptions options, uid_t own, UniqueFd signals, Bells bells,
+               Place place)
     : config_(std::move(config)),
       options_(std::move(options)),
       own_(own),
-      policy_(std::make_shared<Policy>(config_.policy, own)) {}
+      signals_(std::move(signals)),
+      bells_(std::move(bells)),
+      policy_(std::make_shared<Policy>(config_.policy, own)),
+      place_(std::move(place)) {}
 
 Status Daemon::run() {
-  Status done = open();
+  allow_descriptors();
+  Status done = open_wires();
   if (done) done = start_hosts();
   if (done) done = wait_until_ready();
   if (done && !stopping_) {
@@ -77,30 +90,42 @@ Status Daemon::run() {
 
 // In this order: what needs privileges, the end of privileges, the rest. A shared segment belongs
 // to a user, so it is joined as that user.
-Status Daemon::open() {
-  auto signals = open_signals();
-  if (!signals) return fail(std::move(signals.error()));
-  signals_ = std::move(*signals);
-  allow_descriptors();
-  if (Status s = open_bell(news_); !s) return s;
-  if (Status s = open_bell(told_to_stop_); !s) return s;
-  auto as = run_as(config_);
-  if (!as) return fail(std::move(as.error()));
-  auto place = Place::take(config_.name);
-  if (!place) return fail(std::move(place.error()));
-  place_.emplace(std::move(*place));
+Status Daemon::open_wires() {
+  const auto as = run_as(config_);
+  if (!as) return fail(as.error());
+  const std::optional<RunAs>& other = *as;
   if (policy_->admits_others()) {
-    if (Status s = place_->open_to_others(); !s) return s;
+    if (Status s = place_.open_to_others(); !s) return s;
   }
+  if (Status s = listen(); !s) return s;
   if (Status s = open_hosts(false); !s) return s;
-  if (const auto& other = *as) {
-    if (Status s = place_->hand_over(other->user, other->group); !s) return s;
+  if (other) {
+    if (Status s = place_.hand_over(other->user, other->group); !s) return s;
   }
-  if (Status s = drop_privileges(*as); !s) return s;
+  if (Status s = drop_privileges(other); !s) return s;
   if (::geteuid() == 0) {
     spdlog::warn("runs as root, though without capabilities: name a user in the configuration");
   }
   return open_hosts(true);
+}
+
+Status Daemon::listen() {
+  for (const HostConfig& host : config_.hosts) {
+    auto fd = place_.listen(host.name, host.socket);
+    if (!fd) return fail(std::move(fd.error()));
+    listening_[host.name] = std::move(*fd);
+  }
+  return {};
+}
+
+// On a host's thread.
+engine::ClientPolicy Daemon::rights_of(const ucred& peer) {
+  std::shared_ptr<const Policy> policy;
+  {
+    const std::scoped_lock lock(policy_mutex_);
+    policy = policy_;
+  }
+  return policy->rights_of(peer);
 }
 
 Status Daemon::open_hosts(bool on_shared_segments) {
@@ -115,9 +140,10 @@ Status Daemon::open_hosts(bool on_shared_segments) {
 
 Status Daemon::start_hosts() {
   for (const auto& host : hosts_) {
-    const Status started =
-        host->start(*news_, config_.name,
-                    {.directory = place_->directory(), .stop = [this] { told_to_stop_->ring(); }});
+    const Status started = host->start(
+        bells_.news, std::move(listening_[host->name()]),
+        [this](const ucred& peer) { return rights_of(peer); }, config_.name,
+        {.directory = place_.directory(), .stop = [this] { bells_.told_to_stop.ring(); }});
     if (!started) return started;
   }
   return {};
@@ -145,7 +171,7 @@ void Daemon::announce() {
   }
   spdlog::info("front end '{}' is ready, process {}", config_.name, ::getpid());
   if (options_.background) {
-    const UniqueFd log(::openat(place_->directory(), "log",
+    const UniqueFd log(::openat(place_.directory(), "log",
                                 O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
                                 0600));
     if (log) ::dup2(log.get(), STDERR_FILENO);
@@ -153,7 +179,7 @@ void Daemon::announce() {
     spdlog::info("front end '{}', process {}", config_.name, ::getpid());
   }
   notify(fmt::format("READY=1\nMAINPID={}\nSTATUS={} hosts\nX_TIDELINE_PLACE={}", ::getpid(),
-                     hosts_.size(), place_->path()));
+                     hosts_.size(), place_.path()));
 }
 
 void Daemon::serve() {
@@ -161,34 +187,46 @@ void Daemon::serve() {
       options_.duration == Duration() ? kNever : monotonic_now() + options_.duration;
   while (!stopping_ && monotonic_now() < end) {
     take_signal(wait(end));
-    for (const auto& host : hosts_) {
-      if (host->state() == HostRunner::State::kConflict) {
-        spdlog::error("host {}: {}", host->name(), host->conflict().message());
-      }
-    }
   }
 }
 
 void Daemon::stop() {
-  if (!place_) return;
   notify("STOPPING=1");
   spdlog::info("front end '{}' stops", config_.name);
+  place_.remove_sockets();
+  listening_.clear();
+  for (const auto& host : hosts_) host->begin_to_stop();
+  wait_for_programs();
   hosts_.clear();
+}
+
+// Until what they have written is sent, for as long as is allowed, or until told once more.
+void Daemon::wait_for_programs() {
+  const Instant end = monotonic_now() + config_.stop_timeout;
+  for (;;) {
+    const bool done = std::ranges::all_of(
+        hosts_, [](const auto& host) { return host->state() == HostRunner::State::kStopped; });
+    if (done) return;
+    const int signal = wait(end);
+    if (monotonic_now() < end && signal != SIGTERM && signal != SIGINT) continue;
+    spdlog::warn("not all that programs have written has been sent");
+    return;
+  }
 }
 
 int Daemon::wait(Instant deadline) {
   std::array<pollfd, 3> watched{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
-                                 {.fd = news_->fd(), .events = POLLIN, .revents = 0},
-                                 {.fd = told_to_stop_->fd(), .events = POLLIN, .revents = 0}}};
+                                 {.fd = bells_.news.fd(), .events = POLLIN, .revents = 0},
+                                 {.fd = bells_.told_to_stop.fd(), .events = POLLIN, .revents = 0}}};
   int timeout = -1;
   if (deadline != kNever) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - monotonic_now());
     timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30));
   }
   ::poll(watched.data(), watched.size(), timeout);
-  if (watched[1].revents != 0) news_->silence();
+  if (watched[1].revents != 0) bells_.news.silence();
   if (watched[2].revents != 0) {
-    told_to_stop_->silence();
+    bells_.told_to_stop.silence();
     return SIGTERM;
   }
   signalfd_siginfo signal{};

@@ -3,9 +3,9 @@
 // to stop or to read its policy again. One thread, the first; hosts have theirs.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,20 +28,31 @@ struct DaemonOptions {
 
 class Daemon {
  public:
-  // Blocks the signals that it takes. `news` outlives the hosts.
-  Daemon(Config config, DaemonOptions options, uid_t own);
+  // Takes the name, and blocks the signals that run() takes. `own`: the user who starts it.
+  static Result<std::unique_ptr<Daemon>> create(Config config, DaemonOptions options, uid_t own);
 
-  // Until it is told to stop: the whole life of the front end.
+  // The rest of its life: until it is told to stop, or cannot start.
   Status run();
 
  private:
-  Status open();
+  struct Bells {
+    ring::EventBell news;          // a host's state has changed
+    ring::EventBell told_to_stop;  // by the control socket
+  };
+
+  Daemon(Config config, DaemonOptions options, uid_t own, UniqueFd signals, Bells bells,
+         Place place);
+
+  Status open_wires();
+  Status listen();
   Status open_hosts(bool on_shared_segments);
   Status start_hosts();
   Status wait_until_ready();
   void announce();
   void serve();
   void stop();
+  void wait_for_programs();
+  engine::ClientPolicy rights_of(const ucred& peer);
   // Sleeps until a signal, news or the deadline. The signal, or 0.
   int wait(Instant deadline);
   void take_signal(int signal);
@@ -50,13 +61,13 @@ class Daemon {
   Config config_;
   const DaemonOptions options_;
   const uid_t own_;
-  UniqueFd signals_;
-  std::optional<ring::EventBell> news_;
-  std::optional<ring::EventBell> told_to_stop_;  // by the control socket
+  const UniqueFd signals_;
+  const Bells bells_;
   bool stopping_ = false;
   std::mutex policy_mutex_;
   std::shared_ptr<const Policy> policy_;
-  std::optional<Place> place_;  // its lock goes last
+  Place place_;                                // its lock goes after the hosts
+  std::map<std::string, UniqueFd> listening_;  // by the names of the hosts
   std::vector<std::unique_ptr<HostRunner>> hosts_;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/thread.h"
 #include "log.h"
 
@@ -20,9 +21,16 @@ constexpr std::size_t kStack = std::size_t{1} << 20;
 // has come to use one.
 constexpr Duration kReadyInterval = std::chrono::milliseconds(5);
 constexpr Duration kConflictInterval = std::chrono::seconds(10);
+// How often it is asked whether all that programs have written has been sent.
+constexpr Duration kIdleInterval = std::chrono::milliseconds(2);
+// Of who tells the worker to stop.
+constexpr Duration kPatience = std::chrono::seconds(1);
+// On ends of programs, in a second.
+constexpr unsigned kMostLines = 20;
 
 std::vector<std::string> texts_of(const engine::HostOptions& options) {
   std::vector<std::string> all;
+  all.reserve(options.ipv4.size() + options.ipv6.size());
   for (const auto& prefix : options.ipv4) all.push_back(prefix.to_text());
   for (const auto& prefix : options.ipv6) all.push_back(prefix.to_text());
   return all;
@@ -67,15 +75,29 @@ HostRunner::~HostRunner() {
     ::pthread_join(thread_, nullptr);
     worker_->pool().adopt();
   }
+  if (worker_) worker_->set_service(nullptr);
   worker_.reset();
   if (const Status written = wires_.flush(); !written) {
     spdlog::error("host {}: {}", name(), written.error().message());
   }
 }
 
-Status HostRunner::start(const ring::EventBell& news, const std::string& front_end,
-                         control::FrontEndServer server) {
+Status HostRunner::serve(UniqueFd listening, engine::QueueServer::Policy policy) {
+  auto server = engine::QueueServer::create(*worker_, std::move(listening), std::move(policy));
+  if (!server) return fail(std::move(server.error()));
+  server_ = std::move(*server);
+  server_->set_log([this](const engine::ClientInfo& client, engine::EndReason reason) {
+    log_end(client, reason);
+  });
+  worker_->set_service(server_.get());
+  return {};
+}
+
+Status HostRunner::start(const ring::EventBell& news, UniqueFd listening,
+                         engine::QueueServer::Policy policy, const std::string& front_end,
+                         control::FrontEndServer control) {
   news_ = &news;
+  if (Status s = serve(std::move(listening), std::move(policy)); !s) return s;
   worker_->pool().disown();
   const auto thread = start_quiet_thread(&HostRunner::main, this, kStack, "a host's thread");
   if (!thread) {
@@ -84,11 +106,11 @@ Status HostRunner::start(const ring::EventBell& news, const std::string& front_e
   }
   thread_ = *thread;
   started_ = true;
-  subject_.emplace(*worker_);
+  subject_.emplace(*worker_, nullptr, server_.get());
   auto status = control::Server::start(
       *subject_,
       {.wire = wire(), .addresses = texts_of(options_), .front_end = front_end, .host = name()},
-      std::move(server));
+      std::move(control));
   if (!status) return fail(std::move(status.error()));
   status_ = std::move(*status);
   return {};
@@ -104,18 +126,61 @@ void* HostRunner::main(void* host) {
 }
 
 void HostRunner::run_timers(Instant now) {
-  const engine::Host& host = *worker_->host();
   const State before = state();
+  if (before >= State::kStopping) {
+    due_ = now + kIdleInterval;
+    if (!server_->is_idle()) return;
+    due_ = kNever;
+    become(State::kStopped);
+    return;
+  }
+  const engine::Host& host = *worker_->host();
   due_ = now + (before == State::kStarting ? kReadyInterval : kConflictInterval);
   State after = host.is_ready() ? State::kReady : before;
   if (host.conflict()) {
     if (before != State::kConflict) conflict_ = *host.conflict();
+    if (before == State::kReady) spdlog::error("host {}: {}", name(), conflict_.message());
     after = State::kConflict;
     due_ = kNever;
   }
-  if (after == before) return;
-  state_.store(after, std::memory_order_release);
+  if (after != before) become(after);
+}
+
+void HostRunner::become(State state) {
+  state_.store(state, std::memory_order_release);
   news_->ring();
+}
+
+void HostRunner::begin_to_stop() {
+  // Whoever asks the worker must be the only one.
+  status_.reset();
+  const auto tell = [this](Instant now) {
+    server_->stop_accepting();
+    server_->end_all(now);
+    due_ = now;
+    become(State::kStopping);
+  };
+  if (!started_ || !worker_->ask(tell, kPatience)) {
+    state_.store(State::kStopped, std::memory_order_release);
+  }
+}
+
+// A program that breaks rules can do it as often as it likes; the disk must not be full of it.
+void HostRunner::log_end(const engine::ClientInfo& client, engine::EndReason reason) {
+  const bool usual = reason == engine::EndReason::kClosed || reason == engine::EndReason::kStopped;
+  const auto level = usual ? spdlog::level::debug : spdlog::level::warn;
+  if (!spdlog::should_log(level)) return;
+  const Instant now = monotonic_now();
+  if (now - second_ >= std::chrono::seconds(1)) {
+    if (lines_ > kMostLines) {
+      spdlog::warn("host {}: and {} more programs", name(), lines_ - kMostLines);
+    }
+    second_ = now;
+    lines_ = 0;
+  }
+  if (++lines_ > kMostLines) return;
+  spdlog::log(level, "host {}: {} (process {}) of user {}: {}", name(), client.program, client.pid,
+              client.uid, engine::name_of(reason));
 }
 
 std::string HostRunner::addresses() const {

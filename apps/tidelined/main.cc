@@ -80,11 +80,12 @@ int run(int argc, char** argv) {
   set_up_log(config->log);
   const auto duration =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.wire.duration));
-  Daemon daemon(
+  const auto daemon = Daemon::create(
       std::move(*config),
       {.config_path = arguments.config, .background = arguments.background, .duration = duration},
       ::getuid());
-  const Status done = daemon.run();
+  if (!daemon) return fail_with(daemon.error());
+  const Status done = (*daemon)->run();
   return done ? app::kDone : fail_with(done.error());
 }
 

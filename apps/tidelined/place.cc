@@ -3,19 +3,27 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
+#include "config.h"
 #include "control/place.h"
 #include "port/shm/meeting_point.h"
 
 namespace tideline::daemon {
 namespace {
+
+constexpr int kBacklog = 4096;  // programs that attach at the same time; the kernel allows so many
 
 struct flock whole_file(short type) {
   struct flock lock{};
@@ -57,7 +65,21 @@ Result<UniqueFd> open_sockets(int above, const std::string& name, const std::str
   return fd;
 }
 
-void remove_sockets(int directory) {
+// A socket that nobody listens to any more.
+Status remove_stale(const sockaddr_un& address, const std::string& shown) {
+  struct stat status{};
+  if (::lstat(address.sun_path, &status) != 0) return {};
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const bool refused =
+      S_ISSOCK(status.st_mode) &&
+      ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 &&
+      errno == ECONNREFUSED;
+  if (refused && ::unlink(address.sun_path) == 0) return {};
+  return fail({.what = fmt::format("'{}' is something else already", shown),
+               .remedy = "choose another path, or remove what is there"});
+}
+
+void remove_all_sockets(int directory) {
   for (const std::string& name : control::sockets_in(directory)) {
     ::unlinkat(directory, name.c_str(), 0);
   }
@@ -92,14 +114,41 @@ Result<Place> Place::take(const std::string& name) {
   std::string path = fmt::format("{}/{}", above_path, name);
   auto directory = open_sockets(above->get(), name, path);
   if (!directory) return fail(std::move(directory.error()));
-  remove_sockets(directory->get());
+  remove_all_sockets(directory->get());
   ::unlinkat(directory->get(), "log", 0);
   // The last front end's user may have been another.
   const UniqueFd control(
       ::openat(directory->get(), ".control", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (control) remove_sockets(control.get());
+  if (control) remove_all_sockets(control.get());
   ::unlinkat(directory->get(), ".control", AT_REMOVEDIR);
   return Place(std::move(path), std::move(*above), std::move(lock), std::move(*directory));
+}
+
+Result<UniqueFd> Place::listen(const std::string& host, const std::string& path) {
+  const std::string shown = path.empty() ? fmt::format("{}/{}.sock", path_, host) : path;
+  // However long the path of the directory is.
+  const std::string short_path =
+      path.empty() ? control::path_in(directory_.get(), host + ".sock") : path;
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  if (short_path.size() >= sizeof(address.sun_path)) {
+    return fail({.what = fmt::format("the path of a socket is too long: '{}'", shown)});
+  }
+  std::memcpy(address.sun_path, short_path.c_str(), short_path.size() + 1);
+  if (Status s = remove_stale(address, shown); !s) return fail(std::move(s.error()));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd || ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return fail_errno(fmt::format("cannot listen at '{}'", shown));
+  }
+  sockets_.push_back(short_path);
+  if (::chmod(short_path.c_str(), 0666) != 0 || ::listen(fd.get(), kBacklog) != 0) {
+    return fail_errno(fmt::format("cannot listen at '{}'", shown));
+  }
+  return fd;
+}
+
+void Place::remove_sockets() {
+  for (const std::string& path : sockets_) ::unlink(path.c_str());
+  sockets_.clear();
 }
 
 Status Place::hand_over(uid_t user, gid_t group) const {
@@ -123,6 +172,30 @@ std::optional<Running> find_running(const std::string& name) {
       return Running{.pid = read_pid(fd.get()), .path = path, .lock = lock};
   }
   return std::nullopt;
+}
+
+Result<std::string> find_socket(const std::string& name, const std::string& host) {
+  if (name.find('/') != std::string::npos) return name;
+  const auto running = find_running(name);
+  if (!running) {
+    return fail({.what = fmt::format("no front end '{}' runs", name),
+                 .remedy = fmt::format("start it: tideline up --name {}", name)});
+  }
+  const UniqueFd directory(::open(running->path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  std::vector<std::string> hosts;
+  if (directory) hosts = control::sockets_in(directory.get());
+  for (std::string& each : hosts) each.resize(each.size() - control::kSocketSuffix.size());
+  std::string wanted = host.empty() ? kDefaultName : host;
+  if (host.empty() && hosts.size() == 1) wanted = hosts.front();
+  if (std::ranges::find(hosts, wanted) != hosts.end()) {
+    return fmt::format("{}/{}{}", running->path, wanted, control::kSocketSuffix);
+  }
+  std::ranges::sort(hosts);
+  return fail({.kind = ErrorKind::kUsage,
+               .what = fmt::format("the front end '{}' has no host '{}' here", name, wanted),
+               .remedy = hosts.empty()
+                             ? "its hosts have sockets elsewhere: give the path of one as --name"
+                             : fmt::format("choose one with --host: {}", fmt::join(hosts, ", "))});
 }
 
 bool is_running(const std::string& lock) {

@@ -28,6 +28,11 @@ class Place {
   int directory() const { return directory_.get(); }
   // Passes NAME/ to the user that this process becomes.
   Status hand_over(uid_t user, gid_t group) const;
+  // Listens where programs attach: at `path`, or, if it is empty, at HOST.sock in NAME/. Any user
+  // may connect; the policy decides.
+  Result<UniqueFd> listen(const std::string& host, const std::string& path);
+  // Nobody finds them any more. What another user's directory has stays, if this process may not.
+  void remove_sockets();
   // Lets other users pass, who cannot read or write anything by that.
   Status open_to_others() const;
 
@@ -42,6 +47,7 @@ class Place {
   UniqueFd above_;  // .frontend
   UniqueFd lock_;
   UniqueFd directory_;
+  std::vector<std::string> sockets_{};  // paths
 };
 
 // Of a front end of this name, if there is one: the process, and the directory of its sockets.
@@ -52,6 +58,9 @@ struct Running {
 };
 // Looks in all of this user's places.
 std::optional<Running> find_running(const std::string& name);
+// Where programs attach to a front end's host: to the host `host`; if it is empty to the one that
+// is named "default", or is alone. `name` may be the path of such a socket instead.
+Result<std::string> find_socket(const std::string& name, const std::string& host);
 // Whether the lock is held. A lock that cannot be read is: it is another user's.
 bool is_running(const std::string& lock);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace tideline::daemon {
@@ -14,19 +16,25 @@ bool fits(const Rule& rule, const ucred& peer) {
 
 }  // namespace
 
-Rights Policy::rights_of(const ucred& peer) const {
+engine::ClientPolicy Policy::rights_of(const ucred& peer) const {
   const auto rule =
       std::ranges::find_if(config_.rules, [&](const Rule& each) { return fits(each, peer); });
-  if (rule != config_.rules.end()) return rule->rights;
-  Rights rights = config_.others;
-  rights.admit |= peer.uid == 0 || peer.uid == own_;
+  const bool has_rule = rule != config_.rules.end();
+  engine::ClientPolicy rights = has_rule ? rule->rights : config_.others;
+  if (!has_rule) rights.admitted |= peer.uid == 0 || peer.uid == own_;
+  if (!rights.admitted) {
+    rights.reason = fmt::format(
+        "its policy does not admit user {}: who runs it can add a [[policy.user]] to its "
+        "configuration",
+        peer.uid);
+  }
   return rights;
 }
 
 bool Policy::admits_others() const {
-  return config_.others.admit || std::ranges::any_of(config_.rules, [&](const Rule& rule) {
+  return config_.others.admitted || std::ranges::any_of(config_.rules, [&](const Rule& rule) {
            const bool known = rule.user && (*rule.user == 0 || *rule.user == own_);
-           return rule.rights.admit && !known;
+           return rule.rights.admitted && !known;
          });
 }
 

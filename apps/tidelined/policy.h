@@ -7,40 +7,25 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "wire/ip_address.h"
+#include "engine/client_policy.h"
 
 namespace tideline::daemon {
-
-// What a user's programs may do, each for itself.
-struct Rights {
-  bool admit = false;
-  // That may be bound and sent from, IPv4 mapped; none: all that the host has.
-  std::vector<wire::Ipv6Prefix> addresses{};
-  std::uint16_t first_port = 1;  // that may be bound
-  std::uint16_t last_port = 65535;
-  std::size_t sockets = 65536;
-  std::size_t memory = std::size_t{1} << 30;  // bytes
-
-  friend bool operator==(const Rights&, const Rights&) = default;
-};
 
 // For one user, or for the members of one group.
 struct Rule {
   std::optional<uid_t> user;
   std::optional<gid_t> group;
   std::vector<uid_t> members{};  // of the group, beside those whose own group it is
-  Rights rights{};
+  engine::ClientPolicy rights{};
 };
 
 struct PolicyConfig {
-  std::vector<Rule> rules{};  // the first that fits decides
-  Rights others{};            // without such a rule; root and the front end's own user are admitted
+  std::vector<Rule> rules{};      // the first that fits decides
+  engine::ClientPolicy others{};  // without such a rule; root and the front end's own user may
 };
 
 class Policy {
@@ -48,7 +33,8 @@ class Policy {
   // `own`: the user that has started the front end.
   Policy(PolicyConfig config, uid_t own) : config_(std::move(config)), own_(own) {}
 
-  Rights rights_of(const ucred& peer) const;
+  // With a reason, if the peer is not admitted.
+  engine::ClientPolicy rights_of(const ucred& peer) const;
   // Whether anybody but root and the front end's own user may be admitted.
   bool admits_others() const;
 

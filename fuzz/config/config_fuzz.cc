@@ -24,9 +24,9 @@ class FewAccounts final : public Accounts {
   }
 };
 
-void check_rights(const Rights& rights) {
+void check_rights(const engine::ClientPolicy& rights) {
   CHECK(rights.first_port > 0 && rights.first_port <= rights.last_port);
-  CHECK(rights.sockets > 0);
+  CHECK(rights.most_sockets > 0 && rights.most_sockets < 65536);
   for (const auto& prefix : rights.addresses) CHECK(prefix.length <= 128);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/status.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
@@ -28,6 +29,22 @@ bool list(Subject& subject, std::vector<T>& all, const Copy& copy) {
   return true;
 }
 
+// While nobody drives the engine.
+ClientsStatus look_at_clients(const engine::QueueServer& server) {
+  ClientsStatus clients{.count = server.clients()};
+  clients.listed.reserve(std::min(clients.count, kMostListed));
+  server.for_each_client([&](const engine::ClientInfo& each) {
+    if (clients.listed.size() < kMostListed) clients.listed.push_back(each);
+  });
+  for (std::size_t i = 0; i < engine::kEndReasons; ++i) {
+    const auto reason = static_cast<engine::EndReason>(i);
+    if (server.ended(reason) > 0) {
+      clients.ended.emplace_back(name_of(reason), server.ended(reason));
+    }
+  }
+  return clients;
+}
+
 }  // namespace
 
 std::optional<EngineStatus> take_status(Subject& subject) {
@@ -44,6 +61,10 @@ std::optional<EngineStatus> take_status(Subject& subject) {
       status.tcp_connections = worker.host()->tcp().connections();
       status.passes.add(worker.host()->stack().passes());
       status.passes.add(worker.host()->tcp().passes());
+    }
+    if (const auto* server = subject.queue_server(); server != nullptr) {
+      status.passes.add(server->passes());
+      status.clients = look_at_clients(*server);
     }
     if (device == nullptr) return;
     rdma.objects = device->status();

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
 #include "control/subject.h"
+#include "engine/client_policy.h"
 #include "engine/drops.h"
 #include "packet/pass_counter.h"
 #include "port/stats.h"
@@ -36,6 +38,13 @@ struct RdmaStatus {
   std::vector<rdma::QpStatus> qps;
 };
 
+// Programs that are attached to a front end.
+struct ClientsStatus {
+  std::size_t count = 0;
+  std::vector<engine::ClientInfo> listed;
+  std::vector<std::pair<std::string, std::uint64_t>> ended;  // why, and how often
+};
+
 struct EngineStatus {
   Instant now;  // of the first part
   port::QueueStats wire;
@@ -44,6 +53,7 @@ struct EngineStatus {
   std::size_t tcp_connections = 0;  // TIME-WAIT included
   std::vector<tcp::Info> tcp;
   std::optional<RdmaStatus> rdma;
+  std::optional<ClientsStatus> clients;
 };
 
 // Nothing if the engine is closed, or nobody drives it. Queue pairs and connections are looked at

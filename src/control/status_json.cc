@@ -81,6 +81,19 @@ void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.end_object();
 }
 
+void put_clients(JsonWriter& json, const ClientsStatus& clients) {
+  json.key("clients").begin_object().member("count", clients.count).key("ended").begin_object();
+  for (const auto& [reason, count] : clients.ended) json.member(reason, count);
+  json.end_object().key("list").begin_array();
+  for (const engine::ClientInfo& client : clients.listed) {
+    json.begin_object().member("pid", client.pid).member("uid", client.uid);
+    json.member("program", client.program).member("channel", client.channel);
+    json.member("family", client.family).member("sockets", client.sockets);
+    json.member("memory", client.memory).member("calls", client.calls).end_object();
+  }
+  json.end_array().end_object();
+}
+
 void put_status(JsonWriter& json, const EngineStatus& status) {
   json.member("time_ns", status.now.time_since_epoch().count());
   json.key("frames").begin_object();
@@ -96,6 +109,7 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
     }
   }
   json.end_object();
+  if (status.clients) put_clients(json, *status.clients);
   if (status.rdma) put_rdma(json, *status.rdma);
   json.key("tcp").begin_object().member("count", status.tcp_connections);
   json.key("connections").begin_array();

@@ -66,6 +66,7 @@ class QueueServer final : public Service {
   void for_each_client(const std::function<void(const ClientInfo&)>& visit) const;
   std::uint64_t ended(EndReason reason) const { return ended_[static_cast<std::size_t>(reason)]; }
   std::size_t clients() const { return users_channels_; }
+  const packet::PassCounter& passes() const { return sockets_.passes(); }
 
   // --- Towards the end.
   // Nobody attaches any more.

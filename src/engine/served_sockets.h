@@ -28,6 +28,7 @@ class ServedSockets {
   tcp::Tcp& tcp() { return worker_.host()->tcp(); }
   ip::Stack& stack() { return worker_.host()->stack(); }
   packet::PassCounter& passes() { return passes_; }
+  const packet::PassCounter& passes() const { return passes_; }
 
   // For who can wait: whether the wire takes more. What does not for long is not waited for.
   bool may_send(Instant now);

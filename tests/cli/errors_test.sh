@@ -17,7 +17,7 @@ expect 0 '--impair' ping --help
 expect 2 '' ping
 expect 2 'Range\|range' ping 192.0.2.1 -s 65508 --wire $tap --ip 192.0.2.2/24
 expect 2 'tideline ports' ping 192.0.2.1 --wire carrier-pigeon: --ip 192.0.2.2/24
-expect 2 'app' ping 192.0.2.1 --placement frontend --wire $tap --ip 192.0.2.2/24
+expect 2 'tideline run' ping 192.0.2.1 --placement frontend --wire $tap --ip 192.0.2.2/24
 expect 1 '1 lost' ping 192.0.2.9 -c 1 -i 0.01 --placement app --wire $tap --ip 192.0.2.2/24
 expect 2 'no address' ping 192.0.2.1 -c 1 --wire $tap
 expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24

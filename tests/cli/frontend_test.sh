@@ -108,6 +108,74 @@ check_nginx_workers() {
   said "nginx with a master and two workers; curl, wrk"
 }
 
+check_ftp() {
+  mkdir -p ftp/incoming empty
+  chmod 555 ftp empty
+  chmod 777 ftp/incoming
+  cp large ftp/large
+  cat >vsftpd.conf <<CONF
+listen=NO
+listen_ipv6=YES
+listen_port=2121
+background=NO
+anonymous_enable=YES
+no_anon_password=YES
+anon_root=$directory/ftp
+write_enable=YES
+anon_upload_enable=YES
+anon_umask=022
+secure_chroot_dir=$directory/empty
+nopriv_user=nobody
+ftp_username=nobody
+seccomp_sandbox=NO
+isolate=NO
+isolate_network=NO
+CONF
+  serve 2121 vsftpd "$directory/vsftpd.conf"
+  local mode address
+  for address in "$address4" "[$address6]"; do
+    for mode in on off; do
+      rm -f got ftp/incoming/*
+      client lftp -c "set net:max-retries 2; set net:timeout 20; set ftp:passive-mode $mode; set ftp:sync-mode on
+        open ftp://$address:2121; get large -o got; cd incoming; put large" >lftp.log 2>&1 || fail "lftp, passive $mode"
+      cmp got large || fail "lftp: from the server, passive $mode"
+      cmp ftp/incoming/large large || fail "lftp: to the server, passive $mode"
+    done
+  done
+  end
+  said "vsftpd and lftp: 20 MB each way, passive and active, IPv4 and IPv6"
+}
+
+# As its own user, a process for each client.
+check_postgres() {
+  local bin version
+  for version in /usr/lib/postgresql/*/bin; do bin=$version; done
+  mkdir base
+  chown postgres base
+  local as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
+  "${as_postgres[@]}" "$bin/initdb" -D base -A trust -U postgres >initdb.log 2>&1 || fail "initdb"
+  echo "host all all all trust" >>base/pg_hba.conf
+  "${as_postgres[@]}" "$tideline" run "${ours[@]}" -- "$bin/postgres" -D "$directory/base" -c listen_addresses='*' \
+    -c fsync=off -c unix_socket_directories='' -p 5432 >server.out 2>server.log &
+  server=$!
+  children+=("$server")
+  local tries=0
+  until client "$bin/pg_isready" -q -h "$address4" -p 5432; do
+    kill -0 "$server" 2>/dev/null || fail "postgres has ended"
+    [ $((tries += 1)) -le 50 ] || fail "postgres does not get ready"
+    sleep 0.2
+  done
+  client "$bin/pgbench" -i -q -h "$address4" -U postgres postgres >pgbench.log 2>&1 || fail "pgbench -i"
+  client "$bin/pgbench" -h "$address6" -U postgres -c 8 -t 100 postgres >pgbench.log 2>&1 || fail "pgbench"
+  grep -q "number of transactions actually processed: 800/800" pgbench.log || fail "pgbench: $(cat pgbench.log)"
+  local sum
+  sum=$(client "$bin/psql" -h "$address4" -U postgres -Atc \
+    "select (select sum(delta) from pgbench_history) = (select sum(abalance) from pgbench_accounts)" postgres)
+  [ "$sum" = t ] || fail "the accounts do not agree with their history"
+  end INT 0
+  said "PostgreSQL as its own user, pgbench with 8 clients"
+}
+
 check_a_crash_hurts_nobody() {
   serve 8000 $python -m http.server --bind "$address4" 8000
   local victim
@@ -133,14 +201,29 @@ sys.stdin.read()" <"$directory/never" >victim.out 2>victim.log &
   said "clients that are killed in the middle"
 }
 
+# servers.toml: programs of all users, as PostgreSQL is another one's.
+configure() {  # configure WIRE IP IP6
+  cat >servers.toml <<TOML
+name = "servers"
+[[host]]
+name = "lan"
+wire = "$1"
+ip = "$2"
+ip6 = "$3"
+[policy]
+admit = true
+TOML
+  up servers --config servers.toml
+}
+
 if [ "$3" = shm ]; then
-  up servers --wire shm:front --ip 192.0.2.1/24 --ip6 2001:db8::1/64
+  configure shm:front 192.0.2.1/24 2001:db8::1/64
   up clients --wire shm:front --ip 192.0.2.2/24 --ip6 2001:db8::2/64
   address4=192.0.2.1
   address6=2001:db8::1
   as_client=("$tideline" run --placement frontend --name clients --)
 else
-  up servers --wire "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" --ip 192.0.2.2/24 --ip6 2001:db8::2/64
+  configure "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" 192.0.2.2/24 2001:db8::2/64
   address4=192.0.2.2
   address6=2001:db8::2
   as_client=()
@@ -157,4 +240,6 @@ check_redis
 check_nginx
 check_nginx_workers
 check_fork_exec_and_messages
+check_ftp
+check_postgres
 check_a_crash_hurts_nobody
