@@ -89,7 +89,8 @@ class QueueServer final : public Service {
   bool watch_attach(int fd, const ServedChannel& channel);
   bool watch_bell(int fd, const ServedChannel& channel);
   void note_end(ServedChannel& channel, EndReason reason);
-  void discard(UniqueFd fd) { closer_->discard(std::move(fd)); }
+  // Closes what that user's programs may have made slow to close; it holds up no other's.
+  void discard(UniqueFd fd, uid_t uid);
 
  private:
   enum class Source : std::uint8_t { kListening, kAttach, kBell, kToken };
@@ -103,11 +104,14 @@ class QueueServer final : public Service {
   struct User {
     std::size_t channels = 0;
     std::size_t descriptors = 0;
+    std::unique_ptr<FdCloser> closer{};
+
+    // Whether his descriptors are closed as they should be.
+    bool closes() const;
   };
   static constexpr int kEventsAtOnce = 64;
 
-  QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy,
-              std::unique_ptr<FdCloser> closer);
+  QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy);
 
   bool watch(int fd, std::uint32_t events, Source source, std::uint32_t number,
              std::uint32_t generation);
@@ -117,21 +121,20 @@ class QueueServer final : public Service {
   void take_event(std::uint64_t data, Instant now);
   void accept_some(Instant now);
   // Null: there are too many.
-  ServedChannel* add_channel(UniqueFd attach, const ucred& peer,
+  ServedChannel* add_channel(UniqueFd&& attach, const ucred& peer,
                              std::shared_ptr<const ClientPolicy> policy);
   void activate(ServedChannel& channel);
   bool fall_asleep(ServedChannel& channel);
   void remove(ServedChannel& channel);
   void drop_silent(Instant now);
   void lose_token(std::uint32_t number, Instant now);
-  User& user(uid_t uid) { return users_[uid]; }
-  void forget_user(uid_t uid);
+  User& user(uid_t uid);
+  void forget_users();
 
   UniqueFd listening_;
   UniqueFd epoll_;
   Policy policy_;
   Log log_;
-  std::unique_ptr<FdCloser> closer_;
   ServedSockets sockets_;
   ServedTokens tokens_;
 

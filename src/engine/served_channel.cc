@@ -249,11 +249,11 @@ void ServedChannel::end(EndReason reason) {
   ::shutdown(attach_.get(), SHUT_RDWR);
   // What the program could still fill, or hear.
   for (auto& bell : bells_) {
-    if (bell) server_.discard(std::move(bell->ringer));
+    if (bell) server_.discard(std::move(bell->ringer), peer_.uid);
     bell.reset();
   }
-  server_.discard(std::move(attach_));
-  server_.discard(std::move(bell_));
+  server_.discard(std::move(attach_), peer_.uid);
+  server_.discard(std::move(bell_), peer_.uid);
 }
 
 bool ServedChannel::let_go_of_some(Instant now) {
