@@ -357,21 +357,21 @@ TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {
   const auto listener = right_.open();
   ASSERT_EQ(right_.bind(listener, 80), Failure::kNone);
   ASSERT_EQ(right_.listen(listener), Failure::kNone);
-  std::optional<RawClient::Socket> far;
+  RawClient::Socket far;
   ASSERT_TRUE(engine_.until([&] {
-    if (!far && listener.page->waiting.load() > 0) {
+    if (far.page == nullptr && listener.page->waiting.load() > 0) {
       far = right_.socket_of(right_.call({.op = Op::kAccept, .handle = listener.handle}));
     }
-    return far && !right_.read(*far).empty();
+    return far.page != nullptr && !right_.read(far).empty();
   }));
   ::kill(child, SIGKILL);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(engine_.until([&] {
-    right_.read(*far);
-    return far->has(queue::kPeerClosed | queue::kEnded);
+    right_.read(far);
+    return far.has(queue::kPeerClosed | queue::kEnded);
   }));
-  EXPECT_EQ(right_.close(*far), Failure::kNone);
+  EXPECT_EQ(right_.close(far), Failure::kNone);
   EXPECT_EQ(right_.close(listener), Failure::kNone);
   ASSERT_TRUE(engine_.until([&] {
     std::size_t sockets = 1;

@@ -183,7 +183,7 @@ void QueueServer::accept_some(Instant now) {
     const auto policy = std::make_shared<const ClientPolicy>(policy_(peer));
     ServedChannel* channel = nullptr;
     if (user(peer.uid).channels < policy->most_channels + kMostRefused) {
-      channel = add_channel(std::move(attach), peer, policy);
+      channel = add_channel(attach, peer, policy);
     }
     if (channel == nullptr) {
       discard(std::move(attach), peer.uid);
@@ -201,7 +201,7 @@ void QueueServer::accept_some(Instant now) {
   accept_again_ = true;
 }
 
-ServedChannel* QueueServer::add_channel(UniqueFd&& attach, const ucred& peer,
+ServedChannel* QueueServer::add_channel(UniqueFd& attach, const ucred& peer,
                                         std::shared_ptr<const ClientPolicy> policy) {
   User& owner = user(peer.uid);
   if (!owner.closes()) return nullptr;
@@ -274,7 +274,8 @@ std::shared_ptr<FamilyMemory> QueueServer::make_family(const ServedChannel& foun
 
 ServedChannel* QueueServer::make_child(const ServedChannel& parent, std::vector<UniqueFd>& fds,
                                        Instant now) {
-  ServedChannel* child = add_channel({}, parent.peer(), parent.shared_policy());
+  UniqueFd none;  // until it has a socketpair
+  ServedChannel* child = add_channel(none, parent.peer(), parent.shared_policy());
   if (child == nullptr) return nullptr;
   if (has_room_for(*child)) fds = child->begin_as_child(parent, now);
   activate(*child);

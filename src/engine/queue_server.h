@@ -120,8 +120,8 @@ class QueueServer final : public Service {
   void take_events(Instant now);
   void take_event(std::uint64_t data, Instant now);
   void accept_some(Instant now);
-  // Null: there are too many.
-  ServedChannel* add_channel(UniqueFd&& attach, const ucred& peer,
+  // Null, and `attach` is still the caller's: there are too many.
+  ServedChannel* add_channel(UniqueFd& attach, const ucred& peer,
                              std::shared_ptr<const ClientPolicy> policy);
   void activate(ServedChannel& channel);
   bool fall_asleep(ServedChannel& channel);
