@@ -335,6 +335,37 @@ TEST_F(QueueThreadTest, SleepersWakeEachOther) {
   other.join();
 }
 
+// A token that came to another user, by whatever way, is of no use to him.
+TEST_F(QueueThreadTest, AnotherUserAdoptsNothing) {
+  if (::getuid() != 0) {
+    start();
+    GTEST_SKIP() << "needs root, to be another user";
+  }
+  ASSERT_TRUE(left_.greet());
+  const auto socket = left_.open();
+  ASSERT_TRUE(left_.tell(queue::WishMessage{.wish = queue::Wish::kToken, .number = socket.handle}));
+  queue::WishAnswer answer;
+  const auto token = left_.hear(answer);
+  ASSERT_EQ(token.size(), 1U);
+  ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    engine_.stop_driving();
+    constexpr uid_t kNobody = 65534;
+    RawClient client(engine_);
+    if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
+    const int fd = token[0].get();
+    client.tell(queue::WishMessage{.wish = queue::Wish::kAdopt}, {&fd, 1});
+    client.hint(0);
+    client.hear(answer);
+    ::_exit(client::failure_from(answer.failure) == Failure::kNotPermitted ? 0 : 2);
+  }
+  start();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 // A process is killed in the middle of a transfer: all that it held is given back, and its peer is
 // told.
 TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {

@@ -219,7 +219,7 @@ ServedChannel* QueueServer::add_channel(UniqueFd& attach, const ucred& peer,
   sockets_.set_channel(number, &*place.channel);
   ++owner.channels;
   owner.descriptors += place.channel->descriptors();
-  ++users_channels_;
+  ++channels_;
   return &*place.channel;
 }
 
@@ -317,7 +317,7 @@ void QueueServer::remove(ServedChannel& channel) {
   User& owner = user(uid);
   --owner.channels;
   owner.descriptors -= channel.descriptors();
-  --users_channels_;
+  --channels_;
   forget_users();
   Place& place = places_[number];
   place.channel.reset();

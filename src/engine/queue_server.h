@@ -65,7 +65,7 @@ class QueueServer final : public Service {
   // --- For reports.
   void for_each_client(const std::function<void(const ClientInfo&)>& visit) const;
   std::uint64_t ended(EndReason reason) const { return ended_[static_cast<std::size_t>(reason)]; }
-  std::size_t clients() const { return users_channels_; }
+  std::size_t clients() const { return channels_; }
   const packet::PassCounter& passes() const { return sockets_.passes(); }
 
   // --- Towards the end.
@@ -74,7 +74,7 @@ class QueueServer final : public Service {
   // All channels end as if their programs had: what was written is still sent.
   void end_all(Instant now);
   // Nothing is left: neither a channel nor a socket that TCP works for.
-  bool is_idle() const { return users_channels_ == 0 && sockets_.in_use() == 0; }
+  bool is_idle() const { return channels_ == 0 && sockets_.in_use() == 0; }
 
   // --- For its channels.
   ServedSockets& sockets() { return sockets_; }
@@ -141,7 +141,7 @@ class QueueServer final : public Service {
   std::vector<Place> places_;
   std::deque<std::uint16_t> free_numbers_;  // the longest unused first
   std::vector<ServedChannel*> active_;
-  std::size_t users_channels_ = 0;  // of all users
+  std::size_t channels_ = 0;
   std::unordered_map<uid_t, User> users_;
   std::uint32_t next_family_ = 1;
   Instant greetings_due_ = kNever;

@@ -180,7 +180,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
 bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std::size_t size,
                          const ip::UdpPath& path) {
   if (length_of(size) > incoming_.room()) {
-    ++dropped_;
+    sockets_.count_drop();
     return false;
   }
   const DatagramRecord record{.size = static_cast<std::uint32_t>(size),
@@ -202,7 +202,7 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
 
 void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
   if (remote_ && to_client(path.source) != *remote_) {
-    ++dropped_;
+    sockets_.count_drop();
     return;
   }
   incoming_.refresh_consumed();

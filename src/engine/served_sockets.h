@@ -41,6 +41,10 @@ class ServedSockets {
   // Those that TCP still works for included.
   std::size_t in_use() const { return in_use_; }
 
+  // Datagrams that came and were dropped: for want of room, or from somebody else than the peer.
+  void count_drop() { ++dropped_; }
+  std::uint64_t dropped() const { return dropped_; }
+
   // Streams by what they have bound.
   bool is_taken(const client::Endpoint& local, bool shared) const;
   void bound(ServedStream& stream);
@@ -61,6 +65,7 @@ class ServedSockets {
   std::vector<std::unique_ptr<ServedDatagram>> datagrams_;
   std::vector<ServedDatagram*> free_datagrams_;
   std::size_t in_use_ = 0;
+  std::uint64_t dropped_ = 0;
   std::unordered_multimap<std::uint16_t, ServedStream*> ports_;
   std::vector<ServedChannel*> channels_;
 };
