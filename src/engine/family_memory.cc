@@ -16,6 +16,8 @@
 namespace tideline::engine {
 namespace {
 
+constexpr std::size_t kMostQuota = std::size_t{1} << 40;
+
 std::size_t order_of(std::size_t size) {
   return static_cast<std::size_t>(std::countr_zero(size / FamilyMemory::kLeastFifo));
 }
@@ -23,7 +25,8 @@ std::size_t order_of(std::size_t size) {
 }  // namespace
 
 Result<std::shared_ptr<FamilyMemory>> FamilyMemory::create(const Options& options) {
-  const std::size_t fifos = align_up(std::max(options.most_memory, kLargestFifo), queue::kPiece);
+  const std::size_t quota = std::clamp(options.most_memory, kLargestFifo, kMostQuota);
+  const std::size_t fifos = align_up(quota, queue::kPiece);
   const std::size_t size = queue::kFifosBegin + fifos;
   auto fd = create_memfd("tideline-family", size, PageKind::kNormal);
   if (!fd) return fail(std::move(fd.error()));

@@ -149,6 +149,8 @@ TEST_F(QueueHostileTest, WishesThatAreNoneEndIt) {
     EndReason reason;
   };
   const int no_socket = ::eventfd(0, 0);
+  RawClient other(engine_);
+  ASSERT_TRUE(other.greet());
   const std::vector<Case> cases = {
       {{.wish = static_cast<Wish>(77)}, {}, EndReason::kBadWish},
       {{.wish = Wish::kWaiter}, {}, EndReason::kBadWish},
@@ -157,6 +159,7 @@ TEST_F(QueueHostileTest, WishesThatAreNoneEndIt) {
       {{.wish = Wish::kWaiter, .number = 128}, {&ringer, 1}, EndReason::kBadWish},
       {{.wish = Wish::kFork}, {&ringer, 1}, EndReason::kBadWish},
       {{.wish = Wish::kFamily, .number = 9999}, {}, EndReason::kBadWish},
+      {{.wish = Wish::kFamily, .number = other.welcome.family}, {}, EndReason::kBadWish},
       {{.wish = Wish::kToken, .number = 5}, {}, EndReason::kBadHandle},
   };
   for (const Case& each : cases) {

@@ -335,6 +335,37 @@ TEST_F(QueueThreadTest, SleepersWakeEachOther) {
   other.join();
 }
 
+// A token that came to another user, by whatever way, is of no use to him.
+TEST_F(QueueThreadTest, AnotherUserAdoptsNothing) {
+  if (::getuid() != 0) {
+    start();
+    GTEST_SKIP() << "needs root, to be another user";
+  }
+  ASSERT_TRUE(left_.greet());
+  const auto socket = left_.open();
+  ASSERT_TRUE(left_.tell(queue::WishMessage{.wish = queue::Wish::kToken, .number = socket.handle}));
+  queue::WishAnswer answer;
+  const auto token = left_.hear(answer);
+  ASSERT_EQ(token.size(), 1U);
+  ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    engine_.stop_driving();
+    constexpr uid_t kNobody = 65534;
+    RawClient client(engine_);
+    if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
+    const int fd = token[0].get();
+    client.tell(queue::WishMessage{.wish = queue::Wish::kAdopt}, {&fd, 1});
+    client.hint(0);
+    client.hear(answer);
+    ::_exit(client::failure_from(answer.failure) == Failure::kNotPermitted ? 0 : 2);
+  }
+  start();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 // A process is killed in the middle of a transfer: all that it held is given back, and its peer is
 // told.
 TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {
@@ -357,21 +388,21 @@ TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {
   const auto listener = right_.open();
   ASSERT_EQ(right_.bind(listener, 80), Failure::kNone);
   ASSERT_EQ(right_.listen(listener), Failure::kNone);
-  std::optional<RawClient::Socket> far;
+  RawClient::Socket far;
   ASSERT_TRUE(engine_.until([&] {
-    if (!far && listener.page->waiting.load() > 0) {
+    if (far.page == nullptr && listener.page->waiting.load() > 0) {
       far = right_.socket_of(right_.call({.op = Op::kAccept, .handle = listener.handle}));
     }
-    return far && !right_.read(*far).empty();
+    return far.page != nullptr && !right_.read(far).empty();
   }));
   ::kill(child, SIGKILL);
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_TRUE(engine_.until([&] {
-    right_.read(*far);
-    return far->has(queue::kPeerClosed | queue::kEnded);
+    right_.read(far);
+    return far.has(queue::kPeerClosed | queue::kEnded);
   }));
-  EXPECT_EQ(right_.close(*far), Failure::kNone);
+  EXPECT_EQ(right_.close(far), Failure::kNone);
   EXPECT_EQ(right_.close(listener), Failure::kNone);
   ASSERT_TRUE(engine_.until([&] {
     std::size_t sockets = 1;

@@ -21,7 +21,7 @@ constexpr int kAcceptsAtOnce = 8;
 constexpr std::size_t kMostChannels = 65535;
 // Beyond a user's quota, who are told so.
 constexpr std::size_t kMostRefused = 16;
-// Descriptors whose close does not return: from then on there are no new ones.
+// Of a user, descriptors whose close does not return: from then on there are no new ones.
 constexpr std::size_t kMostUnclosed = 1024;
 
 }  // namespace
@@ -30,10 +30,8 @@ Result<std::unique_ptr<QueueServer>> QueueServer::create(Worker& worker, UniqueF
                                                          Policy policy) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno("cannot make an epoll instance");
-  auto closer = FdCloser::start();
-  if (!closer) return fail(std::move(closer.error()));
-  std::unique_ptr<QueueServer> server(new QueueServer(
-      worker, std::move(listening), std::move(epoll), std::move(policy), std::move(*closer)));
+  std::unique_ptr<QueueServer> server(
+      new QueueServer(worker, std::move(listening), std::move(epoll), std::move(policy)));
   const int fd = server->listening_.get();
   if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
       !server->watch(fd, EPOLLIN | EPOLLET, Source::kListening, 0, 0)) {
@@ -42,12 +40,10 @@ Result<std::unique_ptr<QueueServer>> QueueServer::create(Worker& worker, UniqueF
   return server;
 }
 
-QueueServer::QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy,
-                         std::unique_ptr<FdCloser> closer)
+QueueServer::QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy)
     : listening_(std::move(listening)),
       epoll_(std::move(epoll)),
       policy_(std::move(policy)),
-      closer_(std::move(closer)),
       sockets_(worker) {}
 
 QueueServer::~QueueServer() = default;
@@ -187,11 +183,11 @@ void QueueServer::accept_some(Instant now) {
     const auto policy = std::make_shared<const ClientPolicy>(policy_(peer));
     ServedChannel* channel = nullptr;
     if (user(peer.uid).channels < policy->most_channels + kMostRefused) {
-      channel = add_channel(std::move(attach), peer, policy);
+      channel = add_channel(attach, peer, policy);
     }
-    forget_user(peer.uid);
     if (channel == nullptr) {
-      discard(std::move(attach));
+      discard(std::move(attach), peer.uid);
+      forget_users();
       ++ended_[static_cast<std::size_t>(EndReason::kRefused)];
       continue;
     }
@@ -205,9 +201,10 @@ void QueueServer::accept_some(Instant now) {
   accept_again_ = true;
 }
 
-ServedChannel* QueueServer::add_channel(UniqueFd attach, const ucred& peer,
+ServedChannel* QueueServer::add_channel(UniqueFd& attach, const ucred& peer,
                                         std::shared_ptr<const ClientPolicy> policy) {
-  if (closer_->waiting() > kMostUnclosed) return nullptr;
+  User& owner = user(peer.uid);
+  if (!owner.closes()) return nullptr;
   if (free_numbers_.empty()) {
     if (places_.size() == kMostChannels) return nullptr;
     free_numbers_.push_back(static_cast<std::uint16_t>(places_.size()));
@@ -220,10 +217,9 @@ ServedChannel* QueueServer::add_channel(UniqueFd attach, const ucred& peer,
   place.channel =
       std::make_unique<ServedChannel>(*this, number, std::move(attach), peer, std::move(policy));
   sockets_.set_channel(number, &*place.channel);
-  User& owner = user(peer.uid);
   ++owner.channels;
   owner.descriptors += place.channel->descriptors();
-  ++users_channels_;
+  ++channels_;
   return &*place.channel;
 }
 
@@ -235,17 +231,35 @@ bool QueueServer::has_room_for(const ServedChannel& channel) {
 
 bool QueueServer::charge(const ServedChannel& channel, std::size_t descriptors) {
   User& owner = user(channel.peer().uid);
-  if (owner.descriptors + descriptors > channel.policy().most_descriptors ||
-      closer_->waiting() > kMostUnclosed) {
+  if (owner.descriptors + descriptors > channel.policy().most_descriptors || !owner.closes()) {
     return false;
   }
   owner.descriptors += descriptors;
   return true;
 }
 
-void QueueServer::forget_user(uid_t uid) {
-  const auto found = users_.find(uid);
-  if (found->second.channels == 0 && found->second.descriptors == 0) users_.erase(found);
+QueueServer::User& QueueServer::user(uid_t uid) {
+  User& found = users_[uid];
+  if (found.closer == nullptr) {
+    if (auto closer = FdCloser::start()) found.closer = std::move(*closer);
+  }
+  return found;
+}
+
+bool QueueServer::User::closes() const {
+  return closer != nullptr && closer->waiting() <= kMostUnclosed;
+}
+
+void QueueServer::forget_users() {
+  std::erase_if(users_, [](const auto& entry) {
+    const User& each = entry.second;
+    return each.channels == 0 && each.descriptors == 0 &&
+           (each.closer == nullptr || each.closer->waiting() == 0);
+  });
+}
+
+void QueueServer::discard(UniqueFd fd, uid_t uid) {
+  if (const User& owner = user(uid); owner.closer != nullptr) owner.closer->discard(std::move(fd));
 }
 
 std::shared_ptr<FamilyMemory> QueueServer::make_family(const ServedChannel& founder) {
@@ -260,7 +274,8 @@ std::shared_ptr<FamilyMemory> QueueServer::make_family(const ServedChannel& foun
 
 ServedChannel* QueueServer::make_child(const ServedChannel& parent, std::vector<UniqueFd>& fds,
                                        Instant now) {
-  ServedChannel* child = add_channel({}, parent.peer(), parent.shared_policy());
+  UniqueFd none;  // until it has a socketpair
+  ServedChannel* child = add_channel(none, parent.peer(), parent.shared_policy());
   if (child == nullptr) return nullptr;
   if (has_room_for(*child)) fds = child->begin_as_child(parent, now);
   activate(*child);
@@ -302,8 +317,8 @@ void QueueServer::remove(ServedChannel& channel) {
   User& owner = user(uid);
   --owner.channels;
   owner.descriptors -= channel.descriptors();
-  --users_channels_;
-  forget_user(uid);
+  --channels_;
+  forget_users();
   Place& place = places_[number];
   place.channel.reset();
   place.active = false;
@@ -348,9 +363,9 @@ void QueueServer::lose_token(std::uint32_t number, Instant now) {
   auto token = tokens_.remove(number);
   if (!token) return;
   --user(static_cast<uid_t>(token->owner)).descriptors;
-  forget_user(static_cast<uid_t>(token->owner));
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, token->far.get(), nullptr);
-  discard(std::move(token->far));
+  discard(std::move(token->far), static_cast<uid_t>(token->owner));
+  forget_users();
   token->socket->let_go_of_token(now);
 }
 

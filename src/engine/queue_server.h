@@ -65,7 +65,7 @@ class QueueServer final : public Service {
   // --- For reports.
   void for_each_client(const std::function<void(const ClientInfo&)>& visit) const;
   std::uint64_t ended(EndReason reason) const { return ended_[static_cast<std::size_t>(reason)]; }
-  std::size_t clients() const { return users_channels_; }
+  std::size_t clients() const { return channels_; }
   const packet::PassCounter& passes() const { return sockets_.passes(); }
 
   // --- Towards the end.
@@ -74,7 +74,7 @@ class QueueServer final : public Service {
   // All channels end as if their programs had: what was written is still sent.
   void end_all(Instant now);
   // Nothing is left: neither a channel nor a socket that TCP works for.
-  bool is_idle() const { return users_channels_ == 0 && sockets_.in_use() == 0; }
+  bool is_idle() const { return channels_ == 0 && sockets_.in_use() == 0; }
 
   // --- For its channels.
   ServedSockets& sockets() { return sockets_; }
@@ -89,7 +89,8 @@ class QueueServer final : public Service {
   bool watch_attach(int fd, const ServedChannel& channel);
   bool watch_bell(int fd, const ServedChannel& channel);
   void note_end(ServedChannel& channel, EndReason reason);
-  void discard(UniqueFd fd) { closer_->discard(std::move(fd)); }
+  // Closes what that user's programs may have made slow to close; it holds up no other's.
+  void discard(UniqueFd fd, uid_t uid);
 
  private:
   enum class Source : std::uint8_t { kListening, kAttach, kBell, kToken };
@@ -103,11 +104,14 @@ class QueueServer final : public Service {
   struct User {
     std::size_t channels = 0;
     std::size_t descriptors = 0;
+    std::unique_ptr<FdCloser> closer{};
+
+    // Whether his descriptors are closed as they should be.
+    bool closes() const;
   };
   static constexpr int kEventsAtOnce = 64;
 
-  QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy,
-              std::unique_ptr<FdCloser> closer);
+  QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy);
 
   bool watch(int fd, std::uint32_t events, Source source, std::uint32_t number,
              std::uint32_t generation);
@@ -116,29 +120,28 @@ class QueueServer final : public Service {
   void take_events(Instant now);
   void take_event(std::uint64_t data, Instant now);
   void accept_some(Instant now);
-  // Null: there are too many.
-  ServedChannel* add_channel(UniqueFd attach, const ucred& peer,
+  // Null, and `attach` is still the caller's: there are too many.
+  ServedChannel* add_channel(UniqueFd& attach, const ucred& peer,
                              std::shared_ptr<const ClientPolicy> policy);
   void activate(ServedChannel& channel);
   bool fall_asleep(ServedChannel& channel);
   void remove(ServedChannel& channel);
   void drop_silent(Instant now);
   void lose_token(std::uint32_t number, Instant now);
-  User& user(uid_t uid) { return users_[uid]; }
-  void forget_user(uid_t uid);
+  User& user(uid_t uid);
+  void forget_users();
 
   UniqueFd listening_;
   UniqueFd epoll_;
   Policy policy_;
   Log log_;
-  std::unique_ptr<FdCloser> closer_;
   ServedSockets sockets_;
   ServedTokens tokens_;
 
   std::vector<Place> places_;
   std::deque<std::uint16_t> free_numbers_;  // the longest unused first
   std::vector<ServedChannel*> active_;
-  std::size_t users_channels_ = 0;  // of all users
+  std::size_t channels_ = 0;
   std::unordered_map<uid_t, User> users_;
   std::uint32_t next_family_ = 1;
   Instant greetings_due_ = kNever;

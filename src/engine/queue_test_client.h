@@ -172,7 +172,7 @@ class RawClient {
   bool has_memory() const { return bool(memory_); }
   void hint(std::uint32_t handle) {
     memory().engine.hint(handle);
-    if (!notifier_->should_ring()) return;
+    if (!notifier_ || !notifier_->should_ring()) return;
     const std::uint64_t one = 1;
     EXPECT_EQ(::write(bell.get(), &one, sizeof(one)), 8);
     ++rings;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <utility>
 
 #include "base/bits.h"
@@ -23,8 +24,8 @@ using client::Failure;
 // Of one channel in one turn, so that all get theirs.
 constexpr int kLooksAtOnce = 64;
 constexpr int kLetGoAtOnce = 64;
-// What a socket still has to send is waited for as many turns: all datagrams of a FIFO leave.
-constexpr unsigned kMostDrains = 256;
+// For what a socket still has to send, before it is let go of.
+constexpr Duration kDrainTime = std::chrono::milliseconds(200);
 
 }  // namespace
 
@@ -63,10 +64,26 @@ bool ServedChannel::may_bind(const client::Endpoint& local) const {
 
 client::Outcome<wire::Ipv6Address> ServedChannel::source_for(
     const wire::Ipv6Address& remote) const {
-  const auto best = server_.sockets().stack().source_for(remote);
+  ip::Stack& stack = server_.sockets().stack();
+  const auto best = stack.source_for(remote);
   if (!best) return refuse(Failure::kNetworkUnreachable);
   if (may_bind({.address = *best})) return *best;
+  // Another one of the same version.
+  for (const wire::Ipv4Prefix& each : stack.addresses().ipv4()) {
+    const auto address = wire::Ipv6Address::mapped(each.address);
+    if (remote.is_mapped() && may_bind({.address = address})) return address;
+  }
+  for (const auto& each : stack.addresses().ipv6()) {
+    const wire::Ipv6Address& address = each.prefix.address;
+    const bool fits = !remote.is_mapped() && each.state != ip::AddressState::kTentative &&
+                      address.is_link_local() == remote.is_link_local();
+    if (fits && may_bind({.address = address})) return address;
+  }
   return refuse(Failure::kNotPermitted);
+}
+
+wire::Ipv6Address ServedChannel::bound_by_itself(const wire::Ipv6Address& source) const {
+  return policy_->addresses.empty() ? wire::Ipv6Address() : source;
 }
 
 void ServedChannel::hint_waiter(std::uint16_t waiter, unsigned hint) {
@@ -216,8 +233,11 @@ void ServedChannel::remove(std::uint32_t handle, bool abort, bool died, Instant 
 // Whether what was written to the socket is under way, or will never be.
 bool ServedChannel::is_drained(ServedSocket& socket, Instant now) {
   const auto more = socket.look(*this, now);
-  if (more.value_or(false) && ++drains_ < kMostDrains) return false;
-  drains_ = 0;
+  if (more.value_or(false)) {
+    if (drains_until_ == kNever) drains_until_ = now + kDrainTime;
+    if (now < drains_until_) return false;
+  }
+  drains_until_ = kNever;
   return true;
 }
 
@@ -229,11 +249,11 @@ void ServedChannel::end(EndReason reason) {
   ::shutdown(attach_.get(), SHUT_RDWR);
   // What the program could still fill, or hear.
   for (auto& bell : bells_) {
-    if (bell) server_.discard(std::move(bell->ringer));
+    if (bell) server_.discard(std::move(bell->ringer), peer_.uid);
     bell.reset();
   }
-  server_.discard(std::move(attach_));
-  server_.discard(std::move(bell_));
+  server_.discard(std::move(attach_), peer_.uid);
+  server_.discard(std::move(bell_), peer_.uid);
 }
 
 bool ServedChannel::let_go_of_some(Instant now) {

@@ -56,6 +56,9 @@ class ServedChannel {
   bool may_bind(const client::Endpoint& local) const;
   // From which address it speaks to somebody; kNotPermitted if there is one, but not for it.
   client::Outcome<wire::Ipv6Address> source_for(const wire::Ipv6Address& remote) const;
+  // What a datagram socket without an address of its own is bound to, before it sends from
+  // `source`: any, or that one where the policy names some.
+  wire::Ipv6Address bound_by_itself(const wire::Ipv6Address& source) const;
   void hint_waiter(std::uint16_t waiter, unsigned hint);
 
   // --- For the server.
@@ -155,7 +158,7 @@ class ServedChannel {
   bool called_ = false;
   std::uint32_t answered_ = 0;
   std::size_t descriptors_ = 2;
-  unsigned drains_ = 0;  // of the socket that is about to be let go of
+  Instant drains_until_ = kNever;  // of the socket that is about to be let go of
   std::uint64_t calls_ = 0;
   Instant last_work_{};
 

@@ -83,7 +83,8 @@ Outcome<void> ServedDatagram::connect(const ServedChannel& caller,
   const auto source = caller.source_for(remote->address);
   if (!source) return refuse(source.error());
   if (!bound_) {
-    if (auto bound = bind_now({}, false); !bound) return bound;
+    const client::Endpoint local{.address = caller.bound_by_itself(*source)};
+    if (auto bound = bind_now(local, false); !bound) return bound;
   }
   remote_ = remote;
   show_remote(*remote);
@@ -131,7 +132,7 @@ std::expected<ServedDatagram::Outgoing, EndReason> ServedDatagram::first_outgoin
 std::expected<bool, EndReason> ServedDatagram::look(const ServedChannel& caller, Instant now) {
   if (!outgoing_.refresh_written()) return std::unexpected(EndReason::kBadIndex);
   int left = kMostAtOnce;
-  for (; outgoing_.used() > 0 && left > 0; --left) {
+  for (; outgoing_.used() > 0 && left > 0 && sockets_.may_send(now); --left) {
     const auto outgoing = first_outgoing();
     if (!outgoing) return std::unexpected(outgoing.error());
     if (!send(caller, *outgoing, now)) break;
@@ -150,9 +151,13 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
   auto source = Outcome<wire::Ipv6Address>(bound_.value_or(client::Endpoint{}).address);
   if (is_any(*source)) source = caller.source_for(to.address);
   Outcome<void> ready;
-  if (!bound_) ready = bind_now({}, false);
-  if (!source || !ready) {
-    set_error(source ? ready.error() : source.error());
+  if (!source) {
+    ready = refuse(source.error());
+  } else if (!bound_) {
+    ready = bind_now({.address = caller.bound_by_itself(*source)}, false);
+  }
+  if (!ready) {
+    set_error(ready.error());
     tell();
     return true;
   }
@@ -175,7 +180,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
 bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std::size_t size,
                          const ip::UdpPath& path) {
   if (length_of(size) > incoming_.room()) {
-    ++dropped_;
+    sockets_.count_drop();
     return false;
   }
   const DatagramRecord record{.size = static_cast<std::uint32_t>(size),
@@ -197,7 +202,7 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
 
 void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
   if (remote_ && to_client(path.source) != *remote_) {
-    ++dropped_;
+    sockets_.count_drop();
     return;
   }
   incoming_.refresh_consumed();

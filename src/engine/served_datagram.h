@@ -23,8 +23,6 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
 
   // A life begins, held by nobody yet. False: there is no page, or no memory.
   bool open(const std::shared_ptr<FamilyMemory>& memory);
-  // For want of room, or because they came from somebody else than the peer.
-  std::uint64_t dropped() const { return dropped_; }
 
   client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
                              bool shared) override;
@@ -62,7 +60,6 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   std::optional<client::Endpoint> remote_;
   ServedFifo outgoing_;
   ServedFifo incoming_;
-  std::uint64_t dropped_ = 0;
 };
 
 }  // namespace tideline::engine

@@ -2,9 +2,20 @@
 #include "engine/served_sockets.h"
 
 #include <algorithm>
+#include <chrono>
 #include <ranges>
 
 namespace tideline::engine {
+
+bool ServedSockets::may_send(Instant now) {
+  constexpr Duration kPatience = std::chrono::milliseconds(100);
+  if (worker_.function().tx_room() > 0) {
+    full_since_ = kNever;
+    return true;
+  }
+  full_since_ = std::min(full_since_, now);
+  return now - full_since_ >= kPatience;
+}
 
 ServedStream* ServedSockets::open_stream(const std::shared_ptr<FamilyMemory>& memory) {
   if (free_streams_.empty()) {

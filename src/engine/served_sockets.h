@@ -30,6 +30,9 @@ class ServedSockets {
   packet::PassCounter& passes() { return passes_; }
   const packet::PassCounter& passes() const { return passes_; }
 
+  // For who can wait: whether the wire takes more. What does not for long is not waited for.
+  bool may_send(Instant now);
+
   // With a page in that memory; null: there is none.
   ServedStream* open_stream(const std::shared_ptr<FamilyMemory>& memory);
   ServedDatagram* open_datagram(const std::shared_ptr<FamilyMemory>& memory);
@@ -37,6 +40,10 @@ class ServedSockets {
   void give_back(ServedDatagram& datagram);
   // Those that TCP still works for included.
   std::size_t in_use() const { return in_use_; }
+
+  // Datagrams that came and were dropped: for want of room, or from somebody else than the peer.
+  void count_drop() { ++dropped_; }
+  std::uint64_t dropped() const { return dropped_; }
 
   // Streams by what they have bound.
   bool is_taken(const client::Endpoint& local, bool shared) const;
@@ -51,12 +58,14 @@ class ServedSockets {
 
  private:
   Worker& worker_;
+  Instant full_since_ = kNever;
   packet::PassCounter passes_;  // of copies between packets and FIFOs
   std::vector<std::unique_ptr<ServedStream>> streams_;
   std::vector<ServedStream*> free_streams_;
   std::vector<std::unique_ptr<ServedDatagram>> datagrams_;
   std::vector<ServedDatagram*> free_datagrams_;
   std::size_t in_use_ = 0;
+  std::uint64_t dropped_ = 0;
   std::unordered_multimap<std::uint16_t, ServedStream*> ports_;
   std::vector<ServedChannel*> channels_;
 };

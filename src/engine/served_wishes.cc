@@ -79,7 +79,7 @@ bool ServedChannel::read_wishes(Instant now) {
       end(EndReason::kBadWish);
     }
     for (UniqueFd& fd : message->fds) {
-      if (fd) server_.discard(std::move(fd));
+      if (fd) server_.discard(std::move(fd), peer_.uid);
     }
   }
   wished_ = state_ != State::kEnding;
@@ -142,11 +142,11 @@ void ServedChannel::grant(WishMessage wish, ReceivedMessage& message, Instant no
 
 void ServedChannel::take_waiter(std::uint32_t number, UniqueFd ringer) {
   if (number >= bells_.size() || bells_[number] || !is_stream_of_unix(ringer.get())) {
-    server_.discard(std::move(ringer));
+    server_.discard(std::move(ringer), peer_.uid);
     return end(EndReason::kBadWish);
   }
   if (!server_.charge(*this, 1)) {
-    server_.discard(std::move(ringer));
+    server_.discard(std::move(ringer), peer_.uid);
     return end(EndReason::kRefused);
   }
   ++descriptors_;
