@@ -101,7 +101,13 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   update_window(core, tcb, segment);
-  if (tcb.ecn_on && segment.has(wire::kTcpEce)) see_congestion(tcb);
+  if (tcb.ecn_on) {
+    const bool marked = segment.has(wire::kTcpEce);
+    tcb.control->echoed(
+        tcb.congestion,
+        {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
+    if (marked) see_congestion(tcb, Signal::kMark);
+  }
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
   if (summary.acked > 0) {
@@ -188,8 +194,7 @@ Verdict check_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     finish(core, tcb, End::kAborted, now);
     return Verdict::kDone;
   }
-  if (segment.congestion_seen && tcb.ecn_on) tcb.ece = true;
-  if (segment.has(wire::kTcpCwr)) tcb.ece = segment.congestion_seen && tcb.ecn_on;
+  if (tcb.ecn_on) see_mark(core, tcb, segment, now);
   process_text(core, tcb, segment, now);
   return Verdict::kContinue;
 }

@@ -198,7 +198,8 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   take_syn(core, tcb, segment, now);
   if (ack) {
-    tcb.ecn_on = core.config.ecn && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    tcb.ecn_on =
+        asks_for_ecn(core, tcb) && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
     become_established(core, tcb, segment, now);
     tcb.events.established = true;
     tcb.ack_now = true;

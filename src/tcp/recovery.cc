@@ -21,11 +21,23 @@ void calm_down(Tcb& tcb) {
   tcb.recovery = disorder ? RecoveryState::kDisorder : RecoveryState::kOpen;
 }
 
-void reduce(Tcb& tcb) {
+void prepare_reduction(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
-  tcb.congestion.ssthresh = tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
   tcb.snd_cwr = tcb.ecn_on;
+}
+
+void reduce(Tcb& tcb) {
+  prepare_reduction(tcb);
+  tcb.congestion.ssthresh = tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
+}
+
+// Once for a window, be it for marks or for losses; but what DCTCP does for a mark is less than
+// what a loss asks for: RFC 8257 §3.5.
+bool must_reduce_for_loss(const Tcb& tcb) {
+  if (tcb.recovery < RecoveryState::kCwr) return true;
+  return tcb.recovery == RecoveryState::kCwr &&
+         tcb.options.congestion == CongestionAlgorithm::kDctcp;
 }
 
 void arm_undo(Tcb& tcb) {
@@ -191,7 +203,7 @@ void judge_tail_probe(Tcb& tcb, const Segment& segment, const AckSummary& summar
   const bool beyond = segment.ack > tcb.tlp_end;
   if (!needless && !beyond && !came_twice) return;
   tcb.tlp_sent = false;
-  if (!needless && beyond) see_congestion(tcb);
+  if (!needless && beyond) see_congestion(tcb, Signal::kRepairedLoss);
 }
 
 void note_rtt(const Core& core, Tcb& tcb, const AckSummary& summary) {
@@ -240,7 +252,7 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
 }
 
 void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight) {
-  if (tcb.recovery < RecoveryState::kCwr) reduce(tcb);
+  if (must_reduce_for_loss(tcb)) reduce(tcb);
   arm_undo(tcb);
   tcb.recovery = RecoveryState::kRecovery;
   tcb.high_seq = tcb.snd_nxt;
@@ -298,9 +310,14 @@ void resend_everything(Core& /*core*/, Tcb& tcb) {
   tcb.undo_armed = tcb.frto = false;
 }
 
-void see_congestion(Tcb& tcb) {
+void see_congestion(Tcb& tcb, Signal signal) {
   if (tcb.recovery >= RecoveryState::kCwr) return;
-  reduce(tcb);
+  if (signal == Signal::kMark) {
+    prepare_reduction(tcb);
+    tcb.congestion.ssthresh = tcb.control->marked(tcb.congestion, tcb.outstanding(), tcb.mss);
+  } else {
+    reduce(tcb);
+  }
   tcb.undo_armed = false;
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;

@@ -46,7 +46,8 @@ void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now);
 // A smaller path MTU: what is in flight has been lost, but not to congestion (RFC 1191 §6.4).
 void resend_everything(Core& core, Tcb& tcb);
 // Congestion without a loss to repair: the peer saw CE (RFC 3168 §6.1.2), or a probe repaired it.
-void see_congestion(Tcb& tcb);
+enum class Signal : std::uint8_t { kMark, kRepairedLoss };
+void see_congestion(Tcb& tcb, Signal signal);
 
 // RFC 6298 §2.
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample);

@@ -84,7 +84,11 @@ struct Attachment {
   ReceiveBuffer* receive = nullptr;
 };
 
-enum class CongestionAlgorithm : std::uint8_t { kCubic, kReno };
+enum class CongestionAlgorithm : std::uint8_t {
+  kCubic,
+  kReno,
+  kDctcp,  // asks for ECN, and echoes marks as RFC 8257 wants it
+};
 
 struct StreamOptions {
   bool no_delay = false;                       // no Nagle algorithm
