@@ -2,6 +2,7 @@
 #include "tcp/test_net.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "ip/frame.h"
@@ -260,9 +261,30 @@ bool SimNet::run(const std::function<bool()>& done, Duration most) {
   return true;
 }
 
+namespace {
+
+std::uint64_t word_at(std::uint64_t stream, std::uint64_t offset) {
+  return wire::mix_hash(stream * 0x9e3779b97f4a7c15 + (offset >> 3));
+}
+
+}  // namespace
+
 std::byte byte_at(std::uint64_t stream, std::uint64_t offset) {
-  const std::uint64_t word = wire::mix_hash(stream * 0x9e3779b97f4a7c15 + (offset >> 3));
-  return static_cast<std::byte>(word >> (8 * (offset & 7)));
+  return static_cast<std::byte>(word_at(stream, offset) >> (8 * (offset & 7)));
+}
+
+// A word at a time: simulated streams are long.
+void bytes_at(std::uint64_t stream, std::uint64_t offset, std::span<std::byte> out) {
+  std::byte* to = out.data();
+  for (std::size_t left = out.size(); left > 0;) {
+    const std::size_t within = offset & 7;
+    const std::size_t size = std::min(left, 8 - within);
+    const std::uint64_t word = word_at(stream, offset) >> (8 * within);
+    std::memcpy(to, &word, size);
+    to += size;
+    offset += size;
+    left -= size;
+  }
 }
 
 SimStream::SimStream(SimHost& on, SimNet& network, std::uint64_t own_seed, std::uint64_t sends,
@@ -283,7 +305,7 @@ void SimStream::produce() {
   while (sent < to_send && out_.writable() > 0) {
     const std::size_t size =
         std::min<std::uint64_t>({bytes.size(), out_.writable(), to_send - sent});
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = byte_at(seed, sent + i);
+    bytes_at(seed, sent, std::span(bytes).first(size));
     sent += out_.write(std::span(bytes).first(size));
   }
   host.tcp.written(id);
@@ -292,10 +314,10 @@ void SimStream::produce() {
 
 void SimStream::consume() {
   std::array<std::byte, 4096> bytes;
+  std::array<std::byte, 4096> expected;
   while (const std::size_t size = in_.read(bytes)) {
-    for (std::size_t i = 0; i < size; ++i) {
-      if (bytes[i] != byte_at(expected_seed, received + i)) ++wrong;
-    }
+    bytes_at(expected_seed, received, std::span(expected).first(size));
+    if (std::memcmp(bytes.data(), expected.data(), size) != 0) ++wrong;
     received += size;
   }
   host.tcp.consumed(id, net.now);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <span>
 #include <vector>
 
 #include "base/random.h"
@@ -123,6 +124,8 @@ class SimNet {
 
 // Bytes that are known by their place in a stream.
 std::byte byte_at(std::uint64_t stream, std::uint64_t offset);
+// As many as `out` holds, from `offset` on.
+void bytes_at(std::uint64_t stream, std::uint64_t offset, std::span<std::byte> out);
 
 // An application: sends `to_send` bytes, expects `to_receive`, compares each.
 class SimStream final : public StreamOwner {
@@ -152,7 +155,7 @@ class SimStream final : public StreamOwner {
   std::uint64_t to_receive;
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
-  std::uint64_t wrong = 0;
+  std::uint64_t wrong = 0;  // pieces that are not as sent
   bool is_established = false;
   bool peer_done = false;
   bool is_released = false;
