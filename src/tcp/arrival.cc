@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -98,6 +99,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
   const bool duplicate = segment.ack == tcb.snd_una && segment.size == 0 && tcb.outstanding() > 0 &&
                          window == tcb.snd_wnd && !segment.has(wire::kTcpFin);
+  bbr_before_ack(tcb);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   update_window(core, tcb, segment);
@@ -106,10 +108,11 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
     tcb.control->echoed(
         tcb.congestion,
         {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
-    if (marked) see_congestion(tcb, Signal::kMark);
+    if (marked) see_congestion(tcb, Signal::kMark, now);
   }
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
+  bbr_acked(tcb, summary);
   if (summary.acked > 0) {
     tcb.retries = tcb.backoff = 0;
     tcb.progress_at = now;

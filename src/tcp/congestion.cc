@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/cubic.h"
 #include "tcp/dctcp.h"
 
@@ -55,6 +56,8 @@ const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
       return kReno;
     case CongestionAlgorithm::kDctcp:
       return dctcp();
+    case CongestionAlgorithm::kBbr:
+      return model_based();
   }
   return kReno;
 }

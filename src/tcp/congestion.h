@@ -47,7 +47,7 @@ struct CongestionState {
 
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = kInfinite;
-  std::variant<CubicState, RenoState, DctcpState> algorithm;
+  std::variant<CubicState, RenoState, DctcpState> algorithm;  // BBR's is Bbr
 
   bool in_slow_start() const { return cwnd < ssthresh; }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DCTCP: what the receiver echoes, segment by segment; how the sender averages it; what both do to
-// a queue that marks early. RFC 8257.
+// a queue that marks early. RFC 8257. BBR before the same queue.
 #include <gtest/gtest.h>
 
 #include <fmt/core.h>
@@ -153,6 +153,33 @@ SCRIPT(Dctcp, RcvEce_Established_IsReactedToOncePerWindow, R"(
   +0.01 < . 1:1(0) ack 5941
 )")
 
+SCRIPT(Dctcp, RcvSack_Cwr_ALossIsReactedToBesideTheMark, R"(
+  config dctcp
+  +0 connect
+  +0 > SEW 0:0(0) ect
+  +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
+  +0 > . 1:1(0) ack 1 ect
+  +0 write 14600
+  +0 > . 1:1461(1460) ack 1 ect
+  +0 > . 1461:2921(1460) ack 1 ect
+  +0 > . 2921:4381(1460) ack 1 ect
+  +0 > . 4381:5841(1460) ack 1 ect
+  +0 > . 5841:7301(1460) ack 1 ect
+  +0 > . 7301:8761(1460) ack 1 ect
+  +0 > . 8761:10221(1460) ack 1 ect
+  +0 > . 10221:11681(1460) ack 1 ect
+  +0 > . 11681:13141(1460) ack 1 ect
+  +0 > P. 13141:14601(1460) ack 1 ect
+  +0.01 < E. 1:1(0) ack 1461
+  info recovery 2
+  info ssthresh 5
+  +0 < E. 1:1(0) ack 1461 <sack 2921:7301>
+  +0 > . 1461:2921(1460) ack 1 ect
+  info recovery 3
+  info ssthresh 2
+  +0.01 < . 1:1(0) ack 14601
+)")
+
 constexpr std::uint32_t kMss = 1000;
 
 struct Sender {
@@ -216,13 +243,14 @@ struct Figures {
 };
 
 // Flows of one algorithm through a queue of 400 packets that marks above 20: 100 Mb/s, 1 ms.
-Figures through_shallow_marks(CongestionAlgorithm algorithm) {
+Figures through_shallow_marks(CongestionAlgorithm algorithm, bool ecn = false) {
   SimNet net({.delay = milliseconds(1),
               .rate = 100'000'000,
               .queue = std::size_t{400} * 1514,
               .mark_threshold = std::size_t{20} * 1514},
-             11);
+             11, {.ecn = ecn});
   std::vector<std::unique_ptr<SimFlow>> flows;
+  flows.reserve(4);
   for (std::uint16_t i = 0; i < 4; ++i) {
     flows.push_back(std::make_unique<SimFlow>(net, true, static_cast<std::uint16_t>(kPort + i),
                                               i + 1, 1'000'000'000, 0, 1 << 19,
@@ -238,6 +266,7 @@ Figures through_shallow_marks(CongestionAlgorithm algorithm) {
   };
   run(milliseconds(500));  // how they begin is not the question
   std::vector<std::uint64_t> before;
+  before.reserve(flows.size());
   for (auto& flow : flows) before.push_back(flow->server.received);
   std::vector<double> waits;
   net.watch = [&](const Queued& queued) {
@@ -271,6 +300,14 @@ TEST(Dctcp, KeepsAMarkingQueueShort) {
   EXPECT_GT(dctcp.used, 0.9);
   EXPECT_GT(dctcp.jain, 0.9);
   EXPECT_GT(cubic.mean_ms, 4 * dctcp.mean_ms) << "CUBIC does not ask for ECN";
+}
+
+// Its response to marks is its own (bbr.h): were there none, four flows would keep 80 packets here.
+TEST(Bbr, KeepsAMarkingQueueShort) {
+  const Figures figures = through_shallow_marks(CongestionAlgorithm::kBbr, true);
+  EXPECT_LT(figures.mean_ms, 4);
+  EXPECT_GT(figures.used, 0.9);
+  EXPECT_GT(figures.jain, 0.9);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/arrival.h"
+#include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -65,6 +66,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   } else {
     tcb.rto = std::max(tcb.rto, core.config.initial_rto);
   }
+  bbr_established(tcb, now);
   tcb.retries = tcb.backoff = 0;
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
