@@ -38,8 +38,7 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .cork = options.cork,
           .quick_ack = options.quick_ack,
           .max_segment = options.max_segment,
-          .congestion =
-              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
+          .congestion = static_cast<tcp::CongestionAlgorithm>(options.congestion),
           .keepalive = options.keepalive,
           .keepalive_idle = options.keepalive_idle,
           .keepalive_interval = options.keepalive_interval,
@@ -468,7 +467,9 @@ std::optional<client::Endpoint> AppStream::remote() {
 }
 
 client::Info AppStream::info() {
-  if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
+  if (has(kListening)) {
+    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+  }
   tcp::Info info;
   [[maybe_unused]] const auto ran = sockets_.locked(
       Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
@@ -478,7 +479,7 @@ client::Info AppStream::info() {
           .timestamps = info.timestamps,
           .sack = info.sack,
           .ecn = info.ecn,
-          .is_reno = options_.reno,
+          .congestion = options_.congestion,
           .recovery = static_cast<std::uint8_t>(info.recovery),
           .send_window_scale = info.send_window_scale,
           .receive_window_scale = info.receive_window_scale,
@@ -500,7 +501,9 @@ client::Info AppStream::info() {
           .bytes_acked = info.bytes_acked,
           .bytes_received = info.bytes_received,
           .segments_in = info.segments_in,
-          .segments_out = info.segments_out};
+          .segments_out = info.segments_out,
+          .pacing_rate = info.pacing_rate,
+          .delivery_rate = info.delivery_rate};
 }
 
 void AppStream::watch(client::Waiter& waiter, unsigned hint) {
