@@ -168,6 +168,9 @@ Command add_perf(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("--buffer", options.buffer, "bytes of a stream's two buffers")
       ->check(CLI::Range(65536, 64 << 20));
+  command->add_option("--congestion", options.congestion, "who decides how fast this side sends")
+      ->check(CLI::IsMember({"cubic", "reno", "bbr", "dctcp"}))
+      ->capture_default_str();
   command->add_flag(
       "--copy", options.copy,
       "copy into and out of tideline's buffers, as sockets do (default: lend payload, "

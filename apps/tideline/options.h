@@ -65,6 +65,7 @@ struct PerfOptions {
   unsigned streams = 1;
   std::size_t size = 0;    // 0: the mode's
   std::size_t buffer = 0;  // bytes of a stream's two buffers; 0: the engine's choice
+  std::string congestion = "cubic";
 };
 
 struct ServeOptions {

@@ -46,8 +46,14 @@ Plan make_plan(const WireOptions& wire, const PerfOptions& options) {
   return plan;
 }
 
+Congestion congestion_of(const std::string& name) {
+  if (name == "reno") return Congestion::kReno;
+  if (name == "bbr") return Congestion::kBbr;
+  return name == "dctcp" ? Congestion::kDctcp : Congestion::kCubic;
+}
+
 StreamOptions stream_options(const PerfOptions& options) {
-  StreamOptions stream;
+  StreamOptions stream{.congestion = congestion_of(options.congestion)};
   if (options.buffer > 0) stream.send_buffer = stream.receive_buffer = options.buffer;
   return stream;
 }
@@ -80,6 +86,7 @@ Json figures_json(const Figures& figures, const Plan& plan, const PerfOptions& o
   json["form"] = options.kernel ? "kernel" : "tideline";
   json["mode"] = options.mode;
   json["host"] = options.host;
+  json["congestion"] = options.congestion;
   json["streams"] = plan.streams;
   json["size_bytes"] = plan.size;
   json["seconds"] = time;
@@ -199,7 +206,8 @@ int run_server(const WireOptions& wire, const PerfOptions& options) {
   if (options.kernel) {
     StopFlag stop(nullptr);
     const auto net = value_or_throw(flow::KernelNet::create());
-    auto listener = value_or_throw(net->listen(flow::kPort, {.backlog = 4096}));
+    auto listener = value_or_throw(
+        net->listen(flow::kPort, {.backlog = 4096, .stream = stream_options(options)}));
     flow::Server<flow::KernelNet> server(*net, std::move(listener), options.poll, stop.stopped());
     announce("on the kernel's addresses", wire.json);
     server.run(end_of(wire));

@@ -53,7 +53,10 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
       : pool_(pool), tcp_(config(), static_cast<Network&>(*this), pool, rng_) {}
 
   void run(Input input) {
-    const StreamOptions options{.no_delay = (input.byte() & 1) != 0, .keepalive = true};
+    const std::uint8_t choice = input.byte();
+    const StreamOptions options{.no_delay = (choice & 1) != 0,
+                                .congestion = static_cast<CongestionAlgorithm>(choice >> 1 & 3),
+                                .keepalive = true};
     CHECK(tcp_.listen({.port = kPort}, {.backlog = 2, .stream = options}, *this).has_value());
     while (!input.is_over()) step(input);
     tcp_.abort(id_, now_);
@@ -127,6 +130,10 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
         if (tcp_.recognises(error)) tcp_.failed(error, now_);
         break;
       }
+      case 5:
+        tcp_.set_options(id_, {.congestion = static_cast<CongestionAlgorithm>(which >> 3 & 3)},
+                         now_);
+        break;
       default:
         if (!attached_ || released_) connect();
         break;

@@ -24,7 +24,12 @@ class Runtime;
 class StreamState;
 }  // namespace api
 
-enum class Congestion : std::uint8_t { kCubic, kReno };
+enum class Congestion : std::uint8_t {
+  kCubic,  // RFC 9438
+  kReno,   // RFC 5681
+  kBbr,    // version 3: a model of the path instead of its losses; paced
+  kDctcp,  // RFC 8257: where all queues mark early and all hosts use it; asks for ECN
+};
 
 struct StreamOptions {
   // Bytes, from 64 KiB to 64 MiB, that buffers grow to at most: the send buffer to what the path

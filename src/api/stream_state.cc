@@ -6,12 +6,28 @@
 
 namespace tideline::api {
 
+namespace {
+
+tcp::CongestionAlgorithm congestion_of(Congestion congestion) {
+  switch (congestion) {
+    case Congestion::kCubic:
+      return tcp::CongestionAlgorithm::kCubic;
+    case Congestion::kReno:
+      return tcp::CongestionAlgorithm::kReno;
+    case Congestion::kBbr:
+      return tcp::CongestionAlgorithm::kBbr;
+    case Congestion::kDctcp:
+      return tcp::CongestionAlgorithm::kDctcp;
+  }
+  return tcp::CongestionAlgorithm::kCubic;
+}
+
+}  // namespace
+
 tcp::StreamOptions to_tcp(const StreamOptions& options) {
   tcp::StreamOptions tcp{.no_delay = options.no_delay,
                          .quick_ack = options.quick_ack,
-                         .congestion = options.congestion == Congestion::kReno
-                                           ? tcp::CongestionAlgorithm::kReno
-                                           : tcp::CongestionAlgorithm::kCubic,
+                         .congestion = congestion_of(options.congestion),
                          .user_timeout = options.user_timeout};
   if (options.keepalive > Duration::zero()) {
     tcp.keepalive = true;

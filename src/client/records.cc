@@ -12,6 +12,11 @@ Duration duration_of(std::int64_t nanoseconds) {
   return Duration(std::clamp<std::int64_t>(nanoseconds, 0, INT64_MAX / 4));
 }
 
+Congestion congestion_of(std::uint8_t number) {
+  constexpr auto kLast = static_cast<std::uint8_t>(Congestion::kDctcp);
+  return number <= kLast ? static_cast<Congestion>(number) : Congestion::kCubic;
+}
+
 }  // namespace
 
 queue::EndpointRecord to_record(const Endpoint& endpoint) {
@@ -32,7 +37,7 @@ queue::OptionsRecord to_record(const Options& options) {
           .no_delay = static_cast<std::uint8_t>(options.no_delay),
           .cork = static_cast<std::uint8_t>(options.cork),
           .quick_ack = static_cast<std::uint8_t>(options.quick_ack),
-          .congestion = static_cast<std::uint8_t>(options.reno),
+          .congestion = static_cast<std::uint8_t>(options.congestion),
           .keepalive = static_cast<std::uint8_t>(options.keepalive),
           .keepalive_probes = options.keepalive_probes};
 }
@@ -43,7 +48,7 @@ Options from_record(const queue::OptionsRecord& record) {
           .no_delay = record.no_delay != 0,
           .cork = record.cork != 0,
           .quick_ack = record.quick_ack != 0,
-          .reno = record.congestion != 0,
+          .congestion = congestion_of(record.congestion),
           .max_segment = record.max_segment,
           .keepalive = record.keepalive != 0,
           .keepalive_idle = duration_of(record.keepalive_idle_ns),
@@ -58,7 +63,7 @@ queue::InfoRecord to_record(const Info& info) {
       .timestamps = static_cast<std::uint8_t>(info.timestamps),
       .sack = static_cast<std::uint8_t>(info.sack),
       .ecn = static_cast<std::uint8_t>(info.ecn),
-      .congestion = static_cast<std::uint8_t>(info.is_reno),
+      .congestion = static_cast<std::uint8_t>(info.congestion),
       .recovery = info.recovery,
       .send_window_scale = info.send_window_scale,
       .receive_window_scale = info.receive_window_scale,
@@ -66,7 +71,7 @@ queue::InfoRecord to_record(const Info& info) {
                   info.retransmitted, info.send_window, info.receive_window},
       .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(), info.min_rtt.count()},
       .totals = {info.bytes_sent, info.bytes_retransmitted, info.bytes_acked, info.bytes_received,
-                 info.segments_in, info.segments_out}};
+                 info.segments_in, info.segments_out, info.pacing_rate, info.delivery_rate}};
 }
 
 Info from_record(const queue::InfoRecord& record) {
@@ -75,7 +80,7 @@ Info from_record(const queue::InfoRecord& record) {
           .timestamps = record.timestamps != 0,
           .sack = record.sack != 0,
           .ecn = record.ecn != 0,
-          .is_reno = record.congestion != 0,
+          .congestion = congestion_of(record.congestion),
           .recovery = record.recovery,
           .send_window_scale = record.send_window_scale,
           .receive_window_scale = record.receive_window_scale,
@@ -97,7 +102,9 @@ Info from_record(const queue::InfoRecord& record) {
           .bytes_acked = record.totals[2],
           .bytes_received = record.totals[3],
           .segments_in = record.totals[4],
-          .segments_out = record.totals[5]};
+          .segments_out = record.totals[5],
+          .pacing_rate = record.totals[6],
+          .delivery_rate = record.totals[7]};
 }
 
 Failure failure_from(std::uint32_t number) {

@@ -54,6 +54,9 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
+// In the order of tcp::CongestionAlgorithm.
+enum class Congestion : std::uint8_t { kCubic, kReno, kBbr, kDctcp };
+
 // Of a stream, or of what a listener accepts. Buffers count from the connection's beginning on.
 struct Options {
   std::size_t send_buffer = 0;  // bytes; 0: as the engine thinks fit
@@ -61,7 +64,7 @@ struct Options {
   bool no_delay = false;
   bool cork = false;
   bool quick_ack = false;
-  bool reno = false;  // else CUBIC
+  Congestion congestion = Congestion::kCubic;
   std::uint16_t max_segment = 0;
   bool keepalive = false;
   Duration keepalive_idle = std::chrono::hours(2);
@@ -93,7 +96,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
-  bool is_reno = false;
+  Congestion congestion = Congestion::kCubic;
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
@@ -116,6 +119,8 @@ struct Info {
   std::uint64_t bytes_received = 0;
   std::uint64_t segments_in = 0;
   std::uint64_t segments_out = 0;
+  std::uint64_t pacing_rate = 0;    // bytes per second; 0: not paced
+  std::uint64_t delivery_rate = 0;  // the same; 0: not measured
 };
 
 // What receive() has found.

@@ -400,11 +400,13 @@ std::optional<client::Endpoint> AppStream::remote() {
 }
 
 client::Info AppStream::info() {
-  if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
+  if (has(kListening)) {
+    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+  }
   tcp::Info info;
   [[maybe_unused]] const auto ran = sockets_.locked(
       Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
-  return to_client(info, options_.reno);
+  return to_client(info, options_.congestion);
 }
 
 void AppStream::watch(client::Waiter& waiter, unsigned hint) {

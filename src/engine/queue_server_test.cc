@@ -262,7 +262,7 @@ TEST_F(QueueServerTest, OptionsAreInheritedAndInfoTells) {
   EXPECT_EQ(right_.failure_of_call({.op = Op::kSetOptions,
                                     .handle = listener.handle,
                                     .options = client::to_record(
-                                        client::Options{.receive_buffer = 1 << 20, .reno = true})}),
+                                        client::Options{.receive_buffer = 1 << 20, .congestion = client::Congestion::kReno})}),
             Failure::kNone);
   EXPECT_EQ(right_.bind(listener, 80), Failure::kNone);
   EXPECT_EQ(right_.listen(listener), Failure::kNone);
@@ -272,7 +272,7 @@ TEST_F(QueueServerTest, OptionsAreInheritedAndInfoTells) {
   const auto far = right_.socket_of(right_.call({.op = Op::kAccept, .handle = listener.handle}));
   EXPECT_EQ(far.page->incoming_size, 1U << 20);
   const auto info = right_.call({.op = Op::kInfo, .handle = far.handle});
-  EXPECT_TRUE(client::from_record(info.info).is_reno);
+  EXPECT_EQ(client::from_record(info.info).congestion, client::Congestion::kReno);
   EXPECT_EQ(client::from_record(info.info).state, client::StreamState::kEstablished);
   EXPECT_EQ(info.endpoint.port, 80);
   EXPECT_EQ(right_.failure_of_call({.op = Op::kAccept, .handle = listener.handle}),

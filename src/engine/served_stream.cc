@@ -248,8 +248,8 @@ void ServedStream::set_options(const client::Options& options, Instant now) {
 }
 
 client::Info ServedStream::info() const {
-  if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
-  return to_client(sockets_.tcp().info(id_), options_.reno);
+  if (has(kListening)) return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+  return to_client(sockets_.tcp().info(id_), options_.congestion);
 }
 
 client::Endpoint ServedStream::local() const {

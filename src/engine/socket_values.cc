@@ -12,8 +12,7 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .cork = options.cork,
           .quick_ack = options.quick_ack,
           .max_segment = options.max_segment,
-          .congestion =
-              options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
+          .congestion = static_cast<tcp::CongestionAlgorithm>(options.congestion),
           .keepalive = options.keepalive,
           .keepalive_idle = options.keepalive_idle,
           .keepalive_interval = options.keepalive_interval,
@@ -56,14 +55,14 @@ Failure failure_of(const Error& error) {
   return Failure::kInvalid;
 }
 
-client::Info to_client(const tcp::Info& info, bool reno) {
+client::Info to_client(const tcp::Info& info, client::Congestion congestion) {
   // LISTEN is not among the states of a connection.
   const auto state = static_cast<std::uint8_t>(info.state);
   return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
           .timestamps = info.timestamps,
           .sack = info.sack,
           .ecn = info.ecn,
-          .is_reno = reno,
+          .congestion = congestion,
           .recovery = static_cast<std::uint8_t>(info.recovery),
           .send_window_scale = info.send_window_scale,
           .receive_window_scale = info.receive_window_scale,
@@ -85,7 +84,9 @@ client::Info to_client(const tcp::Info& info, bool reno) {
           .bytes_acked = info.bytes_acked,
           .bytes_received = info.bytes_received,
           .segments_in = info.segments_in,
-          .segments_out = info.segments_out};
+          .segments_out = info.segments_out,
+          .pacing_rate = info.pacing_rate,
+          .delivery_rate = info.delivery_rate};
 }
 
 bool is_any(const wire::Ipv6Address& address) {

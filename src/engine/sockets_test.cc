@@ -502,15 +502,16 @@ TEST_P(SocketsTest, ASleeperOnTheWireIsToldByThoseWhoCall) {
 
 TEST_P(SocketsTest, OptionsSetAfterListenAreForWhoIsAcceptedLater) {
   join();
-  EXPECT_FALSE(far_->info().is_reno);
-  listener_->set_options({.reno = true});
+  EXPECT_EQ(far_->info().congestion, client::Congestion::kCubic);
+  listener_->set_options({.congestion = client::Congestion::kBbr});
   Socket* later = open(left_);
   EXPECT_EQ(later->connect(Endpoint{kRight, 80}).error(), Failure::kInProgress);
   ASSERT_TRUE(until([&] { return listener_->readiness(POLLIN) == POLLIN; }));
   const auto accepted = listener_->accept();
   ASSERT_TRUE(accepted.has_value());
-  EXPECT_TRUE((*accepted)->info().is_reno);
-  EXPECT_FALSE(far_->info().is_reno);
+  EXPECT_EQ((*accepted)->info().congestion, client::Congestion::kBbr);
+  EXPECT_GT((*accepted)->info().pacing_rate, 0U);
+  EXPECT_EQ(far_->info().congestion, client::Congestion::kCubic);
 }
 
 TEST_P(SocketsTest, FinishSendsWhatWasWritten) {

@@ -95,9 +95,9 @@ struct InfoRecord {
   std::uint8_t receive_window_scale = 0;
   std::array<std::uint32_t, 10> lengths{};  // mss .. receive_window, as in client::Info
   std::array<std::int64_t, 4> times_ns{};   // rto, srtt, rttvar, min_rtt
-  std::array<std::uint64_t, 6> totals{};    // bytes_sent .. segments_out
+  std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
 };
-static_assert(sizeof(InfoRecord) == 128);
+static_assert(sizeof(InfoRecord) == 144);
 
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
@@ -145,7 +145,7 @@ struct Response {
   EndpointRecord endpoint{};
   InfoRecord info{};
 };
-static_assert(sizeof(Response) == 168);
+static_assert(sizeof(Response) == 184);
 
 // --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
 // of the FIFO's offsets.

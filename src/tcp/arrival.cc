@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -98,12 +99,20 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
   const bool duplicate = segment.ack == tcb.snd_una && segment.size == 0 && tcb.outstanding() > 0 &&
                          window == tcb.snd_wnd && !segment.has(wire::kTcpFin);
+  bbr_before_ack(tcb);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   update_window(core, tcb, segment);
-  if (tcb.ecn_on && segment.has(wire::kTcpEce)) see_congestion(tcb);
+  if (tcb.ecn_on) {
+    const bool marked = segment.has(wire::kTcpEce);
+    tcb.control->echoed(
+        tcb.congestion,
+        {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
+    if (marked) see_congestion(tcb, Signal::kMark, now);
+  }
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
+  bbr_acked(tcb, summary);
   if (summary.acked > 0) {
     tcb.retries = tcb.backoff = 0;
     tcb.progress_at = now;
@@ -188,8 +197,7 @@ Verdict check_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     finish(core, tcb, End::kAborted, now);
     return Verdict::kDone;
   }
-  if (segment.congestion_seen && tcb.ecn_on) tcb.ece = true;
-  if (segment.has(wire::kTcpCwr)) tcb.ece = segment.congestion_seen && tcb.ecn_on;
+  if (tcb.ecn_on) see_mark(core, tcb, segment, now);
   process_text(core, tcb, segment, now);
   return Verdict::kContinue;
 }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/cubic.h"
+#include "tcp/dctcp.h"
 
 namespace tideline::tcp {
 namespace {
@@ -14,15 +16,7 @@ class Reno final : public CongestionControl {
   std::string_view name() const override { return "reno"; }
   void start(CongestionState& state) const override { state.algorithm = RenoState{}; }
   void acked(CongestionState& state, const AckEvent& event) const override {
-    std::uint32_t left = event.acked;
-    if (state.in_slow_start()) left = slow_start(state, left);
-    if (left == 0) return;
-    auto* reno = std::get_if<RenoState>(&state.algorithm);
-    reno->acked += left;
-    while (reno->acked >= state.cwnd) {
-      reno->acked -= state.cwnd;
-      state.cwnd += event.mss;
-    }
+    grow_as_reno(state, *std::get_if<RenoState>(&state.algorithm), event);
   }
   std::uint32_t reduce(CongestionState& state, std::uint32_t flight,
                        std::uint32_t mss) const override {
@@ -44,12 +38,26 @@ std::uint32_t slow_start(CongestionState& state, std::uint32_t acked) {
   return acked - growth;
 }
 
+void grow_as_reno(CongestionState& state, RenoState& reno, const AckEvent& event) {
+  std::uint32_t left = event.acked;
+  if (state.in_slow_start()) left = slow_start(state, left);
+  reno.acked += left;
+  while (reno.acked >= state.cwnd) {
+    reno.acked -= state.cwnd;
+    state.cwnd += event.mss;
+  }
+}
+
 const CongestionControl& congestion_control(CongestionAlgorithm algorithm) {
   switch (algorithm) {
     case CongestionAlgorithm::kCubic:
       return cubic();
     case CongestionAlgorithm::kReno:
       return kReno;
+    case CongestionAlgorithm::kDctcp:
+      return dctcp();
+    case CongestionAlgorithm::kBbr:
+      return model_based();
   }
   return kReno;
 }

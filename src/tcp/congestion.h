@@ -32,12 +32,22 @@ struct RenoState {
   std::uint32_t acked = 0;  // towards the next segment of growth: RFC 5681 §3.1
 };
 
+// RFC 8257 §3.3.
+struct DctcpState {
+  double alpha = 1;                // the share of bytes that are marked, averaged over windows
+  std::uint32_t bytes_acked = 0;   // in this observation window
+  std::uint32_t bytes_marked = 0;  //
+  Seq window_end;
+  bool window_known = false;
+  RenoState growth;
+};
+
 struct CongestionState {
   static constexpr std::uint32_t kInfinite = UINT32_MAX / 2;
 
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = kInfinite;
-  std::variant<CubicState, RenoState> algorithm;
+  std::variant<CubicState, RenoState, DctcpState> algorithm;  // BBR's is Bbr
 
   bool in_slow_start() const { return cwnd < ssthresh; }
 };
@@ -54,13 +64,27 @@ struct AckEvent {
   Seq nxt;
 };
 
+// Any acknowledgment of a connection with ECN.
+struct EchoEvent {
+  std::uint32_t acked = 0;  // bytes that una has advanced
+  bool marked = false;      // it has ECE
+  Seq una;
+  Seq nxt;
+};
+
 class CongestionControl {
  public:
   virtual std::string_view name() const = 0;
   virtual void start(CongestionState& state) const = 0;
   // The window was used up, and has been acknowledged in part: it may grow.
   virtual void acked(CongestionState& state, const AckEvent& event) const = 0;
-  // Something was lost, or marked: the new ssthresh. `flight` is what was outstanding.
+  virtual void echoed(CongestionState& /*state*/, const EchoEvent& /*event*/) const {}
+  // Something was marked: the new ssthresh. `flight` is what was outstanding.
+  virtual std::uint32_t marked(CongestionState& state, std::uint32_t flight,
+                               std::uint32_t mss) const {
+    return reduce(state, flight, mss);  // RFC 3168 §6.1.2
+  }
+  // Something was lost: the new ssthresh.
   virtual std::uint32_t reduce(CongestionState& state, std::uint32_t flight,
                                std::uint32_t mss) const = 0;
   // The retransmission timer has expired, or a long idle time has passed.
@@ -80,5 +104,6 @@ constexpr std::uint32_t initial_cwnd(std::uint32_t mss) {
 // What slow start, and Reno after it, have in common: RFC 5681 §3.1, RFC 3465. Returns what of
 // `acked` is left for congestion avoidance.
 std::uint32_t slow_start(CongestionState& state, std::uint32_t acked);
+void grow_as_reno(CongestionState& state, RenoState& reno, const AckEvent& event);
 
 }  // namespace tideline::tcp

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/sequence_numbers.h"
 
 namespace tideline::tcp {
@@ -24,6 +25,7 @@ void leave_time_wait(Core& core, Tcb& tcb) {
 
 void destroy(Core& core, Tcb& tcb) {
   ++core.generations[core.tcbs.index_of(tcb)];
+  release_congestion_control(core, tcb);
   tcb.in_use = false;
   core.tcbs.give(&tcb);
 }
@@ -86,6 +88,7 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       rng(random),
       tcbs(configuration.max_connections),
       generations(configuration.max_connections, 1),
+      bbrs(configuration.max_connections),
       ranges(configuration.max_ranges),
       table(tcbs, configuration.secrets[0]) {
   for (std::uint16_t& step : port_steps) step = static_cast<std::uint16_t>(random());
@@ -106,8 +109,7 @@ Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instan
   tcb->generation = core.generations[core.tcbs.index_of(*tcb)];
   tcb->in_use = true;
   tcb->options = options;
-  tcb->control = &congestion_control(options.congestion);
-  tcb->control->start(tcb->congestion);
+  choose_congestion_control(core, *tcb, now);
   tcb->ts_offset = timestamp_offset(core, tuple);
   tcb->rto = core.config.initial_rto;
   tcb->last_received = now;

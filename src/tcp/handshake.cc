@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/arrival.h"
+#include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -65,6 +66,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   } else {
     tcb.rto = std::max(tcb.rto, core.config.initial_rto);
   }
+  bbr_established(tcb, now);
   tcb.retries = tcb.backoff = 0;
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
@@ -198,7 +200,8 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   take_syn(core, tcb, segment, now);
   if (ack) {
-    tcb.ecn_on = core.config.ecn && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    tcb.ecn_on =
+        asks_for_ecn(core, tcb) && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
     become_established(core, tcb, segment, now);
     tcb.events.established = true;
     tcb.ack_now = true;

@@ -57,7 +57,7 @@ Duration rack_detect_losses(Core& /*core*/, Tcb& tcb, Instant now) {
     }
     const Duration left = range->sent + tcb.rack_rtt + window - now;
     if (left > Duration{}) return left;
-    tcb.scoreboard.mark_lost(*range);
+    mark_lost(tcb, *range, now);
     range = later;
   }
   return {};
@@ -72,7 +72,7 @@ void rack_reordering_timeout(Core& core, Tcb& tcb, Instant now) {
   const std::uint32_t flight = tcb.in_flight();
   const Duration left = rack_detect_losses(core, tcb, now);
   if (tcb.scoreboard.lost() != before && tcb.recovery < RecoveryState::kRecovery) {
-    enter_recovery(core, tcb, flight);
+    enter_recovery(core, tcb, flight, now);
   }
   if (left > Duration{}) {
     tcb.retransmit_mode = RetransmitMode::kReorder;

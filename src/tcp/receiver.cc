@@ -229,6 +229,20 @@ void trim_to_window(Core& core, Tcb& tcb, Segment& segment) {
   }
 }
 
+// RFC 3168 §6.1.3: until CWR comes. RFC 8257 §3.2: what is acknowledged together was marked, or was
+// not, as a whole; so a change is told at once, and what came before it by an ACK of its own.
+void see_mark(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  if (tcb.options.congestion != CongestionAlgorithm::kDctcp) {
+    if (segment.has(wire::kTcpCwr)) tcb.ece = false;
+    if (segment.congestion_seen) tcb.ece = true;
+    return;
+  }
+  if (segment.size == 0 || segment.congestion_seen == tcb.ece) return;
+  if (tcb.last_ack_sent != tcb.rcv_nxt) send_ack(core, tcb, now);
+  tcb.ece = segment.congestion_seen;
+  tcb.ack_now = true;
+}
+
 void process_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (segment.size == 0) return;
   // After the peer's FIN, more is an error of the peer's: ignored (§3.10.7.4).

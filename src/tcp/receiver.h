@@ -18,6 +18,8 @@ bool is_acceptable(Core& core, Tcb& tcb, const Segment& segment, Instant now);
 void trim_to_window(Core& core, Tcb& tcb, Segment& segment);
 // RFC 9293 §3.10.7.4, seventh: puts the payload where it belongs, and decides when to acknowledge.
 void process_text(Core& core, Tcb& tcb, Segment& segment, Instant now);
+// Before: what the network has marked is echoed.
+void see_mark(Core& core, Tcb& tcb, const Segment& segment, Instant now);
 // Eighth: the peer will send no more.
 void process_fin(Core& core, Tcb& tcb, Instant now);
 

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
+
 namespace tideline::tcp {
 namespace {
 
@@ -21,11 +23,23 @@ void calm_down(Tcb& tcb) {
   tcb.recovery = disorder ? RecoveryState::kDisorder : RecoveryState::kOpen;
 }
 
-void reduce(Tcb& tcb) {
+void prepare_reduction(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
-  tcb.congestion.ssthresh = tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
   tcb.snd_cwr = tcb.ecn_on;
+}
+
+void reduce(Tcb& tcb) {
+  prepare_reduction(tcb);
+  tcb.congestion.ssthresh = tcb.control->reduce(tcb.congestion, tcb.outstanding(), tcb.mss);
+}
+
+// Once for a window, be it for marks or for losses; but what DCTCP does for a mark is less than
+// what a loss asks for: RFC 8257 §3.5.
+bool must_reduce_for_loss(const Tcb& tcb) {
+  if (tcb.recovery < RecoveryState::kCwr) return true;
+  return tcb.recovery == RecoveryState::kCwr &&
+         tcb.options.congestion == CongestionAlgorithm::kDctcp;
 }
 
 void arm_undo(Tcb& tcb) {
@@ -36,12 +50,12 @@ void arm_undo(Tcb& tcb) {
 }
 
 // Without SACK, only the first segment is known to be missing: RFC 6582 §3.2.
-void mark_first_segment_lost(Core& core, Tcb& tcb) {
+void mark_first_segment_lost(Core& core, Tcb& tcb, Instant now) {
   Scoreboard& board = tcb.scoreboard;
   if (board.empty() || board.first()->lost) return;
   Range& first = *board.first();
   if (first.size() > tcb.mss) board.split(core.ranges, first, first.begin + tcb.mss);
-  board.mark_lost(first);
+  mark_lost(tcb, first, now);
 }
 
 // RFC 3522, RFC 3708: what seemed lost was late.
@@ -52,9 +66,13 @@ bool was_spurious(const Tcb& tcb, const Segment& segment, const AckSummary& summ
          static_cast<std::int32_t>(segment.options.timestamps->echo - tcb.retransmit_stamp) < 0;
 }
 
-void undo(Core& core, Tcb& tcb) {
-  tcb.congestion.cwnd = std::max(tcb.congestion.cwnd, tcb.undo_cwnd);
-  tcb.congestion.ssthresh = tcb.undo_ssthresh;
+void undo(Core& core, Tcb& tcb, Instant now) {
+  if (has_bbr(tcb)) {
+    tcb.bbr->handle_spurious_loss_detection(bbr_connection(tcb, now));
+  } else {
+    tcb.congestion.cwnd = std::max(tcb.congestion.cwnd, tcb.undo_cwnd);
+    tcb.congestion.ssthresh = tcb.undo_ssthresh;
+  }
   tcb.scoreboard.unmark_lost();
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
   tcb.backoff = 0;
@@ -66,6 +84,7 @@ void undo(Core& core, Tcb& tcb) {
 // RFC 6937 §3.1, with the choice of bounds of its successor: what may be sent now keeps the flight
 // in proportion while it is above ssthresh, and grows it slowly below.
 void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
+  if (has_bbr(tcb)) return;  // it bounds the window by what arrives
   tcb.prr_delivered += summary.delivered;
   const std::uint32_t flight = tcb.in_flight();
   const std::uint32_t ssthresh = tcb.congestion.ssthresh;
@@ -106,10 +125,10 @@ void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
   if (!tcb.sack_on) {
     if (summary.duplicate && tcb.dup_acks < UINT8_MAX) ++tcb.dup_acks;
     if (summary.acked > 0) tcb.dup_acks = 0;
-    if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb);
+    if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb, summary.now);
   }
   if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
-    enter_recovery(core, tcb, summary.flight_before);
+    enter_recovery(core, tcb, summary.flight_before, summary.now);
     reduce_in_proportion(tcb, summary);
     return;
   }
@@ -120,9 +139,17 @@ void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
   grow(tcb, summary);
 }
 
+void leave_recovery(Tcb& tcb, Instant now) {
+  if (has_bbr(tcb)) {
+    tcb.bbr->on_exit_loss_recovery(bbr_connection(tcb, now));
+  } else {
+    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  }
+}
+
 void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   if (was_spurious(tcb, segment, summary)) {
-    undo(core, tcb);
+    undo(core, tcb, summary.now);
     return;
   }
   if (!tcb.sack_on) {
@@ -142,11 +169,11 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
   if (tcb.snd_una >= tcb.high_seq) {
     tcb.dup_acks = 0;
     tcb.undo_armed = false;
-    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+    leave_recovery(tcb, summary.now);
     calm_down(tcb);
     return;
   }
-  if (!tcb.sack_on && summary.acked > 0) mark_first_segment_lost(core, tcb);
+  if (!tcb.sack_on && summary.acked > 0) mark_first_segment_lost(core, tcb, summary.now);
   reduce_in_proportion(tcb, summary);
 }
 
@@ -154,7 +181,7 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
 bool still_in_doubt(Core& core, Tcb& tcb, const AckSummary& summary) {
   if (!tcb.frto) return false;
   if (summary.original) {  // step 3b
-    undo(core, tcb);
+    undo(core, tcb, summary.now);
     return true;
   }
   if (tcb.snd_nxt > tcb.high_seq) {
@@ -171,11 +198,12 @@ bool still_in_doubt(Core& core, Tcb& tcb, const AckSummary& summary) {
 void in_loss(Core& core, Tcb& tcb, const Segment& segment, const AckSummary& summary) {
   if (still_in_doubt(core, tcb, summary)) return;
   if (was_spurious(tcb, segment, summary)) {
-    undo(core, tcb);
+    undo(core, tcb, summary.now);
     return;
   }
   if (tcb.snd_una >= tcb.high_seq && !tcb.prefer_new) {
     tcb.frto = tcb.undo_armed = false;
+    if (has_bbr(tcb)) leave_recovery(tcb, summary.now);
     calm_down(tcb);
   }
   tcb.max_flight = std::max(tcb.max_flight, tcb.congestion.cwnd);
@@ -191,7 +219,7 @@ void judge_tail_probe(Tcb& tcb, const Segment& segment, const AckSummary& summar
   const bool beyond = segment.ack > tcb.tlp_end;
   if (!needless && !beyond && !came_twice) return;
   tcb.tlp_sent = false;
-  if (!needless && beyond) see_congestion(tcb);
+  if (!needless && beyond) see_congestion(tcb, Signal::kRepairedLoss, summary.now);
 }
 
 void note_rtt(const Core& core, Tcb& tcb, const AckSummary& summary) {
@@ -239,8 +267,15 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   }
 }
 
-void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight) {
-  if (tcb.recovery < RecoveryState::kCwr) reduce(tcb);
+void mark_lost(Tcb& tcb, Range& range, Instant now) {
+  const bool anew = !range.lost || range.retransmitted;
+  if (anew && has_bbr(tcb)) tcb.bbr->handle_lost_packet(bbr_connection(tcb, now), range);
+  tcb.scoreboard.mark_lost(range);
+}
+
+void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight, Instant now) {
+  if (has_bbr(tcb)) tcb.bbr->on_enter_loss_recovery(bbr_connection(tcb, now));
+  if (must_reduce_for_loss(tcb)) reduce(tcb);
   arm_undo(tcb);
   tcb.recovery = RecoveryState::kRecovery;
   tcb.high_seq = tcb.snd_nxt;
@@ -248,7 +283,7 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight) {
   tcb.prr_delivered = tcb.prr_out = 0;
   tcb.prr_flight = std::max<std::uint32_t>(flight, tcb.mss);
   // At least the first loss is repaired at once.
-  tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
+  if (!has_bbr(tcb)) tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
   ++tcb.recoveries;
   ++core.counters.fast_recoveries;
   if (tcb.reo_wnd_persist > 0) --tcb.reo_wnd_persist;
@@ -258,6 +293,7 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight) {
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
   ++tcb.timeouts;
   ++core.counters.timeouts;
+  if (has_bbr(tcb)) tcb.bbr->on_enter_loss_recovery(bbr_connection(tcb, now));
   const bool anew = tcb.recovery < RecoveryState::kRecovery;
   if (anew || tcb.snd_una >= tcb.high_seq) {
     reduce(tcb);
@@ -279,7 +315,7 @@ void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
     if (range->sacked) continue;
     // RFC 8985 §6.3.
     if (reneged || !tcb.sack_on || range == board.first() || rack_is_overdue(tcb, *range, now)) {
-      board.mark_lost(*range);
+      mark_lost(tcb, *range, now);
     }
   }
   tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
@@ -298,13 +334,22 @@ void resend_everything(Core& /*core*/, Tcb& tcb) {
   tcb.undo_armed = tcb.frto = false;
 }
 
-void see_congestion(Tcb& tcb) {
+void see_congestion(Tcb& tcb, Signal signal, Instant now) {
   if (tcb.recovery >= RecoveryState::kCwr) return;
-  reduce(tcb);
+  if (signal == Signal::kMark) {
+    prepare_reduction(tcb);
+    tcb.congestion.ssthresh = tcb.control->marked(tcb.congestion, tcb.outstanding(), tcb.mss);
+  } else {
+    reduce(tcb);
+  }
   tcb.undo_armed = false;
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;
-  tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  if (has_bbr(tcb)) {
+    tcb.bbr->on_congestion_mark(bbr_connection(tcb, now));
+  } else {
+    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  }
 }
 
 }  // namespace tideline::tcp

@@ -41,12 +41,15 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
 
 // recovery.cc: moves between the recovery states, and the congestion window.
 void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary);
-void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight);
+void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight, Instant now);
+// What was lost to congestion, as far as anybody can tell.
+void mark_lost(Tcb& tcb, Range& range, Instant now);
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now);
 // A smaller path MTU: what is in flight has been lost, but not to congestion (RFC 1191 §6.4).
 void resend_everything(Core& core, Tcb& tcb);
 // Congestion without a loss to repair: the peer saw CE (RFC 3168 §6.1.2), or a probe repaired it.
-void see_congestion(Tcb& tcb);
+enum class Signal : std::uint8_t { kMark, kRepairedLoss };
+void see_congestion(Tcb& tcb, Signal signal, Instant now);
 
 // RFC 6298 §2.
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample);

@@ -2,6 +2,7 @@
 // Reads an acknowledgment: what it takes off the scoreboard, and what it marks there.
 #include <algorithm>
 
+#include "tcp/bbr.h"
 #include "tcp/recovery.h"
 
 namespace tideline::tcp {
@@ -13,6 +14,7 @@ constexpr std::uint32_t kMaxRanges = 4096;
 // The part of `range` before `end` has arrived, and this is the first that we hear of it.
 void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
   summary.delivered += end - range.begin;
+  if (tcb.bbr != nullptr) tcb.bbr->rate.update_rate_sample(range, end, summary.now);
   if (range.ever_retransmitted) {
     summary.retransmitted = true;
   } else {

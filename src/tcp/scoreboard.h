@@ -18,6 +18,16 @@
 
 namespace tideline::tcp {
 
+// What delivery_rate.h keeps of a range: how the connection was when it was sent last.
+struct SendState {
+  std::uint64_t delivered = 0;
+  std::uint64_t lost = 0;
+  Instant delivered_time{};
+  Instant first_send_time{};
+  std::uint32_t tx_in_flight = 0;
+  bool is_app_limited = false;
+};
+
 // [begin, end) in sequence numbers. Of what came out of order too (reassembly.h).
 struct Range {
   Seq begin;
@@ -32,6 +42,7 @@ struct Range {
   bool retransmitted = false;  // and not found lost since
   bool ever_retransmitted = false;
   bool by_time = false;
+  SendState at_sending;
 
   std::uint32_t size() const { return end - begin; }
 };

@@ -10,7 +10,8 @@
 //   )")
 //
 // Before `given`: config ecn | gso | ipv6 | backlog N | buffer N | mtu N | no_delay | cork |
-//   keepalive IDLE INTERVAL PROBES | user_timeout SECONDS | reno | pacing BYTES_PER_SECOND.
+//   keepalive IDLE INTERVAL PROBES | user_timeout SECONDS | reno | bbr | dctcp | pacing
+//   BYTES_PER_SECOND.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
 // +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ce] [badsum] [group] [port N]
 // +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [<OPTIONS>] [ect] [port N]   |   > nothing

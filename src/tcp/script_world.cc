@@ -123,6 +123,10 @@ void World::set_option(const std::string& name) {
     options.cork = false;
   } else if (name == "reno") {
     options.congestion = CongestionAlgorithm::kReno;
+  } else if (name == "bbr") {
+    options.congestion = CongestionAlgorithm::kBbr;
+  } else if (name == "dctcp") {
+    options.congestion = CongestionAlgorithm::kDctcp;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
   } else {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/bbr_flow.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr Duration kCorkTime = std::chrono::milliseconds(200);
 constexpr Duration kRetryTime = std::chrono::milliseconds(1);  // when memory lacks
+constexpr Duration kTimerLateness = std::chrono::microseconds(100);
 constexpr Duration kProbeSlack = std::chrono::milliseconds(2);
 constexpr Duration kLoneProbeSlack = std::chrono::milliseconds(200);  // for a delayed ACK
 
@@ -30,20 +32,6 @@ std::uint32_t cwnd_room(const Tcb& tcb) {
   return tcb.congestion.cwnd > flight ? tcb.congestion.cwnd - flight : 0;
 }
 
-// Bytes per second: twice the window per round trip in slow start, 1.2 after, as Linux has it.
-std::uint64_t pacing_rate(const Tcb& tcb) {
-  if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
-  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
-  const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
-  const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
-                             std::max<std::uint64_t>(rtt / 1000, 1);
-  return std::min(rate, tcb.options.max_pacing_rate);
-}
-
-bool is_paced(const Tcb& tcb) {
-  return tcb.options.pacing || tcb.options.max_pacing_rate != UINT64_MAX;
-}
-
 // Whether pacing lets us send now; else the timer is set.
 bool may_send_now(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   if (!is_paced(tcb) || now >= tcb.pace_until) return true;
@@ -59,7 +47,8 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   if (!is_paced(tcb)) return;
   const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
   const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
-  tcb.pace_until = std::max(tcb.pace_until, now) + time;
+  // That the timer was late, as a tick of the wheel may be, does not slow the flow down.
+  tcb.pace_until = std::max(tcb.pace_until, now - kTimerLateness) + time;
 }
 
 // Frames as long as the burst: at a paced rate, a millisecond's worth.
@@ -93,6 +82,7 @@ bool resend(Core& core, Tcb& tcb, Range& range, std::uint32_t size, Instant now,
     if (tcb.retransmit_stamp == 0) tcb.retransmit_stamp = timestamp(tcb, now);
   }
   tcb.scoreboard.mark_retransmitted(range, now);
+  bbr_sent(tcb, range);
   note_sent(tcb, range.size(), now, budget);
   return true;
 }
@@ -155,6 +145,10 @@ std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant 
 // RFC 5681 §4.1: after an idle time the window is no longer proven.
 void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
   if (tcb.outstanding() > 0 || now - tcb.last_data_sent <= tcb.rto) return;
+  if (has_bbr(tcb)) {
+    update_mss(core, tcb, now);
+    return;
+  }
   const std::uint32_t initial = initial_cwnd(tcb.mss);
   Duration idle = now - tcb.last_data_sent;
   tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
@@ -196,6 +190,7 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   const bool fin = tcb.shut_down && size == available;
   if (size == 0 && (!fin || tcb.snd_wnd <= tcb.outstanding())) return false;
   if (!may_send_now(core, tcb, now, budget)) return false;
+  bbr_before_sending(tcb, now);
   const Seq begin = tcb.snd_nxt;
   const Seq end = begin + size + (fin ? 1 : 0);
   if (!send_range(core, tcb, begin, end, fin ? wire::kTcpFin : 0, now)) {
@@ -205,6 +200,7 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   if (tcb.outstanding() == 0) tcb.progress_at = now;
   tcb.scoreboard.append(core.ranges, begin, end, now);
   tcb.snd_nxt = end;
+  bbr_sent(tcb, *tcb.scoreboard.last());
   tcb.cork_since = kNever;
   if (size % tcb.mss != 0) tcb.snd_sml = end;
   note_sent(tcb, end - begin, now, budget);
@@ -228,6 +224,21 @@ bool may_probe_tail(const Tcb& tcb) {
 }
 
 }  // namespace
+
+bool is_paced(const Tcb& tcb) {
+  return has_bbr(tcb) || tcb.options.pacing || tcb.options.max_pacing_rate != UINT64_MAX;
+}
+
+// Without BBR, twice the window per round trip in slow start, 1.2 after, as Linux has it.
+std::uint64_t pacing_rate(const Tcb& tcb) {
+  if (has_bbr(tcb)) return std::min(tcb.bbr->pacing_rate(), tcb.options.max_pacing_rate);
+  if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
+  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
+  const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
+  const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
+                             std::max<std::uint64_t>(rtt / 1000, 1);
+  return std::min(rate, tcb.options.max_pacing_rate);
+}
 
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
   if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
@@ -261,6 +272,7 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
 
 void output(Core& core, Tcb& tcb, Instant now) {
   if (!tcb.is_synchronized()) return;
+  bbr_check_application_limited(tcb);
   if (tcb.attachment.send != nullptr && !tcb.fin_sent) {
     tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
   }
@@ -275,6 +287,7 @@ void output(Core& core, Tcb& tcb, Instant now) {
     resend_lost(core, tcb, now, budget);
     if (tcb.snd_nxt == before) tcb.cwnd_limited = false;
     send_new(core, tcb, now, budget);
+    if (tcb.cwnd_limited && has_bbr(tcb)) tcb.bbr->note_cwnd_limited();
     tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
     if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {
       restart_retransmit_timer(core, tcb, now);
@@ -295,6 +308,7 @@ bool send_next_segment(Core& core, Tcb& tcb, Instant now) {
   if (!send_range(core, tcb, begin, begin + size, 0, now)) return false;
   tcb.scoreboard.append(core.ranges, begin, begin + size, now);
   tcb.snd_nxt = begin + size;
+  bbr_sent(tcb, *tcb.scoreboard.last());
   tcb.last_data_sent = now;
   return true;
 }

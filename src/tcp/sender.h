@@ -11,6 +11,9 @@ namespace tideline::tcp {
 // Sends everything that windows, Nagle and pacing allow: lost segments first, then new ones, then a
 // FIN; at least an ACK if one is due. Sets the retransmission timer.
 void output(Core& core, Tcb& tcb, Instant now);
+// BBR's, or asked for. Bytes per second.
+bool is_paced(const Tcb& tcb);
+std::uint64_t pacing_rate(const Tcb& tcb);
 // RFC 8985 §7.3.
 void send_tail_probe(Core& core, Tcb& tcb, Instant now);
 // One segment of new data, whatever Nagle and the congestion window say, as far as the peer's

@@ -84,7 +84,12 @@ struct Attachment {
   ReceiveBuffer* receive = nullptr;
 };
 
-enum class CongestionAlgorithm : std::uint8_t { kCubic, kReno };
+enum class CongestionAlgorithm : std::uint8_t {
+  kCubic,
+  kReno,
+  kBbr,    // paced in any case
+  kDctcp,  // asks for ECN, and echoes marks as RFC 8257 wants it
+};
 
 struct StreamOptions {
   bool no_delay = false;                       // no Nagle algorithm
@@ -164,6 +169,12 @@ struct Info {
   std::uint32_t timeouts = 0;
   std::uint32_t recoveries = 0;
   std::uint32_t undone = 0;
+  std::uint64_t pacing_rate = 0;  // bytes per second; 0: not paced
+  // Of BBR alone.
+  std::uint64_t delivery_rate = 0;  // bytes per second: what the model takes the path's rate for
+  std::string_view phase{};         // "ProbeBW_UP"
+  double pacing_gain = 0;
+  double cwnd_gain = 0;
 };
 
 }  // namespace tideline::tcp

@@ -43,6 +43,7 @@ struct Events {
   bool ended = false;
 };
 
+class Bbr;
 struct Core;
 
 struct Tcb : TimerNode {
@@ -173,6 +174,7 @@ struct Tcb : TimerNode {
   std::uint32_t retransmit_stamp = 0;    // TSval of the episode's first retransmission; 0: none
 
   CongestionState congestion;
+  Bbr* bbr = nullptr;  // if it has chosen BBR
   bool cwnd_limited = false;
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;

@@ -11,6 +11,7 @@
 #include "ip/frame.h"
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
+#include "tcp/bbr_flow.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -61,39 +62,47 @@ End end_of(ip::PathErrorKind kind) {
 }
 
 Info info_of(const Tcb& tcb) {
-  return {.state = tcb.state,
-          .tuple = tcb.tuple,
-          .recovery = tcb.recovery,
-          .end = tcb.end,
-          .timestamps = tcb.timestamps_on,
-          .sack = tcb.sack_on,
-          .ecn = tcb.ecn_on,
-          .send_window_scale = tcb.snd_wscale,
-          .receive_window_scale = tcb.rcv_wscale,
-          .mss = tcb.mss,
-          .cwnd = tcb.congestion.cwnd,
-          .ssthresh = tcb.congestion.ssthresh,
-          .in_flight = tcb.in_flight(),
-          .sacked = tcb.scoreboard.sacked(),
-          .lost = tcb.scoreboard.lost(),
-          .retransmitted = tcb.scoreboard.retransmitted(),
-          .unacknowledged = tcb.outstanding(),
-          .send_window = tcb.snd_wnd,
-          .receive_window = tcb.rcv_wnd(),
-          .srtt = tcb.srtt,
-          .rttvar = tcb.rttvar,
-          .min_rtt = tcb.min_rtt,
-          .rto = tcb.rto,
-          .reordering_seen = tcb.reordering_seen,
-          .bytes_sent = tcb.bytes_sent,
-          .bytes_retransmitted = tcb.bytes_retransmitted,
-          .bytes_acked = tcb.una_offset,
-          .bytes_received = tcb.rcv_offset,
-          .segments_in = tcb.segments_in,
-          .segments_out = tcb.segments_out,
-          .timeouts = tcb.timeouts,
-          .recoveries = tcb.recoveries,
-          .undone = tcb.undone};
+  Info info{.state = tcb.state,
+            .tuple = tcb.tuple,
+            .recovery = tcb.recovery,
+            .end = tcb.end,
+            .timestamps = tcb.timestamps_on,
+            .sack = tcb.sack_on,
+            .ecn = tcb.ecn_on,
+            .send_window_scale = tcb.snd_wscale,
+            .receive_window_scale = tcb.rcv_wscale,
+            .mss = tcb.mss,
+            .cwnd = tcb.congestion.cwnd,
+            .ssthresh = tcb.congestion.ssthresh,
+            .in_flight = tcb.in_flight(),
+            .sacked = tcb.scoreboard.sacked(),
+            .lost = tcb.scoreboard.lost(),
+            .retransmitted = tcb.scoreboard.retransmitted(),
+            .unacknowledged = tcb.outstanding(),
+            .send_window = tcb.snd_wnd,
+            .receive_window = tcb.rcv_wnd(),
+            .srtt = tcb.srtt,
+            .rttvar = tcb.rttvar,
+            .min_rtt = tcb.min_rtt,
+            .rto = tcb.rto,
+            .reordering_seen = tcb.reordering_seen,
+            .bytes_sent = tcb.bytes_sent,
+            .bytes_retransmitted = tcb.bytes_retransmitted,
+            .bytes_acked = tcb.una_offset,
+            .bytes_received = tcb.rcv_offset,
+            .segments_in = tcb.segments_in,
+            .segments_out = tcb.segments_out,
+            .timeouts = tcb.timeouts,
+            .recoveries = tcb.recoveries,
+            .undone = tcb.undone,
+            .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
+  if (const Bbr* bbr = tcb.bbr) {
+    info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
+    info.phase = name_of(bbr->state());
+    info.pacing_gain = bbr->pacing_gain();
+    info.cwnd_gain = bbr->cwnd_gain();
+  }
+  return info;
 }
 
 }  // namespace
@@ -222,10 +231,7 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
   if (tcb == nullptr) return;
   const bool another = tcb->options.congestion != options.congestion;
   tcb->options = options;
-  if (another) {
-    tcb->control = &congestion_control(options.congestion);
-    tcb->control->start(tcb->congestion);
-  }
+  if (another) choose_congestion_control(*core_, *tcb, now);
   restart_keepalive(*core_, *tcb, now);
   if (tcb->is_synchronized()) update_mss(*core_, *tcb, now);
   mark_pending(*core_, *tcb);

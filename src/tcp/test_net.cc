@@ -2,6 +2,7 @@
 #include "tcp/test_net.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "ip/frame.h"
@@ -79,15 +80,17 @@ bool is_tcp(const Bytes& bytes) {
   return layout && layout->protocol == wire::kProtocolTcp;
 }
 
-void mark_ce(Bytes& bytes) {
+// False if it is not ECN-capable.
+bool mark_ce(Bytes& bytes) {
   const auto layout = wire::parse_layout(bytes);
-  if (!layout || layout->ip_version != 4) return;
+  if (!layout || layout->ip_version != 4) return false;
   auto& ip = wire::view_as<wire::Ipv4Header>(wire::MutableBytes(bytes).subspan(layout->l3));
-  if ((ip.traffic_class & 3) == 0) return;
+  if ((ip.traffic_class & 3) == 0) return false;
   ip.traffic_class |= 3;
   ip.checksum = wire::be16(0);
   ip.checksum =
       wire::be16(wire::checksum(wire::Bytes(bytes).subspan(layout->l3, sizeof(wire::Ipv4Header))));
+  return true;
 }
 
 std::unique_ptr<packet::Pool> make_pool() {
@@ -172,21 +175,9 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
     ++lost;
     return;
   }
-  Instant leaves = now;
-  if (link.rate > 0) {
-    Instant& free_at = free_at_[from];
-    const Instant begins = std::max(free_at, now);
-    const double waiting =
-        static_cast<double>((begins - now).count()) * static_cast<double>(link.rate) / 8e9;
-    if (waiting + static_cast<double>(bytes.size()) > static_cast<double>(link.queue)) {
-      ++lost;
-      return;
-    }
-    free_at = begins + Duration(static_cast<std::int64_t>(static_cast<double>(bytes.size()) * 8e9 /
-                                                          static_cast<double>(link.rate)));
-    leaves = free_at;
-  }
-  Instant due = leaves + link.delay;
+  const std::optional<Instant> leaves = queue(from, bytes);
+  if (!leaves) return;
+  Instant due = *leaves + link.delay;
   if (rng_.unit() < link.reorder) due += link.reorder_delay;
   if (rng_.unit() < link.mark) mark_ce(bytes);
   const bool twice = rng_.unit() < link.duplicate;
@@ -195,6 +186,26 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   }
   if (twice) fly({.due = due, .to = 1 - from, .bytes = bytes});
   fly({.due = due, .to = 1 - from, .bytes = std::move(bytes)});
+}
+
+std::optional<Instant> SimNet::queue(unsigned from, Bytes& bytes) {
+  if (link.rate == 0) return now;
+  Instant& free_at = free_at_[from];
+  const Instant begins = std::max(free_at, now);
+  const double before =
+      static_cast<double>((begins - now).count()) * static_cast<double>(link.rate) / 8e9;
+  Queued queued{.from = from, .waiting = begins - now};
+  queued.lost = before + static_cast<double>(bytes.size()) > static_cast<double>(link.queue);
+  if (queued.lost) {
+    ++lost;
+  } else {
+    queued.marked = before > static_cast<double>(link.mark_threshold) && mark_ce(bytes);
+    free_at = begins + Duration(static_cast<std::int64_t>(static_cast<double>(bytes.size()) * 8e9 /
+                                                          static_cast<double>(link.rate)));
+  }
+  if (watch) watch(queued);
+  if (queued.lost) return std::nullopt;
+  return free_at;
 }
 
 void SimNet::fly(Flying flying) {
@@ -250,9 +261,30 @@ bool SimNet::run(const std::function<bool()>& done, Duration most) {
   return true;
 }
 
+namespace {
+
+std::uint64_t word_at(std::uint64_t stream, std::uint64_t offset) {
+  return wire::mix_hash(stream * 0x9e3779b97f4a7c15 + (offset >> 3));
+}
+
+}  // namespace
+
 std::byte byte_at(std::uint64_t stream, std::uint64_t offset) {
-  const std::uint64_t word = wire::mix_hash(stream * 0x9e3779b97f4a7c15 + (offset >> 3));
-  return static_cast<std::byte>(word >> (8 * (offset & 7)));
+  return static_cast<std::byte>(word_at(stream, offset) >> (8 * (offset & 7)));
+}
+
+// A word at a time: simulated streams are long.
+void bytes_at(std::uint64_t stream, std::uint64_t offset, std::span<std::byte> out) {
+  std::byte* to = out.data();
+  for (std::size_t left = out.size(); left > 0;) {
+    const std::size_t within = offset & 7;
+    const std::size_t size = std::min(left, 8 - within);
+    const std::uint64_t word = word_at(stream, offset) >> (8 * within);
+    std::memcpy(to, &word, size);
+    to += size;
+    offset += size;
+    left -= size;
+  }
 }
 
 SimStream::SimStream(SimHost& on, SimNet& network, std::uint64_t own_seed, std::uint64_t sends,
@@ -273,7 +305,7 @@ void SimStream::produce() {
   while (sent < to_send && out_.writable() > 0) {
     const std::size_t size =
         std::min<std::uint64_t>({bytes.size(), out_.writable(), to_send - sent});
-    for (std::size_t i = 0; i < size; ++i) bytes[i] = byte_at(seed, sent + i);
+    bytes_at(seed, sent, std::span(bytes).first(size));
     sent += out_.write(std::span(bytes).first(size));
   }
   host.tcp.written(id);
@@ -282,10 +314,10 @@ void SimStream::produce() {
 
 void SimStream::consume() {
   std::array<std::byte, 4096> bytes;
+  std::array<std::byte, 4096> expected;
   while (const std::size_t size = in_.read(bytes)) {
-    for (std::size_t i = 0; i < size; ++i) {
-      if (bytes[i] != byte_at(expected_seed, received + i)) ++wrong;
-    }
+    bytes_at(expected_seed, received, std::span(expected).first(size));
+    if (std::memcmp(bytes.data(), expected.data(), size) != 0) ++wrong;
     received += size;
   }
   host.tcp.consumed(id, net.now);
@@ -318,6 +350,34 @@ Attachment SimListener::incoming(ListenerId /*listener*/, ConnectionId id, const
   stream->is_established = true;
   accepted.push_back(stream);
   return stream->attachment();
+}
+
+SimFlow::SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t seed,
+                 std::uint64_t forth, std::uint64_t back, std::size_t buffer,
+                 const StreamOptions& options)
+    : net(network),
+      client(net.left(), net, seed * 2, forth, back, buffer),
+      server(net.right(), net, seed * 2 + 1, back, forth, buffer),
+      listener(net.right(), net, [this] { return &server; }) {
+  EXPECT_TRUE(net.right().tcp.listen({{}, port}, {.stream = options}, listener).has_value());
+  auto id = net.left().tcp.connect({net.right().address(ipv4), port}, {}, options,
+                                   client.attachment(), net.now);
+  EXPECT_TRUE(id.has_value());
+  client.id = *id;
+}
+
+void SimFlow::step() {
+  if (listener.accepted.empty() || std::exchange(started, true)) return;
+  net.right().tcp.accepted(server.id);
+  server.produce();
+}
+
+void SimFlow::expect_intact() const {
+  EXPECT_EQ(client.received, client.to_receive);
+  EXPECT_EQ(server.received, server.to_receive);
+  EXPECT_EQ(client.wrong + server.wrong, 0U);
+  EXPECT_EQ(client.end, End::kFinished);
+  EXPECT_EQ(server.end, End::kFinished);
 }
 
 }  // namespace tideline::tcp::test

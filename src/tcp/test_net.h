@@ -8,7 +8,9 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
+#include <span>
 #include <vector>
 
 #include "base/random.h"
@@ -31,11 +33,21 @@ struct LinkOptions {
   double reorder = 0;  // frames that take reorder_delay longer
   double corrupt = 0;
   double mark = 0;  // CE on what is ECN-capable
+  // More bytes than these before it: CE, likewise (RFC 8257 §3.1).
+  std::size_t mark_threshold = SIZE_MAX;
   Duration reorder_delay = std::chrono::milliseconds(3);
   bool super_frames = false;  // carries frames of many segments as they are
 };
 
 class SimNet;
+
+// What became of a frame at the queue of the link.
+struct Queued {
+  unsigned from = 0;
+  Duration waiting{};  // for those before it
+  bool lost = false;
+  bool marked = false;
+};
 
 class SimHost final : private ip::Output, private ip::Events {
  public:
@@ -77,6 +89,7 @@ class SimNet {
   LinkOptions link;
   // Sees every frame on the wire, and says whether it goes on.
   std::function<bool(unsigned from, const std::vector<std::byte>& frame)> filter;
+  std::function<void(const Queued& queued)> watch;
   std::uint64_t frames = 0;
   std::uint64_t lost = 0;
 
@@ -95,6 +108,8 @@ class SimNet {
   };
 
   void put_on_wire(unsigned from, std::vector<std::byte> bytes);
+  // When the frame has left; nothing if there was no room.
+  std::optional<Instant> queue(unsigned from, std::vector<std::byte>& bytes);
   void fly(Flying flying);
   void deliver(Flying flying);
   Instant next_event() const;
@@ -109,6 +124,8 @@ class SimNet {
 
 // Bytes that are known by their place in a stream.
 std::byte byte_at(std::uint64_t stream, std::uint64_t offset);
+// As many as `out` holds, from `offset` on.
+void bytes_at(std::uint64_t stream, std::uint64_t offset, std::span<std::byte> out);
 
 // An application: sends `to_send` bytes, expects `to_receive`, compares each.
 class SimStream final : public StreamOwner {
@@ -138,7 +155,7 @@ class SimStream final : public StreamOwner {
   std::uint64_t to_receive;
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
-  std::uint64_t wrong = 0;
+  std::uint64_t wrong = 0;  // pieces that are not as sent
   bool is_established = false;
   bool peer_done = false;
   bool is_released = false;
@@ -171,6 +188,22 @@ class SimListener final : public ListenerOwner {
   SimNet& net;
   std::function<SimStream*()> make;  // null: refuses
   std::vector<SimStream*> accepted;
+};
+
+// A connection from left to right, with both applications.
+struct SimFlow {
+  SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t seed, std::uint64_t forth,
+          std::uint64_t back, std::size_t buffer, const StreamOptions& options);
+  // The server's application: accepts, and begins to send.
+  void step();
+  bool is_over() const { return client.is_released && server.is_released; }
+  void expect_intact() const;
+
+  SimNet& net;
+  SimStream client;
+  SimStream server;
+  SimListener listener;
+  bool started = false;
 };
 
 }  // namespace tideline::tcp::test

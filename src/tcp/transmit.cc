@@ -117,6 +117,13 @@ void acknowledged_now(Tcb& tcb, Instant now) {
 
 std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; }
 
+// New data is ECN-capable: RFC 3168 §6.1.5. Of DCTCP every segment is, for the queues that mark
+// drop what is not: RFC 8257 §3.6.
+std::uint8_t ecn_field(const Tcb& tcb, bool new_data) {
+  const bool always = tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return tcb.ecn_on && (new_data || always) ? kEct0 : 0;
+}
+
 void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
   PacketPtr packet = core.pool.get();
   if (packet == nullptr) {
@@ -129,7 +136,7 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
   acknowledged_now(tcb, now);
-  hand_down(core, tcb.tuple, std::move(packet), 0, now);
+  hand_down(core, tcb.tuple, std::move(packet), ecn_field(tcb, false), now);
 }
 
 }  // namespace
@@ -172,11 +179,8 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   header.sequence_number = begin.value();
   header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
   if (size > 0 && offset + size == tcb.write_end) header.flags |= wire::kTcpPsh;
-  std::uint8_t ecn = 0;
-  if (tcb.ecn_on && size > 0 && !again) {  // RFC 3168 §6.1.5: not on retransmissions
-    ecn = kEct0;
-    if (std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
-  }
+  const bool new_data = size > 0 && !again;
+  if (new_data && std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
   header.window = announce_window(tcb);
   const std::uint32_t segment = segment_payload(tcb);
   prepend_header(tcb.tuple, header, *packet);
@@ -192,7 +196,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
     tcb.bytes_retransmitted += size;
     ++core.counters.retransmissions;
   }
-  hand_down(core, tcb.tuple, std::move(packet), ecn, now);
+  hand_down(core, tcb.tuple, std::move(packet), ecn_field(tcb, new_data), now);
   return true;
 }
 
@@ -225,6 +229,10 @@ void send_reset(Core& core, Tcb& tcb, Instant now) {
   send_bare(core, tcb, tcb.snd_nxt, wire::kTcpRst | wire::kTcpAck, now);
 }
 
+bool asks_for_ecn(const Core& core, const Tcb& tcb) {
+  return core.config.ecn || tcb.options.congestion == CongestionAlgorithm::kDctcp;
+}
+
 void send_syn(Core& core, Tcb& tcb, Instant now) {
   const bool answer = tcb.state == State::kSynReceived;
   wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
@@ -232,7 +240,7 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
     header.flags |= wire::kTcpAck;
     header.acknowledgment_number = tcb.rcv_nxt.value();
     if (tcb.ecn_on) header.flags |= wire::kTcpEce;
-  } else if (core.config.ecn) {
+  } else if (asks_for_ecn(core, tcb)) {
     header.flags |= wire::kTcpEce | wire::kTcpCwr;
   }
   const std::uint32_t room =
@@ -253,7 +261,9 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   }
   ++tcb.segments_out;
   tcb.last_sent = now;
-  send_header(core, tcb.tuple, header, now);
+  const bool ect =
+      tcb.options.congestion == CongestionAlgorithm::kDctcp && (header.flags & wire::kTcpEce) != 0;
+  send_header(core, tcb.tuple, header, now, ect ? kEct0 : 0);
 }
 
 void answer_with_reset(Core& core, const Segment& segment, Instant now) {
@@ -269,14 +279,14 @@ void answer_with_reset(Core& core, const Segment& segment, Instant now) {
   send_header(core, segment.tuple, header, now);
 }
 
-void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now) {
+void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now, std::uint8_t ecn) {
   PacketPtr packet = core.pool.get();
   if (packet == nullptr) {
     core.counters.count(Discard::kPoolExhausted);
     return;
   }
   prepend_header(tuple, header, *packet);
-  hand_down(core, tuple, std::move(packet), 0, now);
+  hand_down(core, tuple, std::move(packet), ecn, now);
 }
 
 void release_acknowledged(Core& core, Tcb& tcb) {

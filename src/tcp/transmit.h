@@ -29,6 +29,8 @@ void send_ack(Core& core, Tcb& tcb, Instant now);
 void send_probe(Core& core, Tcb& tcb, Instant now);
 // RFC 5961 §7: bounded per connection and in all.
 void send_challenge(Core& core, Tcb& tcb, Instant now);
+// Whether our SYN does: RFC 3168 §6.1.1.
+bool asks_for_ecn(const Core& core, const Tcb& tcb);
 // SYN, with ACK in SYN-RECEIVED.
 void send_syn(Core& core, Tcb& tcb, Instant now);
 // RST to the peer of a connection.
@@ -36,7 +38,8 @@ void send_reset(Core& core, Tcb& tcb, Instant now);
 // RST in answer to a segment that belongs nowhere: RFC 9293 §3.10.7.1.
 void answer_with_reset(Core& core, const Segment& segment, Instant now);
 // A header without a connection.
-void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now);
+void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now,
+                 std::uint8_t ecn = 0);
 
 // Gives back to the owner what was acknowledged and is borrowed no more.
 void release_acknowledged(Core& core, Tcb& tcb);

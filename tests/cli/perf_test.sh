@@ -41,6 +41,8 @@ ours=(--wire shm:perf)
 modes 198.18.0.1 "${ours[@]}"
 modes 2001:db8:18::1 --copy "${ours[@]}"
 client '0.95 < r["passes_per_byte"] < 3 and r["cycles_per_byte"] > 0 and r["kernel_copies_per_byte"] == 0' 198.18.0.1 --duration 0.3 "${ours[@]}"
+client 'r["congestion"] == "bbr" and r["bytes_per_s"] > 1e6' 198.18.0.1 --congestion bbr --duration 0.5 --impair loss=1%,delay=1ms "${ours[@]}"
+client 'r["congestion"] == "dctcp"' 198.18.0.1 --congestion dctcp --duration 0.3 "${ours[@]}"
 client 'r["form"] == "tideline" and r["seed"] == 5' 198.18.0.1 --duration 0.5 --impair loss=1%,delay=1ms --seed 5 "${ours[@]}"
 stop "$last_child"
 echo "two of ours: all modes"

@@ -6,10 +6,13 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "perf/engine_net.h"
@@ -30,12 +33,18 @@ void set_option(int fd, int level, int name, int value) {
 }
 
 // Both IP versions on one socket.
-Result<UniqueFd> open_socket() {
+Result<UniqueFd> open_socket(Congestion congestion) {
   UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return fail_errno("cannot open a TCP socket");
   set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  // As tideline, where the kernel lets us: like is compared with like.
-  (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+  // As tideline, that like is compared with like; in the order of Congestion.
+  constexpr std::array<std::string_view, 4> kNames{"cubic", "reno", "bbr", "dctcp"};
+  const std::string_view name = kNames[static_cast<std::size_t>(congestion)];
+  const auto size = static_cast<socklen_t>(name.size());
+  if (::setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), size) != 0 &&
+      congestion != Congestion::kCubic) {
+    return fail_errno("the kernel does not let us use " + std::string(name));
+  }
   return fd;
 }
 
@@ -65,7 +74,7 @@ void KernelNet::forget(const Socket& socket) {
 }
 
 Result<KernelNet::Listener> KernelNet::listen(std::uint16_t port, const ListenOptions& options) {
-  auto fd = open_socket();
+  auto fd = open_socket(options.stream.congestion);
   if (!fd) return fail(std::move(fd.error()));
   set_option(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1);
   const sockaddr_in6 address = to_sockaddr({.port = port});
@@ -89,9 +98,8 @@ std::optional<KernelNet::Stream> KernelNet::Listener::accept() {
   return Stream(std::move(socket));
 }
 
-Result<KernelNet::Stream> KernelNet::connect(const Endpoint& remote,
-                                             const StreamOptions& /*options*/) {
-  auto fd = open_socket();
+Result<KernelNet::Stream> KernelNet::connect(const Endpoint& remote, const StreamOptions& options) {
+  auto fd = open_socket(options.congestion);
   if (!fd) return fail(std::move(fd.error()));
   set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
   const sockaddr_in6 address = to_sockaddr(remote);

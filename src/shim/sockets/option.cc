@@ -8,6 +8,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -39,6 +40,9 @@ std::uint32_t microseconds(Duration duration) {
   return static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
+
+// As Linux names them; in the order of client::Congestion.
+constexpr std::array<const char*, 4> kAlgorithms{"cubic", "reno", "bbr", "dctcp"};
 
 // linux/tcp.h.
 tcp_info to_tcp_info(const Info& info) {
@@ -82,6 +86,9 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_bytes_retrans = info.bytes_retransmitted;
   out.tcpi_segs_in = static_cast<std::uint32_t>(info.segments_in);
   out.tcpi_segs_out = static_cast<std::uint32_t>(info.segments_out);
+  out.tcpi_pacing_rate = info.pacing_rate > 0 ? info.pacing_rate : UINT64_MAX;
+  out.tcpi_max_pacing_rate = UINT64_MAX;
+  out.tcpi_delivery_rate = info.delivery_rate;
   return out;
 }
 
@@ -95,7 +102,8 @@ int get_tcp(int name, File& file, void* value, socklen_t* size) {
       return give_int(static_cast<int>(file.socket().info().mss), value, size);
     case TCP_CONGESTION: {
       char text[16] = {};
-      std::strcpy(text, file.options.reno ? "reno" : "cubic");  // NOLINT: it fits
+      std::strcpy(
+          text, kAlgorithms[static_cast<std::size_t>(file.options.congestion)]);  // NOLINT: it fits
       return give(text, sizeof(text), value, size);
     }
     default:
@@ -176,8 +184,9 @@ void note_tcp_option(client::Options& options, int name, int number) {
 int set_congestion(File& file, const void* value, socklen_t size) {
   const std::string_view name(static_cast<const char*>(value),
                               ::strnlen(static_cast<const char*>(value), size));
-  if (name != "cubic" && name != "reno") return -ENOENT;
-  file.options.reno = name == "reno";
+  const auto* const found = std::ranges::find(kAlgorithms, name);
+  if (found == kAlgorithms.end()) return -ENOENT;
+  file.options.congestion = static_cast<client::Congestion>(found - kAlgorithms.begin());
   if (file.has_ours()) file.apply_options();
   return 0;
 }
