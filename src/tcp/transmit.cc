@@ -171,7 +171,6 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = begin.value();
   header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
-  if (size > 0 && offset + size == tcb.write_end) header.flags |= wire::kTcpPsh;
   std::uint8_t ecn = 0;
   if (tcb.ecn_on && size > 0 && !again) {  // RFC 3168 §6.1.5: not on retransmissions
     ecn = kEct0;
@@ -179,6 +178,8 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   }
   header.window = announce_window(tcb);
   const std::uint32_t segment = segment_payload(tcb);
+  // Also behind a frame of many segments: who joins them again need not wait for more.
+  if (size > segment || (size > 0 && offset + size == tcb.write_end)) header.flags |= wire::kTcpPsh;
   prepend_header(tcb.tuple, header, *packet);
   if (size > segment) {
     packet::Offload& offload = packet->meta().offload;

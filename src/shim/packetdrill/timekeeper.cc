@@ -72,17 +72,15 @@ void Timekeeper::begin_call() {
 
 Instant Timekeeper::read() {
   if (!is_virtual()) return now();
-  if (is_script()) {
+  if (!in_call) {
     advance_to(now() + std::chrono::microseconds(1));
     return now();
   }
   const Instant at = now();
-  if (in_call) {
-    in_call = false;
-    const std::scoped_lock lock(mutex_);
-    --awake_;
-    changed_.notify_all();
-  }
+  in_call = false;
+  const std::scoped_lock lock(mutex_);
+  --awake_;
+  changed_.notify_all();
   return at;
 }
 
@@ -97,6 +95,7 @@ int Timekeeper::sleep(std::span<pollfd> fds, Instant deadline) {
     }
   }
   driven_->drive();  // what it has left to do
+  if (const int ready = look(fds); ready > 0 || now() >= deadline) return ready;
   const UniqueFd bell(::eventfd(0, EFD_CLOEXEC));
   std::vector<pollfd> all(fds.begin(), fds.end());
   all.push_back({.fd = bell.get(), .events = POLLIN, .revents = 0});
@@ -146,6 +145,11 @@ Instant Timekeeper::next_event() {
 }
 
 bool Timekeeper::step(Instant limit) {
+  const std::scoped_lock lock(moving_);
+  return step_on(limit);
+}
+
+bool Timekeeper::step_on(Instant limit) {
   settle();
   const Instant next = next_event();
   if (next == kNever || next > limit) return false;
@@ -157,7 +161,8 @@ bool Timekeeper::step(Instant limit) {
 }
 
 void Timekeeper::advance_to(Instant end) {
-  while (step(end)) {
+  const std::scoped_lock lock(moving_);
+  while (step_on(end)) {
   }
   set(std::max(end, now()));
   driven_->drive();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The clock of this library, and who may move it. Virtual time stands still while anybody computes:
 //
-//   script's thread                         thread of a blocking call
+//   outside of calls                        in a blocking call, on a thread of its own
 //   gettimeofday: a microsecond passes      sleeps in the kernel: may be passed by
 //   usleep, netdev_receive: on to the       woken: time stands still until it has asked what time
 //   next deadline of engine or sleeper      it is, for that is when the call has ended
@@ -55,7 +55,7 @@ class Timekeeper {
   // the script's thread time passes meanwhile.
   int sleep(std::span<pollfd> fds, Instant deadline);
 
-  // Script's thread. Lets time pass until `end`.
+  // Outside of calls. Lets time pass until `end`.
   void advance_to(Instant end);
   // To the next that happens, if that is no later than `limit`. False if it is: nothing was done.
   bool step(Instant limit);
@@ -71,12 +71,14 @@ class Timekeeper {
 
   bool is_script() const { return std::this_thread::get_id() == script_; }
   Instant next_event();
+  bool step_on(Instant limit);
   void set(Instant to) { now_.store(to.time_since_epoch().count(), std::memory_order_release); }
 
   Driven* driven_ = nullptr;
   std::thread::id script_;
   std::atomic<std::int64_t> now_{0};
-  std::mutex mutex_;
+  std::mutex moving_;  // who moves the clock
+  std::mutex mutex_;   // the rest
   std::condition_variable changed_;
   std::vector<Sleeper*> sleepers_;
   int awake_ = 0;  // calls of other threads that do not sleep
