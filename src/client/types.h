@@ -109,6 +109,18 @@ struct Info {
   Duration srtt{};
   Duration rttvar{};
   Duration min_rtt{};
+  std::uint16_t advertised_mss = 0;
+  std::uint32_t reordering = 0;   // segments that came late, at most
+  std::uint32_t reorderings = 0;  // how often
+  std::uint8_t probes = 0;        // of a closed window, unanswered
+  std::uint8_t backoff = 0;
+  std::uint8_t retries = 0;
+  Duration since_received{};  // ages
+  Duration since_data_received{};
+  Duration since_data_sent{};
+  Duration busy{};            // with something to send, or to be acknowledged
+  Duration window_limited{};  // of that, held up by the peer's window
+  std::uint32_t timeouts = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "engine/attachment.h"
 
 namespace tideline::engine {
@@ -470,8 +471,10 @@ std::optional<client::Endpoint> AppStream::remote() {
 client::Info AppStream::info() {
   if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
   tcp::Info info;
-  [[maybe_unused]] const auto ran = sockets_.locked(
-      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
+  const Instant now = monotonic_now();
+  [[maybe_unused]] const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant) {
+    info = sockets_.tcp().info(id_, now);
+  });
   // LISTEN is not among the states of a connection.
   const auto state = static_cast<std::uint8_t>(info.state);
   return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
@@ -495,6 +498,18 @@ client::Info AppStream::info() {
           .srtt = info.srtt,
           .rttvar = info.rttvar,
           .min_rtt = info.min_rtt,
+          .advertised_mss = info.advertised_mss,
+          .reordering = info.reordering,
+          .reorderings = info.reorderings,
+          .probes = info.probes,
+          .backoff = info.backoff,
+          .retries = info.retries,
+          .since_received = now - info.last_received,
+          .since_data_received = now - info.last_data_received,
+          .since_data_sent = now - info.last_data_sent,
+          .busy = info.busy,
+          .window_limited = info.window_limited,
+          .timeouts = info.timeouts,
           .bytes_sent = info.bytes_sent,
           .bytes_retransmitted = info.bytes_retransmitted,
           .bytes_acked = info.bytes_acked,

@@ -184,7 +184,8 @@ Verdict check_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   // RFC 1122 §4.2.2.13: nobody will read it, and the peer should know.
   if (tcb.closed_by_owner && segment.size > 0) {
     core.counters.count(Discard::kAfterClose);
-    send_reset(core, tcb, now);
+    // From where the peer has come to, which is the only place where it takes a RST at once.
+    answer_with_reset(core, segment, now);
     finish(core, tcb, End::kAborted, now);
     return Verdict::kDone;
   }
@@ -244,8 +245,8 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (check_rst(core, tcb, segment, now) == Verdict::kDone) return;       // second
   // Third, security: there are no compartments.
   if (check_syn(core, tcb, segment, now) == Verdict::kDone) return;  // fourth
-  take_timestamp(tcb, segment, now);
   if (check_ack(core, tcb, segment, now) == Verdict::kDone) return;  // fifth
+  take_timestamp(tcb, segment, now);
   const bool had_fin = segment.has(wire::kTcpFin);
   const Seq fin_seq = segment.end() - (had_fin ? 1 : 0);
   trim_to_window(core, tcb, segment);

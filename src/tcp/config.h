@@ -70,6 +70,8 @@ struct Config {
   std::uint32_t challenge_acks_per_second = 1000;                // of all connections: RFC 5961 §7
   Duration challenge_interval = std::chrono::milliseconds(500);  // of one connection
   std::uint32_t max_burst = 512 << 10;  // bytes that one connection sends before others may
+  // On a long path frames are no longer than a millisecond's worth, and no shorter than this.
+  std::uint32_t min_frame_segments = 2;
   std::uint32_t max_queued = 1 << 20;   // bytes that frames below may borrow from one connection
 };
 

@@ -69,6 +69,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
   if (tcb.options.keepalive) arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_idle);
+  tcb.last_data_received = now;
   ++core.counters.established;
   set_state(core, tcb, State::kEstablished, now);
   core.network.confirm(tcb.tuple.remote.address, now);

@@ -13,6 +13,9 @@ constexpr std::uint32_t kMaxRanges = 4096;
 // The part of `range` before `end` has arrived, and this is the first that we hear of it.
 void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
   summary.delivered += end - range.begin;
+  if (!range.ever_retransmitted && end < tcb.rack_fack) {
+    summary.reordered = std::max(summary.reordered, tcb.rack_fack - range.begin);
+  }
   if (range.ever_retransmitted) {
     summary.retransmitted = true;
   } else {
@@ -108,6 +111,10 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     }
   }
   if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
+  if (summary.reordered > 0) {
+    ++tcb.reorderings;
+    tcb.reordering = std::max(tcb.reordering, (summary.reordered + tcb.mss - 1) / tcb.mss);
+  }
   return summary;
 }
 

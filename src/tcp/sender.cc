@@ -62,15 +62,18 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   tcb.pace_until = std::max(tcb.pace_until, now) + time;
 }
 
-// Frames as long as the burst: at a paced rate, a millisecond's worth.
+// A frame is at most half of the window, so that the peer answers the first while the second is
+// under way, and on a long path no more than a millisecond's worth: a burst that a queue bears. As
+// Linux has it.
 std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
-  const std::uint32_t most = frame_payload(core, tcb);
-  if (!is_paced(tcb)) return most;
-  const std::uint64_t share =
-      std::max<std::uint64_t>(pacing_rate(tcb) / 1000, std::uint64_t{2} * tcb.mss);
+  constexpr Duration kShortPath = std::chrono::microseconds(500);
   const std::uint32_t segment = segment_payload(tcb);
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(most, std::max<std::uint64_t>(share / segment, 1) * segment));
+  std::uint64_t most = std::min(frame_payload(core, tcb), tcb.congestion.cwnd / 2);
+  if (is_paced(tcb) || tcb.min_rtt > kShortPath) {
+    const std::uint64_t least = std::uint64_t{core.config.min_frame_segments} * segment;
+    most = std::min(most, std::max(pacing_rate(tcb) / 1000, least));
+  }
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(most / segment, 1) * segment);
 }
 
 bool ends_with_fin(const Tcb& tcb, Seq end) { return tcb.fin_sent && end == tcb.snd_nxt; }
@@ -227,6 +230,26 @@ bool may_probe_tail(const Tcb& tcb) {
          tcb.scoreboard.sacked() == 0 && tcb.srtt > Duration{} && tcb.backoff == 0;
 }
 
+Activity activity_of(const Tcb& tcb) {
+  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t unsent = tcb.write_end > sent ? tcb.write_end - sent : 0;
+  if (unsent == 0) return tcb.outstanding() > 0 ? Activity::kSending : Activity::kIdle;
+  const Seq edge = tcb.snd_una + tcb.snd_wnd;
+  const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
+  return window < std::min<std::uint64_t>(unsent, tcb.mss) ? Activity::kWindowLimited
+                                                           : Activity::kSending;
+}
+
+void account_time(Tcb& tcb, Instant now) {
+  const Activity next = activity_of(tcb);
+  if (next == tcb.activity) return;
+  const Duration elapsed = now - tcb.activity_since;
+  if (tcb.activity != Activity::kIdle) tcb.busy += elapsed;
+  if (tcb.activity == Activity::kWindowLimited) tcb.window_limited += elapsed;
+  tcb.activity = next;
+  tcb.activity_since = now;
+}
+
 }  // namespace
 
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
@@ -280,6 +303,7 @@ void output(Core& core, Tcb& tcb, Instant now) {
       restart_retransmit_timer(core, tcb, now);
     }
   }
+  account_time(tcb, now);
   if (tcb.ack_now) send_ack(core, tcb, now);
 }
 

@@ -155,6 +155,17 @@ struct Info {
   Duration min_rtt{};
   Duration rto{};
   bool reordering_seen = false;
+  std::uint32_t reordering = 3;   // segments that came late, at most; at first what is assumed
+  std::uint32_t reorderings = 0;  // acknowledgments that told of some
+  std::uint16_t advertised_mss = 0;
+  std::uint8_t probes = 0;   // of a closed window, unanswered
+  std::uint8_t backoff = 0;  // the retransmission time-out was doubled so often
+  std::uint8_t retries = 0;  // time-outs in a row
+  Instant last_received{};
+  Instant last_data_received{};
+  Instant last_data_sent{};
+  Duration busy{};            // while there was something to send, or to be acknowledged
+  Duration window_limited{};  // of that, while the peer's window was what held it up
   std::uint64_t bytes_sent = 0;  // retransmissions included
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;

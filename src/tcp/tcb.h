@@ -34,6 +34,13 @@ enum class RetransmitMode : std::uint8_t {
   kPersist,    // RFC 9293 §3.8.6.1
 };
 
+// What a sender spends its time with.
+enum class Activity : std::uint8_t {
+  kIdle,
+  kSending,
+  kWindowLimited,  // the peer's window holds it up
+};
+
 // What the owner has yet to be told.
 struct Events {
   bool established = false;
@@ -184,6 +191,7 @@ struct Tcb : TimerNode {
   std::uint8_t keepalives = 0;  // probes in a row
   Instant progress_at{};        // when snd_una advanced, or the flight began
   Instant last_received{};
+  Instant last_data_received{};
   Instant last_sent{};
   Instant last_data_sent{};
   Instant pace_until{};
@@ -191,6 +199,12 @@ struct Tcb : TimerNode {
   Instant cork_since = kNever;
 
   // Figures.
+  Activity activity = Activity::kIdle;
+  Instant activity_since{};
+  Duration busy{};            // before
+  Duration window_limited{};  //
+  std::uint32_t reordering = 3;
+  std::uint32_t reorderings = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t segments_in = 0;

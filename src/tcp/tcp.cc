@@ -60,7 +60,18 @@ End end_of(ip::PathErrorKind kind) {
   return End::kHostUnreachable;
 }
 
-Info info_of(const Tcb& tcb) {
+std::uint16_t advertised_mss(const Tcb& tcb) {
+  const std::uint32_t headers = (tcb.tuple.is_ipv4() ? 20 : 40) + sizeof(wire::TcpHeader);
+  const std::uint32_t mss = tcb.path_mtu > headers ? tcb.path_mtu - headers : 0;
+  const std::uint32_t most = tcb.options.max_segment;
+  return static_cast<std::uint16_t>(most == 0 ? mss : std::min(mss, most));
+}
+
+Info info_of(const Tcb& tcb, Instant now) {
+  const bool runs = tcb.activity != Activity::kIdle && now > tcb.activity_since;
+  const Duration running = runs ? now - tcb.activity_since : Duration{};
+  const bool limited = tcb.activity == Activity::kWindowLimited;
+  const bool persists = tcb.retransmit_mode == RetransmitMode::kPersist;
   return {.state = tcb.state,
           .tuple = tcb.tuple,
           .recovery = tcb.recovery,
@@ -85,6 +96,17 @@ Info info_of(const Tcb& tcb) {
           .min_rtt = tcb.min_rtt,
           .rto = tcb.rto,
           .reordering_seen = tcb.reordering_seen,
+          .reordering = tcb.reordering,
+          .reorderings = tcb.reorderings,
+          .advertised_mss = advertised_mss(tcb),
+          .probes = persists ? tcb.retries : std::uint8_t{0},
+          .backoff = tcb.backoff,
+          .retries = tcb.retries,
+          .last_received = tcb.last_received,
+          .last_data_received = tcb.last_data_received,
+          .last_data_sent = tcb.last_data_sent,
+          .busy = tcb.busy + running,
+          .window_limited = tcb.window_limited + (limited ? running : Duration{}),
           .bytes_sent = tcb.bytes_sent,
           .bytes_retransmitted = tcb.bytes_retransmitted,
           .bytes_acked = tcb.una_offset,
@@ -231,9 +253,9 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
   mark_pending(*core_, *tcb);
 }
 
-Info Tcp::info(ConnectionId id) const {
+Info Tcp::info(ConnectionId id, Instant now) const {
   const Tcb* tcb = find(*core_, id);
-  return tcb == nullptr ? Info() : info_of(*tcb);
+  return tcb == nullptr ? Info() : info_of(*tcb, now);
 }
 
 std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
@@ -242,7 +264,7 @@ std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
     const Tcb& tcb = core_->tcbs.at(from);
     if (!tcb.in_use) continue;
     if (count == out.size()) return count;
-    out[count++] = info_of(tcb);
+    out[count++] = info_of(tcb, {});
   }
   from = 0;
   return count;

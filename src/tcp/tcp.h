@@ -54,8 +54,8 @@ class Tcp final : public ip::ProtocolHandler {
   void close(ConnectionId id, bool unread, Instant now);
   void abort(ConnectionId id, Instant now);  // RST
   void set_options(ConnectionId id, const StreamOptions& options, Instant now);
-  // Of a void handle: CLOSED.
-  Info info(ConnectionId id) const;
+  // Of a void handle: CLOSED. Times that still run are counted up to `now`.
+  Info info(ConnectionId id, Instant now = {}) const;
 
   // The connections from the index `from` on, as many as fit; how many. `from` becomes the index to
   // go on at; 0: there are no more.

@@ -132,6 +132,8 @@ Result<bool> Knobs::take_sysctl(std::string_view name, std::string_view value) {
     host.max_receive_buffer = static_cast<std::uint32_t>(std::min<std::uint64_t>(*number, 1 << 30));
   } else if (name == "tcp_ecn") {
     tcp.ecn = *number == 1;
+  } else if (name == "tcp_min_tso_segs") {
+    tcp.min_frame_segments = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(*number, 1, 64));
   } else if (name == "tcp_syn_retries") {
     tcp.syn_retries = static_cast<unsigned>(std::min<std::uint64_t>(*number, 127));
   } else if (name == "tcp_synack_retries") {

@@ -40,13 +40,29 @@ std::uint32_t microseconds(Duration duration) {
       std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
 
-// linux/tcp.h.
-tcp_info to_tcp_info(const Info& info) {
+std::uint32_t milliseconds(Duration duration) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+// linux/tcp.h, and what Linux has put behind since this machine's headers: its length alone tells
+// programs what is there.
+struct TcpInfo : tcp_info {
+  std::uint32_t rcv_wnd;
+  std::uint32_t rehash;
+  std::uint16_t total_rto;
+  std::uint16_t total_rto_recoveries;
+  std::uint32_t total_rto_time;
+  std::uint32_t accurate_ecn[8];
+};
+static_assert(sizeof(TcpInfo) == 280);
+
+TcpInfo to_tcp_info(const Info& info) {
   constexpr std::uint8_t kLinuxStates[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
   const auto segments = [&](std::uint32_t bytes) {
     return info.mss == 0 ? 0 : (bytes + info.mss - 1) / info.mss;
   };
-  tcp_info out{};
+  TcpInfo out{};
   out.tcpi_state = kLinuxStates[static_cast<std::size_t>(info.state)];
   out.tcpi_ca_state = info.recovery;
   if (info.timestamps) out.tcpi_options |= TCPI_OPT_TIMESTAMPS;
@@ -59,7 +75,19 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_ato = 40'000;
   out.tcpi_snd_mss = info.mss;
   out.tcpi_rcv_mss = info.mss;
-  out.tcpi_advmss = info.mss;
+  out.tcpi_advmss = info.advertised_mss;
+  out.tcpi_retransmits = info.retries;
+  out.tcpi_probes = info.probes;
+  out.tcpi_backoff = info.backoff;
+  out.tcpi_reordering = info.reordering;
+  out.tcpi_reord_seen = info.reorderings;
+  out.tcpi_last_data_sent = milliseconds(info.since_data_sent);
+  out.tcpi_last_data_recv = milliseconds(info.since_data_received);
+  out.tcpi_last_ack_recv = milliseconds(info.since_received);
+  out.tcpi_busy_time = microseconds(info.busy);
+  out.tcpi_rwnd_limited = microseconds(info.window_limited);
+  out.rcv_wnd = info.receive_window;
+  out.total_rto = static_cast<std::uint16_t>(info.timeouts);
   out.tcpi_pmtu = info.mss + 40;
   out.tcpi_unacked = segments(info.unacknowledged);
   out.tcpi_sacked = segments(info.sacked);
@@ -68,9 +96,8 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_rtt = microseconds(info.srtt);
   out.tcpi_rttvar = microseconds(info.rttvar);
   out.tcpi_min_rtt = microseconds(info.min_rtt);
-  out.tcpi_snd_ssthresh = info.ssthresh == std::numeric_limits<std::uint32_t>::max()
-                              ? 0x7fffffff
-                              : segments(info.ssthresh);
+  constexpr std::uint32_t kInfinite = 0x7fffffff;
+  out.tcpi_snd_ssthresh = info.ssthresh >= kInfinite ? kInfinite : segments(info.ssthresh);
   out.tcpi_snd_cwnd = segments(info.cwnd);
   out.tcpi_rcv_space = info.receive_window;
   out.tcpi_snd_wnd = info.send_window;
@@ -88,11 +115,14 @@ tcp_info to_tcp_info(const Info& info) {
 int get_tcp(int name, File& file, void* value, socklen_t* size) {
   switch (name) {
     case TCP_INFO: {
-      const tcp_info info = to_tcp_info(file.socket().info());
+      const TcpInfo info = to_tcp_info(file.socket().info());
       return give(&info, sizeof(info), value, size);
     }
-    case TCP_MAXSEG:
-      return give_int(static_cast<int>(file.socket().info().mss), value, size);
+    case TCP_MAXSEG: {
+      const Info info = file.socket().info();
+      const bool chosen = info.state <= client::StreamState::kListen && file.options.max_segment > 0;
+      return give_int(static_cast<int>(chosen ? file.options.max_segment : info.mss), value, size);
+    }
     case TCP_CONGESTION: {
       char text[16] = {};
       std::strcpy(text, file.options.reno ? "reno" : "cubic");  // NOLINT: it fits
