@@ -67,6 +67,8 @@ struct Options {
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
   Duration user_timeout{};  // 0: the engine's
+  // Of a listener: so many connections may have sent data with their SYN and not answered yet.
+  std::uint32_t fast_open = 0;
 
   friend bool operator==(const Options&, const Options&) = default;
 };
@@ -92,6 +94,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
+  bool syn_data = false;  // came with the SYN, and was taken
   bool is_reno = false;
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
@@ -127,6 +130,14 @@ struct Info {
   std::uint64_t bytes_received = 0;
   std::uint64_t segments_in = 0;
   std::uint64_t segments_out = 0;
+};
+
+// What a sender says of a stream's bytes. Who cannot make use of it passes it over.
+struct SendHints {
+  bool more = false;           // more will come soon: MSG_MORE
+  bool end_of_record = false;  // no segment reaches beyond: MSG_EOR
+
+  friend bool operator==(const SendHints&, const SendHints&) = default;
 };
 
 // What receive() has found.

@@ -162,8 +162,9 @@ Outcome<void> AppStream::listen(std::uint32_t backlog) {
       result = refuse(Failure::kInvalid);
       return;
     }
-    auto id = sockets_.tcp().listen(to_tcp(*bound_),
-                                    {.backlog = backlog_, .stream = to_tcp(options_)}, *this);
+    auto id = sockets_.tcp().listen(
+        to_tcp(*bound_),
+        {.backlog = backlog_, .fast_open = options_.fast_open, .stream = to_tcp(options_)}, *this);
     if (!id) {
       result = refuse(failure_of(id.error()));
       return;
@@ -316,7 +317,10 @@ void AppStream::set_options(const client::Options& options) {
   [[maybe_unused]] const auto ran =
       sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
         options_ = options;
-        if (has(kListening)) changed_since_listen_.store(true, std::memory_order_relaxed);
+        if (has(kListening)) {
+          changed_since_listen_.store(true, std::memory_order_relaxed);
+          sockets_.tcp().set_options(listener_, to_tcp(options));
+        }
         if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
       });
 }
@@ -328,7 +332,8 @@ Outcome<std::size_t> AppStream::refusal_to_send() {
 }
 
 // Under the gate. Long writes leave piece by piece, so that the peer begins to read.
-std::size_t AppStream::copy_in(std::span<const iovec> from, Worker& worker, Instant now) {
+std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHints& hints,
+                               Worker& worker, Instant now) {
   tcp::ByteFifo& fifo = buffers().send;
   std::size_t done = 0;
   std::size_t unsent = 0;
@@ -348,19 +353,20 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, Worker& worker, Inst
     if (!rest.empty()) break;
   }
   sockets_.passes().add(packet::Pass::kCopy, done);
-  if (unsent > 0) sockets_.tcp().written(id_);
+  if (hints.end_of_record && done == size_of(from)) buffers().outgoing.end_record();
+  if (unsent > 0) sockets_.tcp().written(id_, hints.more);
   return done;
 }
 
-Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
-                                     const std::optional<client::Endpoint>& /*to*/) {
+Outcome<std::size_t> AppStream::send_with(std::span<const iovec> from,
+                                          const client::SendHints& hints) {
   const unsigned flags = flags_.load(std::memory_order_acquire);
   if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected) return refusal_to_send();
   const std::size_t size = size_of(from);
   std::size_t done = 0;
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
     if (has(kEnded)) return;
-    done = copy_in(from, worker, now);
+    done = copy_in(from, hints, worker, now);
     // Under the gate, as writable() is: room that comes from here on is told.
     if (done < size) wants_room_.store(true);
   });
@@ -481,6 +487,7 @@ client::Info AppStream::info() {
           .timestamps = info.timestamps,
           .sack = info.sack,
           .ecn = info.ecn,
+          .syn_data = info.syn_data,
           .is_reno = options_.reno,
           .recovery = static_cast<std::uint8_t>(info.recovery),
           .send_window_scale = info.send_window_scale,

@@ -46,7 +46,11 @@ class AppStream final : public client::Socket,
   void close(bool abort) override;
   void set_options(const client::Options& options) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
-                                    const std::optional<client::Endpoint>& to) override;
+                                    const std::optional<client::Endpoint>& /*to*/) override {
+    return send_with(from, {});
+  }
+  client::Outcome<std::size_t> send_with(std::span<const iovec> from,
+                                         const client::SendHints& hints) override;
   client::Outcome<client::Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
@@ -106,7 +110,8 @@ class AppStream final : public client::Socket,
   }
   client::Outcome<std::size_t> refusal_to_send();
   unsigned events_of_connection(unsigned flags, unsigned wanted);
-  std::size_t copy_in(std::span<const iovec> from, Worker& worker, Instant now);
+  std::size_t copy_in(std::span<const iovec> from, const client::SendHints& hints, Worker& worker,
+                      Instant now);
   std::size_t copy_out(std::span<const iovec> into);
   client::Outcome<void> stop_listening(bool receiving);
   void abort_queued(Instant now);

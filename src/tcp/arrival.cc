@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/fast_open.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -17,7 +18,8 @@ enum class Verdict : std::uint8_t { kContinue, kDone };
 // First: the sequence number.
 Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   // A SYN again means that our SYN-ACK was lost; one with ACK, that both ends have opened.
-  if (tcb.state == State::kSynReceived && segment.has(wire::kTcpSyn) && segment.seq == tcb.irs &&
+  const bool answers = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
+  if (answers && segment.has(wire::kTcpSyn) && segment.seq == tcb.irs &&
       !segment.has(wire::kTcpAck)) {
     send_syn(core, tcb, now);
     return Verdict::kDone;
@@ -105,6 +107,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
   if (summary.acked > 0) {
+    tcb.more_to_come = false;
     tcb.retries = tcb.backoff = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
@@ -130,6 +133,9 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     }
     if (!establish(core, tcb, segment, now)) return Verdict::kDone;
   }
+  if (tcb.syn_ack_owed && segment.ack > tcb.iss && segment.ack <= tcb.snd_nxt) {
+    settle_fast_open(core, tcb, now);
+  }
   // RFC 5961 §5.2.
   const bool ancient = segment.ack < tcb.snd_una && tcb.snd_una - segment.ack > tcb.max_snd_wnd;
   if (segment.ack > tcb.snd_nxt || ancient) {
@@ -137,7 +143,9 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     send_challenge(core, tcb, now);
     return Verdict::kDone;
   }
-  if (segment.ack >= tcb.snd_una) take_acknowledgment(core, tcb, segment, now);
+  // One that was overtaken may still tell what else has arrived.
+  const bool sacks = tcb.sack_on && segment.options.sack_count > 0;
+  if (segment.ack >= tcb.snd_una || sacks) take_acknowledgment(core, tcb, segment, now);
   const bool fin_acknowledged = tcb.fin_sent && tcb.snd_una == tcb.snd_nxt;
   switch (tcb.state) {
     case State::kEstablished:

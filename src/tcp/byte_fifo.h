@@ -4,6 +4,7 @@
 // own. The other side's index is not trusted: what is impossible is brought into range.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -54,10 +55,16 @@ class OutgoingFifo final : public SendBuffer {
   std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const override {
     return fifo_.piece(offset, most);
   }
-  void release(std::uint64_t offset) override { fifo_.set_consumed(offset); }
+  void release(std::uint64_t offset) override;
+  std::uint64_t record_end(std::uint64_t offset) const override;
+  // What was written so far is a record. Of those that are not yet acknowledged the first sixteen
+  // are kept apart.
+  void end_record();
 
  private:
   ByteFifo& fifo_;
+  std::array<std::uint64_t, 16> records_{};  // their ends, the earliest first
+  std::size_t record_count_ = 0;
 };
 
 // TCP writes to it, what came out of order behind a hole.

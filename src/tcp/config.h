@@ -48,12 +48,16 @@ struct Config {
   std::size_t max_ranges = 65536;
   std::size_t max_time_wait = 2048;  // the oldest give way
   // From getrandom(2): whoever knows it can forge connections.
-  std::array<HashKey, 4> secrets{};
+  std::array<HashKey, 5> secrets{};
   Tracer* tracer = nullptr;
 
   std::uint32_t initial_window = 65535;               // of a receive buffer
   std::uint32_t max_receive_buffer = 4 << 20;         // decides the window scale
   std::uint32_t max_out_of_order = 256;               // ranges per connection
+  // All listeners take data with a SYN (RFC 7413), not only those that ask for it. Hosts that share
+  // a key take each other's cookies; without one the host has its own.
+  bool fast_open = false;
+  std::optional<HashKey> fast_open_key{};
   bool ecn = false;                                   // ask for it; it is granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);

@@ -20,15 +20,17 @@ constexpr Duration kHystartMax = std::chrono::milliseconds(16);
 
 // A round whose shortest round trip is clearly longer than the shortest ever fills a queue.
 bool delay_has_grown(CubicState& cubic, const AckEvent& event) {
-  if (event.una >= cubic.round_end || cubic.round_min == Duration{}) {
+  if (event.una > cubic.round_end || cubic.round_min == Duration{}) {
     cubic.round_end = event.nxt;
     cubic.round_min = Duration::max();
     cubic.round_samples = 0;
   }
   if (event.rtt == Duration{}) return false;
   cubic.round_min = std::min(cubic.round_min, event.rtt);
-  if (cubic.round_samples < kHystartSamples) ++cubic.round_samples;
-  if (cubic.round_samples < kHystartSamples) return false;
+  if (cubic.round_samples < kHystartSamples) {
+    ++cubic.round_samples;
+    return false;
+  }
   return cubic.round_min > event.min_rtt + std::clamp(event.min_rtt / 8, kHystartMin, kHystartMax);
 }
 

@@ -84,15 +84,19 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
   tcb.congestion.cwnd = flight + static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
 }
 
+// What is delivered counts once, and only as a cumulative acknowledgment confirms it, unless the
+// path is known to reorder: then what is sacked does, too. As Linux has it.
 void grow(Tcb& tcb, const AckSummary& summary) {
-  if (summary.acked == 0) return;
+  constexpr std::uint32_t kUsualReordering = 3;
+  if (summary.delivered == 0) return;
+  if (summary.acked == 0 && tcb.reordering <= kUsualReordering) return;
   // RFC 7661 §4.3 in short: a window that is not used says nothing about the path.
   const bool used = tcb.congestion.in_slow_start()
                         ? tcb.congestion.cwnd < 2 * tcb.max_flight
                         : tcb.cwnd_limited || tcb.congestion.cwnd < tcb.max_flight + tcb.mss;
   if (!used) return;
   tcb.control->acked(tcb.congestion, {.now = summary.now,
-                                      .acked = summary.acked,
+                                      .acked = summary.delivered,
                                       .mss = tcb.mss,
                                       .rtt = summary.rtt,
                                       .srtt = tcb.srtt,
@@ -102,10 +106,15 @@ void grow(Tcb& tcb, const AckSummary& summary) {
 }
 
 // OPEN, DISORDER and CWR.
-void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
+void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
   if (!tcb.sack_on) {
     if (summary.duplicate && tcb.dup_acks < UINT8_MAX) ++tcb.dup_acks;
-    if (summary.acked > 0) tcb.dup_acks = 0;
+    if (summary.acked > 0) {
+      // Each duplicate has told of a segment already.
+      const std::uint32_t told = std::uint32_t{tcb.dup_acks} * tcb.mss;
+      summary.delivered -= std::min(told, summary.delivered);
+      tcb.dup_acks = 0;
+    }
     if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb);
   }
   if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
@@ -210,10 +219,6 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   judge_tail_probe(tcb, segment, summary);
   if (summary.dsack) {
     tcb.undo_retransmitted -= std::min(tcb.undo_retransmitted, summary.dsack_bytes);
-  }
-  if (tcb.snd_una >= tcb.flight_round_end) {
-    tcb.max_flight = summary.flight_before;
-    tcb.flight_round_end = tcb.snd_nxt;
   }
   const std::uint32_t lost = tcb.scoreboard.lost();
   const Duration left = rack_detect_losses(core, tcb, summary.now);

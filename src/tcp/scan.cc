@@ -36,12 +36,22 @@ void take_acknowledged(Core& core, Tcb& tcb, Seq ack, AckSummary& summary) {
   }
 }
 
-// Marks [begin, end), which the peer says it has.
+// The end of the segment of `range` in which `at` lies, or `at` if one begins there.
+Seq segment_edge(const Tcb& tcb, const Range& range, Seq at, bool upwards) {
+  const std::uint32_t into = (at - range.begin) % tcb.mss;
+  if (into == 0) return at;
+  return upwards ? min(range.end, at + (tcb.mss - into)) : at - into;
+}
+
+// Marks [begin, end), which the peer says it has. Segments of which it has a part only are not
+// there: whoever cuts them, cuts our list into pieces.
 void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
   Scoreboard& board = tcb.scoreboard;
   for (Range* range = board.first(); range != nullptr && range->begin < end; range = range->next) {
     if (range->end <= begin || range->sacked) continue;
     if (range->begin < begin) {
+      begin = segment_edge(tcb, *range, begin, true);
+      if (begin >= range->end) continue;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, begin)) {
         core.counters.count(Discard::kRangesFull);
         return;
@@ -49,6 +59,8 @@ void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
       continue;  // with what was cut off
     }
     if (range->end > end) {
+      end = segment_edge(tcb, *range, end, false);
+      if (end <= range->begin) return;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, end)) {
         core.counters.count(Discard::kRangesFull);
         return;

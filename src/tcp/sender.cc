@@ -9,7 +9,9 @@
 namespace tideline::tcp {
 namespace {
 
+// What is held back waits for a retransmission time-out, as in Linux.
 constexpr Duration kCorkTime = std::chrono::milliseconds(200);
+constexpr Duration kLongestCorkTime = std::chrono::seconds(1);
 constexpr Duration kRetryTime = std::chrono::milliseconds(1);  // when memory lacks
 constexpr Duration kProbeSlack = std::chrono::milliseconds(2);
 constexpr Duration kLoneProbeSlack = std::chrono::milliseconds(200);  // for a delayed ACK
@@ -117,21 +119,29 @@ void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
 bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
-  if (tcb.shut_down) return true;
-  if (tcb.options.cork) {
+  if (tcb.shut_down || tcb.pushed) return true;
+  if (tcb.options.cork || tcb.more_to_come) {
     if (tcb.cork_since == kNever) tcb.cork_since = now;
-    if (now - tcb.cork_since >= kCorkTime) return true;
-    arm(core, tcb, Timer::kPace, tcb.cork_since + kCorkTime);
-    return false;
+    const Instant end = tcb.cork_since + std::clamp(tcb.rto, kCorkTime, kLongestCorkTime);
+    if (now < end) {
+      arm(core, tcb, Timer::kPace, end);
+      return false;
+    }
+    tcb.more_to_come = tcb.more_was_said = false;
+    return true;
   }
   if (tcb.options.no_delay) return true;
   if (available * 2 >= std::max<std::uint64_t>(tcb.max_snd_wnd, 1)) return true;
   return tcb.snd_sml <= tcb.snd_una;
 }
 
-// How much new data goes into the next frame; 0: none may.
-std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant now,
+// How much new data goes into the next frame; 0: none may. A frame does not reach beyond the end of
+// a record.
+std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t unsent, Instant now,
                          const Budget& budget) {
+  const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t record = tcb.attachment.send->record_end(offset) - offset;
+  const std::uint64_t available = std::min(unsent, record);
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
   const std::uint32_t segment = segment_payload(tcb);
@@ -149,7 +159,9 @@ std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant 
   // Silly windows are not filled: RFC 9293 §3.8.6.2.1.
   const bool last = size == available;
   const bool half_window = size >= segment || 2 * size >= tcb.max_snd_wnd;
-  if (last ? may_send_small(core, tcb, available, now) : size < segment && half_window) {
+  const bool ends_record = record < unsent;
+  if (last ? ends_record || may_send_small(core, tcb, available, now)
+           : size < segment && half_window) {
     return static_cast<std::uint32_t>(size);
   }
   return static_cast<std::uint32_t>(size - tail);
@@ -215,6 +227,15 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   return true;
 }
 
+// The largest flight of a round, which begins when something is sent: an idle connection has none.
+void note_flight(Tcb& tcb, bool has_sent) {
+  if (has_sent && tcb.snd_una >= tcb.flight_round_end) {
+    tcb.max_flight = 0;
+    tcb.flight_round_end = tcb.snd_nxt;
+  }
+  tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
+}
+
 void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   while (!budget.blocked && !tcb.fin_sent && send_frame(core, tcb, now, budget)) continue;
 }
@@ -254,7 +275,7 @@ void account_time(Tcb& tcb, Instant now) {
 
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
   if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
-  if (tcb.outstanding() == 0) {
+  if (tcb.outstanding() == 0 && !tcb.syn_ack_owed) {
     const bool waiting =
         tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
     const bool closed =
@@ -298,11 +319,12 @@ void output(Core& core, Tcb& tcb, Instant now) {
     resend_lost(core, tcb, now, budget);
     if (tcb.snd_nxt == before) tcb.cwnd_limited = false;
     send_new(core, tcb, now, budget);
-    tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
+    note_flight(tcb, tcb.snd_nxt != before);
     if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {
       restart_retransmit_timer(core, tcb, now);
     }
   }
+  tcb.pushed = false;
   account_time(tcb, now);
   if (tcb.ack_now) send_ack(core, tcb, now);
 }
@@ -311,7 +333,9 @@ bool send_next_segment(Core& core, Tcb& tcb, Instant now) {
   tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   if (tcb.fin_sent || edge <= tcb.snd_nxt) return false;
-  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t available =
+      std::min(tcb.write_end, tcb.attachment.send->record_end(offset)) - offset;
   const auto size = static_cast<std::uint32_t>(
       std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
   if (size == 0 || core.ranges.size() == core.ranges.capacity()) return false;

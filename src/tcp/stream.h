@@ -117,6 +117,8 @@ struct ListenOptions {
   // Connections that were handed over and not yet accepted() are at most so many; as many again may
   // be half open, beyond which SYN cookies answer (RFC 4987).
   std::uint32_t backlog = 128;
+  // RFC 7413: so many connections may have sent data with their SYN, and not answered yet; 0: none.
+  std::uint32_t fast_open = 0;
   StreamOptions stream{};
 };
 
@@ -138,6 +140,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
+  bool syn_data = false;  // came with the SYN, and was taken: RFC 7413
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
   std::uint32_t mss = 0;            // payload bytes per segment, without options

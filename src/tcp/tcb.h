@@ -70,6 +70,9 @@ struct Tcb : TimerNode {
   End hard_error = End::kNone;  // ends the connection at the next flush
   bool is_active = false;       // we opened it
   bool accepted = true;         // not in a listener's queue
+  bool gives_cookie = false;    // with its SYN-ACK, for fast open
+  bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
+  bool syn_data = false;        // came and was taken
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;
@@ -99,6 +102,9 @@ struct Tcb : TimerNode {
   std::uint32_t snd_wnd = 0;
   std::uint32_t max_snd_wnd = 0;
   bool fin_sent = false;
+  bool more_to_come = false;     // what does not fill a segment waits for more, a while
+  bool more_was_said = false;    // by whoever wrote last
+  bool pushed = false;           // nothing waits, this time
   bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold

@@ -79,6 +79,7 @@ Info info_of(const Tcb& tcb, Instant now) {
           .timestamps = tcb.timestamps_on,
           .sack = tcb.sack_on,
           .ecn = tcb.ecn_on,
+          .syn_data = tcb.syn_data,
           .send_window_scale = tcb.snd_wscale,
           .receive_window_scale = tcb.rcv_wscale,
           .mss = tcb.mss,
@@ -145,6 +146,10 @@ Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& optio
   return ListenerId{.index = index, .generation = generation};
 }
 
+void Tcp::set_options(ListenerId id, const StreamOptions& options) {
+  if (Listener* listener = find(*core_, id)) listener->options.stream = options;
+}
+
 void Tcp::close(ListenerId id) {
   Listener* listener = find(*core_, id);
   if (listener == nullptr) return;
@@ -198,8 +203,11 @@ void Tcp::accepted(ConnectionId id) {
   if (Listener* listener = find(*core_, tcb->listener)) --listener->unaccepted;
 }
 
-void Tcp::written(ConnectionId id) {
-  if (Tcb* tcb = find(*core_, id)) mark_pending(*core_, *tcb);
+void Tcp::written(ConnectionId id, bool more) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr) return;
+  tcb->more_to_come = tcb->more_was_said = more;
+  mark_pending(*core_, *tcb);
 }
 
 void Tcp::consumed(ConnectionId id, Instant now) {
@@ -244,6 +252,8 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
   if (tcb == nullptr) return;
   const bool another = tcb->options.congestion != options.congestion;
   tcb->options = options;
+  // As in Linux: what was held back goes, whatever else holds it.
+  tcb->pushed |= options.no_delay;
   if (another) {
     tcb->control = &congestion_control(options.congestion);
     tcb->control->start(tcb->congestion);

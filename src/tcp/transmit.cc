@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tcp/fast_open.h"
 #include "tcp/receiver.h"
 #include "wire/checksum.h"
 #include "wire/protocol.h"
@@ -115,6 +116,14 @@ void acknowledged_now(Tcb& tcb, Instant now) {
   ++tcb.segments_out;
 }
 
+// PSH: at the end of what was written, and of a record; and behind a frame of many segments, for who
+// joins them again need not wait for more.
+bool is_pushed(const Tcb& tcb, std::uint64_t offset, std::uint32_t size, std::uint32_t segment) {
+  const std::uint64_t end = offset + size;
+  return size > segment || (end == tcb.write_end && !tcb.more_was_said) ||
+         end == tcb.attachment.send->record_end(end - 1);
+}
+
 std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; }
 
 void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
@@ -178,8 +187,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   }
   header.window = announce_window(tcb);
   const std::uint32_t segment = segment_payload(tcb);
-  // Also behind a frame of many segments: who joins them again need not wait for more.
-  if (size > segment || (size > 0 && offset + size == tcb.write_end)) header.flags |= wire::kTcpPsh;
+  if (size > 0 && is_pushed(tcb, offset, size, segment)) header.flags |= wire::kTcpPsh;
   prepend_header(tcb.tuple, header, *packet);
   if (size > segment) {
     packet::Offload& offload = packet->meta().offload;
@@ -227,7 +235,7 @@ void send_reset(Core& core, Tcb& tcb, Instant now) {
 }
 
 void send_syn(Core& core, Tcb& tcb, Instant now) {
-  const bool answer = tcb.state == State::kSynReceived;
+  const bool answer = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
   wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
   if (answer) {
     header.flags |= wire::kTcpAck;
@@ -245,8 +253,10 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   }
   if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
   header.options.sack_permitted = !answer || tcb.sack_on;
+  if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
   // The window of a SYN is not scaled: RFC 7323 §2.2.
-  const std::uint32_t window = std::min<std::uint32_t>(core.config.initial_window, 65535);
+  const std::uint32_t granted = tcb.syn_ack_owed ? tcb.rcv_wnd() : core.config.initial_window;
+  const std::uint32_t window = std::min<std::uint32_t>(granted, 65535);
   header.window = static_cast<std::uint16_t>(window);
   if (answer) {
     tcb.rcv_adv = tcb.rcv_nxt + window;

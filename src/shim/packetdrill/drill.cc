@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/packetdrill/drill.h"
 
-#include <fcntl.h>
-
-#include <array>
 #include <utility>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "engine/drops.h"
 #include "packet/pool.h"
 #include "shim/packetdrill/kernel.h"
@@ -38,24 +34,12 @@ constexpr wire::Ipv6Address kGateway6(0xfe80000000000000, 1);
 constexpr int kMostTurns = 100000;
 constexpr std::uint64_t kSeed = 1;
 
-// Past the shim, whose calls sleep.
-std::string text_of_file(const std::string& name) {
-  const UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  std::array<char, 4096> piece;
-  for (ssize_t got = 0; (got = kernel().read(file.get(), piece.data(), piece.size())) > 0;) {
-    text.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  return text;
-}
-
 }  // namespace
 
 Drill drill;
 
 void Drill::start(Knobs knobs) {
   knobs_ = std::move(knobs);
-  knobs_text_.clear();
   if (knobs_.real_time) {
     sleep_in_real_time();
   } else {
@@ -81,13 +65,12 @@ engine::AppSockets& Drill::sockets() {
 }
 
 Status Drill::open_engine() {
-  read_knobs();
+  if (knobs_.sysctls) knobs_.take_sysctls();
   auto pool = packet::Pool::create({.segments = 4096, .loans = 4096, .huge_pages = false});
   if (!pool) return fail(std::move(pool.error()));
   auto wire = ScriptWire::create(knobs_.host.mtu, **pool);
   if (!wire) return fail(std::move(wire.error()));
   wire_ = wire->get();
-  wire_->set_full(knobs_.wire_is_full);
   auto worker = engine::Worker::create(std::move(*pool), std::move(*wire), kSeed);
   if (!worker) return fail(std::move(worker.error()));
   engine::HostOptions host = knobs_.host;
@@ -100,16 +83,6 @@ Status Drill::open_engine() {
   engine_ = std::move(*engine);
   sockets_ = std::make_unique<engine::AppSockets>(*engine_);
   return {};
-}
-
-// Knobs of TCP are those of when the engine starts; the wire's may change any time.
-void Drill::read_knobs() {
-  if (knobs_.file.empty()) return;
-  std::string text = text_of_file(knobs_.file);
-  if (text == knobs_text_) return;
-  knobs_text_ = std::move(text);
-  knobs_.take_lines(knobs_text_);
-  if (wire_ != nullptr) wire_->set_full(knobs_.wire_is_full);
 }
 
 client::Sockets::Sleep Drill::begin_sleep(bool drives) {
@@ -141,7 +114,6 @@ void Drill::drive() {
 bool Drill::send(std::span<const std::byte> packet) {
   bool taken = false;
   sockets();
-  read_knobs();
   engine_->exclusively([&](engine::Worker& /*worker*/,
                            Instant /*now*/) { taken = wire_->inject(packet); },
                        Turn::kNone);

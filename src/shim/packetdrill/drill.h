@@ -31,7 +31,11 @@ class Drill final : public client::Sockets, private Timekeeper::Driven {
   SentPacket receive();
   // A call of the script's on a socket is over: does what it has left to do.
   void finish_call();
-  const Knobs& knobs() const { return knobs_; }
+  // Whether sockets shall use Reno.
+  bool uses_reno() {
+    sockets();
+    return knobs_.reno;
+  }
 
   // --- client::Sockets, for the shim.
   client::Outcome<client::Socket*> open(client::SocketType type) override {
@@ -55,12 +59,10 @@ class Drill final : public client::Sockets, private Timekeeper::Driven {
 
   engine::AppSockets& sockets();
   Status open_engine();
-  void read_knobs();
   std::string drops();
 
   Knobs knobs_;
-  std::string knobs_text_;  // of the file, as it was read last
-  std::mutex mutex_;        // start of the engine
+  std::mutex mutex_;  // start of the engine
   ScriptWire* wire_ = nullptr;
   std::unique_ptr<engine::AppEngine> engine_;
   std::unique_ptr<engine::AppSockets> sockets_;

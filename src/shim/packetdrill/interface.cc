@@ -36,7 +36,7 @@ auto call(Body&& body) {
 int open_socket(void* /*userdata*/, int domain, int type, int protocol) {
   return call([&] {
     const int fd = ::socket(domain, type, protocol);
-    if (fd >= 0 && drill.knobs().reno) {
+    if (fd >= 0 && drill.uses_reno()) {
       ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
     }
     return fd;

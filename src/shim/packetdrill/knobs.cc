@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/packetdrill/knobs.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
+#include <utility>
 
+#include "base/fd.h"
+#include "shim/packetdrill/kernel.h"
 #include "wire/ip_address.h"
 
 namespace tideline::shim::packetdrill {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\r\n\"'";
-  const std::size_t first = text.find_first_not_of(kBlank);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlank) - first + 1);
-}
 
 struct Setting {
   std::string_view name;
@@ -25,16 +27,13 @@ struct Setting {
 
 Setting split(std::string_view text) {
   const std::size_t mark = text.find('=');
-  if (mark == std::string_view::npos) return {.name = trimmed(text), .value = {}};
-  return {.name = trimmed(text.substr(0, mark)), .value = trimmed(text.substr(mark + 1))};
+  if (mark == std::string_view::npos) return {.name = text, .value = {}};
+  return {.name = text.substr(0, mark), .value = text.substr(mark + 1)};
 }
 
-std::optional<std::uint64_t> number_of(std::string_view text) {
-  const bool hexadecimal = text.starts_with("0x");
-  if (hexadecimal) text.remove_prefix(2);
+std::optional<std::uint64_t> number_of(std::string_view text, int base = 10) {
   std::uint64_t number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, hexadecimal ? 16 : 10);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
@@ -52,6 +51,74 @@ std::unexpected<Error> wrong(std::string_view name, std::string_view value) {
                .remedy = "see the README of shim/packetdrill"});
 }
 
+// As Linux writes it: four numbers of 32 bits.
+std::optional<HashKey> key_of(std::string_view text) {
+  std::array<std::uint64_t, 4> parts{};
+  for (std::uint64_t& part : parts) {
+    const std::size_t dash = std::min(text.find('-'), text.size());
+    const auto number = number_of(text.substr(0, dash), 16);
+    if (!number || *number > UINT32_MAX) return std::nullopt;
+    part = *number;
+    text.remove_prefix(std::min(dash + 1, text.size()));
+  }
+  return HashKey{.low = parts[1] << 32 | parts[0], .high = parts[3] << 32 | parts[2]};
+}
+
+// A sysctl that is a number, and what it sets.
+struct Number {
+  std::string_view name;
+  std::uint64_t most;
+  void (*set)(engine::HostOptions& host, std::uint64_t value);
+};
+
+constexpr Number kNumbers[] = {
+    {"tcp_rmem", 1 << 30,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.max_receive_buffer = static_cast<std::uint32_t>(value);
+     }},
+    {"tcp_ecn", 2,
+     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.ecn = value == 1; }},
+    // Bits of Linux: servers do it, and all of them unasked.
+    {"tcp_fastopen", UINT32_MAX,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.fast_open = (value & 0x402) == 0x402;
+     }},
+    {"tcp_min_tso_segs", 64,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.min_frame_segments = static_cast<std::uint32_t>(value);
+     }},
+    {"tcp_syn_retries", 127,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.syn_retries = static_cast<unsigned>(value);
+     }},
+    {"tcp_synack_retries", 127,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.syn_ack_retries = static_cast<unsigned>(value);
+     }},
+    {"tcp_retries2", 127,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.retries = static_cast<unsigned>(value);
+     }},
+    {"tcp_fin_timeout", 3600,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.fin_wait2 = std::chrono::seconds(value);
+     }},
+    {"tcp_rto_min_us", 1'000'000,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.min_rto = std::chrono::microseconds(value);
+     }},
+};
+
+std::string text_of_file(const std::string& name) {
+  const UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 256> bytes;
+  // Past the shim, whose calls sleep.
+  const ssize_t size = kernel().read(file.get(), bytes.data(), bytes.size());
+  std::string text(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
 }  // namespace
 
 Result<Knobs> Knobs::parse(std::string_view flags) {
@@ -61,9 +128,9 @@ Result<Knobs> Knobs::parse(std::string_view flags) {
     const Setting setting = split(flags.substr(0, comma));
     flags.remove_prefix(std::min(comma + 1, flags.size()));
     if (setting.name.empty()) continue;
-    const Result<bool> known = knobs.take(setting.name, setting.value);
-    if (!known) return fail(known.error());
-    if (!*known) return wrong(setting.name, setting.value);
+    if (Status taken = knobs.take(setting.name, setting.value); !taken) {
+      return fail(std::move(taken.error()));
+    }
   }
   if (knobs.host.ipv4.empty() && knobs.host.ipv6.empty()) {
     return fail({.kind = ErrorKind::kUsage,
@@ -73,83 +140,62 @@ Result<Knobs> Knobs::parse(std::string_view flags) {
   return knobs;
 }
 
-void Knobs::take_lines(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const Setting setting = split(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    (void)take_sysctl(setting.name, setting.value);
-  }
+void Knobs::take_sysctls() {
+  const std::string directory = "/proc/sys/net/ipv4/";
+  const auto take_one = [&](std::string_view name) {
+    const std::string value = text_of_file(directory + std::string(name));
+    if (!value.empty()) (void)take_sysctl(name, value);
+  };
+  for (const Number& number : kNumbers) take_one(number.name);
+  take_one("tcp_congestion_control");
+  take_one("tcp_fastopen_key");
 }
 
-Result<bool> Knobs::take(std::string_view name, std::string_view value) {
+Status Knobs::take(std::string_view name, std::string_view value) {
+  constexpr std::uint64_t kLeastMtu = 576;
   if (name == "local") {
     if (auto prefix = wire::Ipv4Prefix::from_text(value)) {
       host.ipv4.push_back(*prefix);
-      return true;
+      return {};
     }
     auto prefix = wire::Ipv6Prefix::from_text(value);
     if (!prefix) return fail(std::move(prefix.error()));
     host.ipv6.push_back(*prefix);
-    return true;
-  }
-  if (name == "realtime") {
+  } else if (name == "realtime") {
     real_time = true;
-    return true;
-  }
-  if (name == "knobs") {
-    file = value;
-    return true;
-  }
-  if (name == "mtu" || name == "patience") {
+  } else if (name == "sysctls") {
+    sysctls = true;
+  } else if (name == "mtu" || name == "patience") {
     const auto number = number_of(value);
     if (!number || *number > UINT16_MAX) return wrong(name, value);
     if (name == "patience") {
       patience = std::chrono::seconds(*number);
     } else {
-      host.mtu = static_cast<std::uint16_t>(std::max<std::uint64_t>(*number, 576));
+      host.mtu = static_cast<std::uint16_t>(std::max(*number, kLeastMtu));
     }
-    return true;
+  } else {
+    return take_sysctl(name, value);
   }
-  return take_sysctl(name, value);
+  return {};
 }
 
-Result<bool> Knobs::take_sysctl(std::string_view name, std::string_view value) {
-  for (const std::string_view prefix : {"net.ipv4.", "net/ipv4/"}) {
-    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
-  }
+Status Knobs::take_sysctl(std::string_view name, std::string_view value) {
   if (name == "tcp_congestion_control") {
     if (value != "cubic" && value != "reno") return wrong(name, value);
     reno = value == "reno";
-    return true;
+    return {};
   }
-  const auto number = number_of(last_word(value));
-  if (!number) return wrong(name, value);
-  tcp::Config& tcp = host.tcp;
-  if (name == "wire_is_full") {
-    wire_is_full = *number != 0;
-  } else if (name == "tcp_rmem") {
-    host.max_receive_buffer = static_cast<std::uint32_t>(std::min<std::uint64_t>(*number, 1 << 30));
-  } else if (name == "tcp_ecn") {
-    tcp.ecn = *number == 1;
-  } else if (name == "tcp_min_tso_segs") {
-    tcp.min_frame_segments = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(*number, 1, 64));
-  } else if (name == "tcp_syn_retries") {
-    tcp.syn_retries = static_cast<unsigned>(std::min<std::uint64_t>(*number, 127));
-  } else if (name == "tcp_synack_retries") {
-    tcp.syn_ack_retries = static_cast<unsigned>(std::min<std::uint64_t>(*number, 127));
-  } else if (name == "tcp_retries2") {
-    tcp.retries = static_cast<unsigned>(std::min<std::uint64_t>(*number, 127));
-  } else if (name == "tcp_orphan_retries") {
-    tcp.orphan_retries = static_cast<unsigned>(std::min<std::uint64_t>(*number, 127));
-  } else if (name == "tcp_rto_min_us") {
-    tcp.min_rto = std::chrono::microseconds(std::min<std::uint64_t>(*number, 1'000'000));
-  } else if (name == "tcp_fin_timeout") {
-    tcp.fin_wait2 = std::chrono::seconds(std::min<std::uint64_t>(*number, 3600));
-  } else {
-    return false;
+  if (name == "tcp_fastopen_key") {
+    const auto key = key_of(value);
+    if (!key) return wrong(name, value);
+    host.tcp.fast_open_key = *key;
+    return {};
   }
-  return true;
+  const auto* number = std::ranges::find(kNumbers, name, &Number::name);
+  const auto parsed = number_of(last_word(value));
+  if (number == std::end(kNumbers) || !parsed || *parsed > number->most) return wrong(name, value);
+  number->set(host, *parsed);
+  return {};
 }
 
 }  // namespace tideline::shim::packetdrill

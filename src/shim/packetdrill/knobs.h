@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a script sets before it begins: the host's addresses, and how its TCP behaves. From
-// --so_flags, "NAME[=VALUE],..", and from a file of lines NAME=VALUE, in which a stand-in for
-// sysctl and tc leaves what scripts ask them for. README.md lists the names. Thread: any.
+// --so_flags, "NAME[=VALUE],..", and if these say so from the kernel: scripts set sysctls of TCP in
+// their network namespace, and find that tideline goes by them. README.md lists the names. Thread:
+// any.
 #pragma once
 
 #include <cstddef>
-#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -17,20 +17,18 @@ namespace tideline::shim::packetdrill {
 struct Knobs {
   // An unknown name, or a value that does not parse, is an error.
   static Result<Knobs> parse(std::string_view flags);
-  // Of the file; what is not known there is passed over, for scripts set much that is Linux's.
-  void take_lines(std::string_view text);
+  // What the kernel's sysctls say, as far as they are known here.
+  void take_sysctls();
 
   engine::HostOptions host{.leased_addresses = true, .configure_ipv6 = false};
   bool real_time = false;
-  std::string file{};                              // empty: none
+  bool sysctls = false;  // take_sysctls() before the engine starts
   Duration patience = std::chrono::seconds(60);  // for a packet, before the script is given up
   bool reno = false;
-  bool wire_is_full = false;  // nothing leaves
 
  private:
-  // Whether the name is known, or an error.
-  Result<bool> take(std::string_view name, std::string_view value);
-  Result<bool> take_sysctl(std::string_view name, std::string_view value);
+  Status take(std::string_view name, std::string_view value);
+  Status take_sysctl(std::string_view name, std::string_view value);
 };
 
 }  // namespace tideline::shim::packetdrill

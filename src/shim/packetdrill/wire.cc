@@ -106,10 +106,6 @@ std::size_t ScriptWire::tx_burst(unsigned queue, port::Burst& burst, Instant now
   std::size_t taken = 0;
   for (const port::PacketPtr& frame : burst) {
     if (frame == nullptr || !admit(queue, *frame)) continue;
-    if (full_) {
-      stats.drop(port::Drop::kTxFull);
-      continue;
-    }
     std::vector<std::byte> copy(frame->size());
     // admit() has seen to it that the metadata makes sense.
     (void)packet::copy_completed(*frame, copy, stats.passes);

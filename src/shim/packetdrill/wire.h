@@ -36,8 +36,6 @@ class ScriptWire final : public port::Port {
   // A packet comes from the script. False if it is none: its first nibble is no version of IP.
   bool inject(std::span<const std::byte> packet);
   bool has_received() const { return !received_.empty(); }
-  // Whether what leaves is lost, as where a queue has no room.
-  void set_full(bool full) { full_ = full; }
 
   // The packet that left first of those that nobody has taken; nothing if none does before the
   // deadline of the real clock.
@@ -59,7 +57,6 @@ class ScriptWire final : public port::Port {
   port::Pool& pool_;
   ring::EventBell bell_;
   std::deque<port::PacketPtr> received_;
-  bool full_ = false;
   std::mutex mutex_;
   std::condition_variable has_sent_;
   std::deque<SentPacket> sent_;

@@ -68,6 +68,7 @@ TcpInfo to_tcp_info(const Info& info) {
   if (info.timestamps) out.tcpi_options |= TCPI_OPT_TIMESTAMPS;
   if (info.sack) out.tcpi_options |= TCPI_OPT_SACK;
   if (info.ecn) out.tcpi_options |= TCPI_OPT_ECN;
+  if (info.syn_data) out.tcpi_options |= TCPI_OPT_SYN_DATA;
   if (info.send_window_scale > 0) out.tcpi_options |= TCPI_OPT_WSCALE;
   out.tcpi_snd_wscale = info.send_window_scale & 15;
   out.tcpi_rcv_wscale = info.receive_window_scale & 15;
@@ -195,6 +196,9 @@ void note_tcp_option(client::Options& options, int name, int number) {
     case TCP_KEEPCNT:
       options.keepalive_probes = static_cast<std::uint8_t>(std::clamp(number, 1, 127));
       return;
+    case TCP_FASTOPEN:
+      options.fast_open = static_cast<std::uint32_t>(std::max(number, 0));
+      return;
     case TCP_USER_TIMEOUT:
       options.user_timeout = std::chrono::milliseconds(number);
       return;
@@ -228,7 +232,9 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const client::Options before = file.options;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
-  if (file.has_ours() && !(file.options == before)) file.apply_options();
+  // TCP_NODELAY sends what was held back, each time.
+  const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
+  if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
   return 0;
 }
 

@@ -82,8 +82,10 @@ ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t
     return done > 0 ? static_cast<ssize_t>(done) : static_cast<ssize_t>(error);
   };
   const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
+  const client::SendHints hints{.more = (flags & MSG_MORE) != 0,
+                                .end_of_record = (flags & MSG_EOR) != 0};
   for (;;) {
-    const auto sent = file.socket().send(rest.next(), std::nullopt);
+    const auto sent = file.socket().send_with(rest.next(), hints);
     if (sent) {
       done += *sent;
       if (done == size) return static_cast<ssize_t>(done);
