@@ -61,6 +61,7 @@ struct Options {
   bool cork = false;
   bool quick_ack = false;
   bool reno = false;  // else CUBIC
+  std::uint64_t max_pacing_rate = UINT64_MAX;  // bytes per second; less: paced
   std::uint16_t max_segment = 0;
   bool keepalive = false;
   Duration keepalive_idle = std::chrono::hours(2);
@@ -123,6 +124,7 @@ struct Info {
   Duration since_data_sent{};
   Duration busy{};            // with something to send, or to be acknowledged
   Duration window_limited{};  // of that, held up by the peer's window
+  Duration buffer_limited{};  // or by the size of the send buffer
   std::uint32_t timeouts = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;

@@ -38,6 +38,7 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
   return {.no_delay = options.no_delay,
           .cork = options.cork,
           .quick_ack = options.quick_ack,
+          .max_pacing_rate = options.max_pacing_rate,
           .max_segment = options.max_segment,
           .congestion =
               options.reno ? tcp::CongestionAlgorithm::kReno : tcp::CongestionAlgorithm::kCubic,
@@ -89,6 +90,7 @@ void AppStream::open() {
   flags_.store(0, std::memory_order_relaxed);
   error_.store(Failure::kNone, std::memory_order_relaxed);
   wants_room_.store(false, std::memory_order_relaxed);
+  send_limit_.store(SIZE_MAX, std::memory_order_relaxed);
   told_ = 0;
   id_ = {};
   listener_ = {};
@@ -317,6 +319,10 @@ void AppStream::set_options(const client::Options& options) {
   [[maybe_unused]] const auto ran =
       sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
         options_ = options;
+        if (options.send_buffer > 0) {
+          send_limit_.store(AppSockets::buffer_size(options.send_buffer),
+                            std::memory_order_relaxed);
+        }
         if (has(kListening)) {
           changed_since_listen_.store(true, std::memory_order_relaxed);
           sockets_.tcp().set_options(listener_, to_tcp(options));
@@ -340,7 +346,8 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
   for (const iovec& part : from) {
     std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
     while (!rest.empty()) {
-      const std::size_t size = fifo.write(rest.first(std::min(rest.size(), kSendPiece - unsent)));
+      const std::size_t most = std::min(send_room(), kSendPiece - unsent);
+      const std::size_t size = fifo.write(rest.first(std::min(rest.size(), most)));
       if (size == 0) break;
       rest = rest.subspan(size);
       done += size;
@@ -353,8 +360,10 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
     if (!rest.empty()) break;
   }
   sockets_.passes().add(packet::Pass::kCopy, done);
-  if (hints.end_of_record && done == size_of(from)) buffers().outgoing.end_record();
-  if (unsent > 0) sockets_.tcp().written(id_, hints.more);
+  // Of what does not fit, the rest comes soon: no short segment goes in the middle of a write.
+  const bool whole = done == size_of(from);
+  if (hints.end_of_record && whole) buffers().outgoing.end_record();
+  if (unsent > 0) sockets_.tcp().written(id_, hints.more || !whole);
   return done;
 }
 
@@ -369,6 +378,7 @@ Outcome<std::size_t> AppStream::send_with(std::span<const iovec> from,
     done = copy_in(from, hints, worker, now);
     // Under the gate, as writable() is: room that comes from here on is told.
     if (done < size) wants_room_.store(true);
+    buffers().outgoing.set_full(done < size);
   });
   if (!ran) return refuse(ran.error());
   if (done > 0 || size == 0) return done;
@@ -516,6 +526,7 @@ client::Info AppStream::info() {
           .since_data_sent = now - info.last_data_sent,
           .busy = info.busy,
           .window_limited = info.window_limited,
+          .buffer_limited = info.buffer_limited,
           .timeouts = info.timeouts,
           .bytes_sent = info.bytes_sent,
           .bytes_retransmitted = info.bytes_retransmitted,

@@ -6,7 +6,9 @@
 // let go of it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -102,7 +104,18 @@ class AppStream final : public client::Socket,
   Buffers& buffers() { return *buffers_; }
   bool has(unsigned flag) const { return (flags_.load(std::memory_order_acquire) & flag) != 0; }
   void set(unsigned flag) { flags_.fetch_or(flag, std::memory_order_release); }
-  bool has_room() { return buffers().send.writable() >= buffers().send.capacity() / 3; }
+  // Bytes that the program may have unacknowledged: what it has chosen since, at most the buffer.
+  std::size_t send_room() {
+    const std::size_t most = std::min(send_limit_.load(std::memory_order_relaxed),
+                                      buffers().send.capacity());
+    const std::size_t used = buffers().send.capacity() - buffers().send.writable();
+    return most > used ? most - used : 0;
+  }
+  bool has_room() {
+    const std::size_t most = std::min(send_limit_.load(std::memory_order_relaxed),
+                                      buffers().send.capacity());
+    return send_room() >= most / 3;
+  }
   bool take_buffers();
   void drop_buffers();
   tcp::Attachment attachment() {
@@ -121,6 +134,7 @@ class AppStream final : public client::Socket,
   std::atomic<unsigned> flags_{0};
   std::atomic<client::Failure> error_{client::Failure::kNone};
   std::atomic<bool> wants_room_{false};
+  std::atomic<std::size_t> send_limit_{SIZE_MAX};
   std::optional<Buffers> buffers_;
   CallLock receiving_;
   std::uint64_t told_ = 0;  // consumed bytes that TCP knows of; under receiving_

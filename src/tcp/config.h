@@ -58,6 +58,7 @@ struct Config {
   // a key take each other's cookies; without one the host has its own.
   bool fast_open = false;
   std::optional<HashKey> fast_open_key{};
+  bool restart_after_idle = true;  // RFC 5681 §4.1
   bool ecn = false;                                   // ask for it; it is granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);

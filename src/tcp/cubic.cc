@@ -55,8 +55,7 @@ class Cubic final : public CongestionControl {
     CubicState& cubic = *std::get_if<CubicState>(&state.algorithm);
     std::uint32_t left = event.acked;
     if (state.in_slow_start()) {
-      const bool grown = delay_has_grown(cubic, event);
-      if (grown && state.cwnd >= kHystartWindow * event.mss) {
+      if (state.cwnd >= kHystartWindow * event.mss && delay_has_grown(cubic, event)) {
         state.ssthresh = state.cwnd;
       } else {
         left = slow_start(state, left);
@@ -75,6 +74,11 @@ class Cubic final : public CongestionControl {
     cubic.cwnd_prior = cwnd;
     cubic.w_max = cwnd < cubic.w_max ? cwnd * (1 + kBeta) / 2 : cwnd;  // fast convergence
     return std::max(static_cast<std::uint32_t>(state.cwnd * kBeta), 2 * mss);
+  }
+
+  void resume(CongestionState& state, Duration idle) const override {
+    CubicState& cubic = *std::get_if<CubicState>(&state.algorithm);
+    if (cubic.epoch != kNever) cubic.epoch += idle;
   }
 
   void restart(CongestionState& state) const override {

@@ -66,6 +66,7 @@ void undo(Core& core, Tcb& tcb) {
 // RFC 6937 §3.1, with the choice of bounds of its successor: what may be sent now keeps the flight
 // in proportion while it is above ssthresh, and grows it slowly below.
 void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
+  const bool repairs = tcb.recovery != RecoveryState::kCwr;
   tcb.prr_delivered += summary.delivered;
   const std::uint32_t flight = tcb.in_flight();
   const std::uint32_t ssthresh = tcb.congestion.ssthresh;
@@ -77,7 +78,7 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
   } else {
     count =
         std::max<std::int64_t>(std::int64_t{tcb.prr_delivered} - tcb.prr_out, summary.delivered);
-    if (summary.acked > 0 && !summary.newly_lost) count += tcb.mss;
+    if (repairs && summary.acked > 0 && !summary.newly_lost) count += tcb.mss;
     count = std::min<std::int64_t>(ssthresh - flight, count);
   }
   if (tcb.prr_out == 0) count = std::max<std::int64_t>(count, tcb.mss);
@@ -123,7 +124,8 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
     return;
   }
   if (tcb.recovery == RecoveryState::kCwr) {
-    if (tcb.snd_una < tcb.high_seq) return;
+    if (tcb.snd_una < tcb.high_seq) return reduce_in_proportion(tcb, summary);
+    tcb.congestion.cwnd = tcb.congestion.ssthresh;
   }
   calm_down(tcb);
   grow(tcb, summary);
@@ -309,7 +311,9 @@ void see_congestion(Tcb& tcb) {
   tcb.undo_armed = false;
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;
-  tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  // The window follows within a round trip, in proportion, as where something was lost.
+  tcb.prr_delivered = tcb.prr_out = 0;
+  tcb.prr_flight = std::max<std::uint32_t>(tcb.outstanding(), tcb.mss);
 }
 
 }  // namespace tideline::tcp

@@ -58,10 +58,12 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   budget.bytes -= std::min(budget.bytes, size);
   tcb.prr_out += size;
   tcb.last_data_sent = now;
-  if (!is_paced(tcb)) return;
+  // The initial window is what a path bears (RFC 6928).
+  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.mss)) return;
   const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
   const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
-  tcb.pace_until = std::max(tcb.pace_until, now) + time;
+  // What a pause has left unused counts for half of the next gap, as in Linux.
+  tcb.pace_until = std::max(tcb.pace_until, now - time / 2) + time;
 }
 
 // A frame is at most half of the window, so that the peer answers the first while the second is
@@ -169,9 +171,13 @@ std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t unsent, Instant now
 
 // RFC 5681 §4.1: after an idle time the window is no longer proven.
 void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
-  if (tcb.outstanding() > 0 || now - tcb.last_data_sent <= tcb.rto) return;
-  const std::uint32_t initial = initial_cwnd(tcb.mss);
+  if (tcb.outstanding() > 0) return;
+  if (tcb.activity == Activity::kIdle) {
+    tcb.control->resume(tcb.congestion, now - tcb.activity_since);
+  }
   Duration idle = now - tcb.last_data_sent;
+  if (!core.config.restart_after_idle || idle <= tcb.rto) return;
+  const std::uint32_t initial = initial_cwnd(tcb.mss);
   tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
   while (idle > tcb.rto && tcb.congestion.cwnd > initial) {
     idle -= tcb.rto;
@@ -254,7 +260,12 @@ bool may_probe_tail(const Tcb& tcb) {
 Activity activity_of(const Tcb& tcb) {
   const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
   const std::uint64_t unsent = tcb.write_end > sent ? tcb.write_end - sent : 0;
-  if (unsent == 0) return tcb.outstanding() > 0 ? Activity::kSending : Activity::kIdle;
+  if (unsent == 0 && tcb.outstanding() == 0) return Activity::kIdle;
+  if (unsent == 0) {
+    const bool starved = tcb.attachment.send != nullptr && tcb.attachment.send->is_full() &&
+                         tcb.in_flight() < tcb.congestion.cwnd;
+    return starved ? Activity::kBufferLimited : Activity::kSending;
+  }
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
   return window < std::min<std::uint64_t>(unsent, tcb.mss) ? Activity::kWindowLimited
@@ -267,6 +278,7 @@ void account_time(Tcb& tcb, Instant now) {
   const Duration elapsed = now - tcb.activity_since;
   if (tcb.activity != Activity::kIdle) tcb.busy += elapsed;
   if (tcb.activity == Activity::kWindowLimited) tcb.window_limited += elapsed;
+  if (tcb.activity == Activity::kBufferLimited) tcb.buffer_limited += elapsed;
   tcb.activity = next;
   tcb.activity_since = now;
 }

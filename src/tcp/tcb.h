@@ -39,6 +39,7 @@ enum class Activity : std::uint8_t {
   kIdle,
   kSending,
   kWindowLimited,  // the peer's window holds it up
+  kBufferLimited,  // the send buffer is too small for the window
 };
 
 // What the owner has yet to be told.
@@ -209,6 +210,7 @@ struct Tcb : TimerNode {
   Instant activity_since{};
   Duration busy{};            // before
   Duration window_limited{};  //
+  Duration buffer_limited{};  //
   std::uint32_t reordering = 3;
   std::uint32_t reorderings = 0;
   std::uint64_t bytes_sent = 0;

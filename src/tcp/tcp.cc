@@ -70,7 +70,9 @@ std::uint16_t advertised_mss(const Tcb& tcb) {
 Info info_of(const Tcb& tcb, Instant now) {
   const bool runs = tcb.activity != Activity::kIdle && now > tcb.activity_since;
   const Duration running = runs ? now - tcb.activity_since : Duration{};
-  const bool limited = tcb.activity == Activity::kWindowLimited;
+  const auto running_if = [&](Activity activity) {
+    return tcb.activity == activity ? running : Duration{};
+  };
   const bool persists = tcb.retransmit_mode == RetransmitMode::kPersist;
   return {.state = tcb.state,
           .tuple = tcb.tuple,
@@ -107,7 +109,8 @@ Info info_of(const Tcb& tcb, Instant now) {
           .last_data_received = tcb.last_data_received,
           .last_data_sent = tcb.last_data_sent,
           .busy = tcb.busy + running,
-          .window_limited = tcb.window_limited + (limited ? running : Duration{}),
+          .window_limited = tcb.window_limited + running_if(Activity::kWindowLimited),
+          .buffer_limited = tcb.buffer_limited + running_if(Activity::kBufferLimited),
           .bytes_sent = tcb.bytes_sent,
           .bytes_retransmitted = tcb.bytes_retransmitted,
           .bytes_acked = tcb.una_offset,

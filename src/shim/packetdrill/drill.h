@@ -31,11 +31,7 @@ class Drill final : public client::Sockets, private Timekeeper::Driven {
   SentPacket receive();
   // A call of the script's on a socket is over: does what it has left to do.
   void finish_call();
-  // Whether sockets shall use Reno.
-  bool uses_reno() {
-    sockets();
-    return knobs_.reno;
-  }
+  const Knobs& knobs() const { return knobs_; }
 
   // --- client::Sockets, for the shim.
   client::Outcome<client::Socket*> open(client::SocketType type) override {

@@ -36,8 +36,11 @@ auto call(Body&& body) {
 int open_socket(void* /*userdata*/, int domain, int type, int protocol) {
   return call([&] {
     const int fd = ::socket(domain, type, protocol);
-    if (fd >= 0 && drill.uses_reno()) {
-      ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    if (fd < 0 || type != SOCK_STREAM) return fd;
+    if (drill.knobs().reno) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    if (drill.knobs().pacing) {
+      constexpr std::uint64_t kAnyRate = UINT64_MAX - 1;
+      ::setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &kAnyRate, sizeof(kAnyRate));
     }
     return fd;
   });

@@ -87,6 +87,10 @@ constexpr Number kNumbers[] = {
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.min_frame_segments = static_cast<std::uint32_t>(value);
      }},
+    {"tcp_slow_start_after_idle", 1,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.restart_after_idle = value != 0;
+     }},
     {"tcp_syn_retries", 127,
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.syn_retries = static_cast<unsigned>(value);
@@ -147,7 +151,6 @@ void Knobs::take_sysctls() {
     if (!value.empty()) (void)take_sysctl(name, value);
   };
   for (const Number& number : kNumbers) take_one(number.name);
-  take_one("tcp_congestion_control");
   take_one("tcp_fastopen_key");
 }
 
@@ -163,6 +166,8 @@ Status Knobs::take(std::string_view name, std::string_view value) {
     host.ipv6.push_back(*prefix);
   } else if (name == "realtime") {
     real_time = true;
+  } else if (name == "pacing") {
+    pacing = true;
   } else if (name == "sysctls") {
     sysctls = true;
   } else if (name == "mtu" || name == "patience") {

@@ -25,6 +25,7 @@ struct Knobs {
   bool sysctls = false;  // take_sysctls() before the engine starts
   Duration patience = std::chrono::seconds(60);  // for a packet, before the script is given up
   bool reno = false;
+  bool pacing = false;
 
  private:
   Status take(std::string_view name, std::string_view value);

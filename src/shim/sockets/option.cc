@@ -62,6 +62,10 @@ TcpInfo to_tcp_info(const Info& info) {
   const auto segments = [&](std::uint32_t bytes) {
     return info.mss == 0 ? 0 : (bytes + info.mss - 1) / info.mss;
   };
+  // Of a window, whole segments count.
+  const auto whole_segments = [&](std::uint32_t bytes) {
+    return info.mss == 0 ? 0 : bytes / info.mss;
+  };
   TcpInfo out{};
   out.tcpi_state = kLinuxStates[static_cast<std::size_t>(info.state)];
   out.tcpi_ca_state = info.recovery;
@@ -87,6 +91,7 @@ TcpInfo to_tcp_info(const Info& info) {
   out.tcpi_last_ack_recv = milliseconds(info.since_received);
   out.tcpi_busy_time = microseconds(info.busy);
   out.tcpi_rwnd_limited = microseconds(info.window_limited);
+  out.tcpi_sndbuf_limited = microseconds(info.buffer_limited);
   out.rcv_wnd = info.receive_window;
   out.total_rto = static_cast<std::uint16_t>(info.timeouts);
   out.tcpi_pmtu = info.mss + 40;
@@ -98,8 +103,8 @@ TcpInfo to_tcp_info(const Info& info) {
   out.tcpi_rttvar = microseconds(info.rttvar);
   out.tcpi_min_rtt = microseconds(info.min_rtt);
   constexpr std::uint32_t kInfinite = 0x7fffffff;
-  out.tcpi_snd_ssthresh = info.ssthresh >= kInfinite ? kInfinite : segments(info.ssthresh);
-  out.tcpi_snd_cwnd = segments(info.cwnd);
+  out.tcpi_snd_ssthresh = info.ssthresh >= kInfinite ? kInfinite : whole_segments(info.ssthresh);
+  out.tcpi_snd_cwnd = whole_segments(info.cwnd);
   out.tcpi_rcv_space = info.receive_window;
   out.tcpi_snd_wnd = info.send_window;
   out.tcpi_total_retrans =
@@ -138,6 +143,18 @@ std::int64_t to_us(const timeval& time) {
   return std::int64_t{time.tv_sec} * 1'000'000 + time.tv_usec;
 }
 
+// Four bytes or eight; all ones is no limit.
+std::uint64_t pacing_rate_of(const void* value, socklen_t size) {
+  if (size >= sizeof(std::uint64_t)) {
+    std::uint64_t rate = 0;
+    std::memcpy(&rate, value, sizeof(rate));
+    return rate;
+  }
+  std::uint32_t rate = 0;
+  std::memcpy(&rate, value, std::min<std::size_t>(size, sizeof(rate)));
+  return rate == UINT32_MAX ? UINT64_MAX : rate;
+}
+
 void note_socket_option(File& file, int name, const void* value, socklen_t size, int number) {
   switch (name) {
     case SO_REUSEADDR:
@@ -152,6 +169,9 @@ void note_socket_option(File& file, int name, const void* value, socklen_t size,
       return;
     case SO_RCVBUF:
       file.options.receive_buffer = static_cast<std::size_t>(std::max(number, 1));
+      return;
+    case SO_MAX_PACING_RATE:
+      file.options.max_pacing_rate = pacing_rate_of(value, size);
       return;
     case SO_LINGER: {
       if (size < sizeof(linger)) return;
