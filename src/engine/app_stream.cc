@@ -360,10 +360,8 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
     if (!rest.empty()) break;
   }
   sockets_.passes().add(packet::Pass::kCopy, done);
-  // Of what does not fit, the rest comes soon: no short segment goes in the middle of a write.
-  const bool whole = done == size_of(from);
-  if (hints.end_of_record && whole) buffers().outgoing.end_record();
-  if (unsent > 0) sockets_.tcp().written(id_, hints.more || !whole);
+  if (hints.end_of_record && done == size_of(from)) buffers().outgoing.end_record();
+  if (unsent > 0) sockets_.tcp().written(id_, hints.more);
   return done;
 }
 

@@ -122,6 +122,8 @@ void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 // RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
 bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
   if (tcb.shut_down || tcb.pushed) return true;
+  // The owner is in the middle of a write, and goes on when there is room.
+  if (tcb.attachment.send->is_full() && tcb.outstanding() > 0) return false;
   if (tcb.options.cork || tcb.more_to_come) {
     if (tcb.cork_since == kNever) tcb.cork_since = now;
     const Instant end = tcb.cork_since + std::clamp(tcb.rto, kCorkTime, kLongestCorkTime);
@@ -261,15 +263,16 @@ Activity activity_of(const Tcb& tcb) {
   const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
   const std::uint64_t unsent = tcb.write_end > sent ? tcb.write_end - sent : 0;
   if (unsent == 0 && tcb.outstanding() == 0) return Activity::kIdle;
-  if (unsent == 0) {
-    const bool starved = tcb.attachment.send != nullptr && tcb.attachment.send->is_full() &&
-                         tcb.in_flight() < tcb.congestion.cwnd;
-    return starved ? Activity::kBufferLimited : Activity::kSending;
+  if (tcb.attachment.send != nullptr && tcb.attachment.send->is_full() && unsent < tcb.mss &&
+      tcb.in_flight() < tcb.congestion.cwnd) {
+    return Activity::kBufferLimited;
   }
+  if (unsent == 0) return Activity::kSending;
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
-  return window < std::min<std::uint64_t>(unsent, tcb.mss) ? Activity::kWindowLimited
-                                                           : Activity::kSending;
+  const std::uint64_t wanted = std::min<std::uint64_t>(unsent, tcb.mss);
+  return window < wanted && cwnd_room(tcb) >= wanted ? Activity::kWindowLimited
+                                                     : Activity::kSending;
 }
 
 void account_time(Tcb& tcb, Instant now) {

@@ -164,8 +164,8 @@ void note_socket_option(File& file, int name, const void* value, socklen_t size,
     case SO_KEEPALIVE:
       file.options.keepalive = number != 0;
       return;
-    case SO_SNDBUF:
-      file.options.send_buffer = static_cast<std::size_t>(std::max(number, 1));
+    case SO_SNDBUF:  // twice, as Linux has it
+      file.options.send_buffer = 2 * static_cast<std::size_t>(std::max(number, 1));
       return;
     case SO_RCVBUF:
       file.options.receive_buffer = static_cast<std::size_t>(std::max(number, 1));
