@@ -311,7 +311,8 @@ void see_congestion(Tcb& tcb) {
   tcb.undo_armed = false;
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;
-  // The window follows within a round trip, in proportion, as where something was lost.
+  if (tcb.outstanding() == 0) tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  // Else the window follows within a round trip, in proportion, as where something was lost.
   tcb.prr_delivered = tcb.prr_out = 0;
   tcb.prr_flight = std::max<std::uint32_t>(tcb.outstanding(), tcb.mss);
 }
