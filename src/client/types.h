@@ -60,7 +60,7 @@ struct Options {
   bool no_delay = false;
   bool cork = false;
   bool quick_ack = false;
-  bool reno = false;  // else CUBIC
+  bool reno = false;                           // else CUBIC
   std::uint64_t max_pacing_rate = UINT64_MAX;  // bytes per second; less: paced
   std::uint16_t max_segment = 0;
   bool keepalive = false;

@@ -316,19 +316,18 @@ void AppStream::abort_queued(Instant now) {
 }
 
 void AppStream::set_options(const client::Options& options) {
-  [[maybe_unused]] const auto ran =
-      sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-        options_ = options;
-        if (options.send_buffer > 0) {
-          send_limit_.store(AppSockets::buffer_size(options.send_buffer),
-                            std::memory_order_relaxed);
-        }
-        if (has(kListening)) {
-          changed_since_listen_.store(true, std::memory_order_relaxed);
-          sockets_.tcp().set_options(listener_, to_tcp(options));
-        }
-        if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
-      });
+  [[maybe_unused]] const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/,
+                                                                     Instant now) {
+    options_ = options;
+    if (options.send_buffer > 0) {
+      send_limit_.store(AppSockets::buffer_size(options.send_buffer), std::memory_order_relaxed);
+    }
+    if (has(kListening)) {
+      changed_since_listen_.store(true, std::memory_order_relaxed);
+      sockets_.tcp().set_options(listener_, to_tcp(options));
+    }
+    if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
+  });
 }
 
 Outcome<std::size_t> AppStream::refusal_to_send() {
@@ -486,9 +485,8 @@ client::Info AppStream::info() {
   if (has(kListening)) return {.state = client::StreamState::kListen, .is_reno = options_.reno};
   tcp::Info info;
   const Instant now = monotonic_now();
-  [[maybe_unused]] const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant) {
-    info = sockets_.tcp().info(id_, now);
-  });
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant) { info = sockets_.tcp().info(id_, now); });
   // LISTEN is not among the states of a connection.
   const auto state = static_cast<std::uint8_t>(info.state);
   return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),

@@ -106,14 +106,14 @@ class AppStream final : public client::Socket,
   void set(unsigned flag) { flags_.fetch_or(flag, std::memory_order_release); }
   // Bytes that the program may have unacknowledged: what it has chosen since, at most the buffer.
   std::size_t send_room() {
-    const std::size_t most = std::min(send_limit_.load(std::memory_order_relaxed),
-                                      buffers().send.capacity());
+    const std::size_t most =
+        std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
     const std::size_t used = buffers().send.capacity() - buffers().send.writable();
     return most > used ? most - used : 0;
   }
   bool has_room() {
-    const std::size_t most = std::min(send_limit_.load(std::memory_order_relaxed),
-                                      buffers().send.capacity());
+    const std::size_t most =
+        std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
     return send_room() >= most / 3;
   }
   bool take_buffers();

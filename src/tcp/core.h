@@ -26,7 +26,7 @@ struct Listener {
   std::uint32_t generation = 0;
   std::uint32_t half_open = 0;
   std::uint32_t unaccepted = 0;
-  std::uint32_t unanswered = 0;  // by peers of fast open
+  std::uint32_t unanswered = 0;         // by peers of fast open
   Instant overflowed = Instant::min();  // when a cookie was last sent
 };
 

@@ -17,9 +17,9 @@
 // +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [<OPTIONS>] [ect] [port N]   |   > nothing
 //   FLAGS: S F R P U E W and . for ACK. P is compared only if the script has it.
 //   OPTIONS: mss N, sackOK, wscale N, TS val N ecr N (`*` is any), sack A:B ..., FO [COOKIE]
-// +T connect | listen | write N [more|record] | read N | consume | shutdown | close | abort | option NAME
-// +T error KIND SEQ [MTU]: the network says so; port_unreachable, host_unreachable, too_big, ...
-// state NAME; events NAME...: all since the last look; count NAME N; info NAME N
+// +T connect | listen | write N [more|record] | read N | consume | shutdown | close | abort |
+// option NAME +T error KIND SEQ [MTU]: the network says so; port_unreachable, host_unreachable,
+// too_big, ... state NAME; events NAME...: all since the last look; count NAME N; info NAME N
 #pragma once
 
 #include <gtest/gtest.h>

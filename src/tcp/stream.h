@@ -167,9 +167,9 @@ struct Info {
   Instant last_received{};
   Instant last_data_received{};
   Instant last_data_sent{};
-  Duration busy{};            // while there was something to send, or to be acknowledged
-  Duration window_limited{};  // of that, while the peer's window was what held it up
-  Duration buffer_limited{};  // or the size of the send buffer
+  Duration busy{};               // while there was something to send, or to be acknowledged
+  Duration window_limited{};     // of that, while the peer's window was what held it up
+  Duration buffer_limited{};     // or the size of the send buffer
   std::uint64_t bytes_sent = 0;  // retransmissions included
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;

@@ -116,8 +116,8 @@ void acknowledged_now(Tcb& tcb, Instant now) {
   ++tcb.segments_out;
 }
 
-// PSH: at the end of what was written, and of a record; and behind a frame of many segments, for who
-// joins them again need not wait for more.
+// PSH: at the end of what was written, and of a record; and behind a frame of many segments, for
+// who joins them again need not wait for more.
 bool is_pushed(const Tcb& tcb, std::uint64_t offset, std::uint32_t size, std::uint32_t segment) {
   const std::uint64_t end = offset + size;
   return size > segment || (end == tcb.write_end && !tcb.more_was_said) ||

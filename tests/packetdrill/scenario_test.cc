@@ -28,12 +28,13 @@ constexpr std::uint16_t kPsh = wire::kTcpPsh | wire::kTcpAck;
 class Blocking {
  public:
   template <typename Body>
-  Blocking(Player& player, Body body) : thread_([this, &player, body] {
-      id_.store(::gettid());
-      result = body();
-      error = errno;
-      end = player.now();
-    }) {
+  Blocking(Player& player, Body body)
+      : thread_([this, &player, body] {
+          id_.store(::gettid());
+          result = body();
+          error = errno;
+          end = player.now();
+        }) {
     while (id_.load() == 0) ::sched_yield();
     while (!player.is_asleep(id_.load())) ::sched_yield();
   }

@@ -114,9 +114,9 @@ void Drill::drive() {
 bool Drill::send(std::span<const std::byte> packet) {
   bool taken = false;
   sockets();
-  engine_->exclusively([&](engine::Worker& /*worker*/,
-                           Instant /*now*/) { taken = wire_->inject(packet); },
-                       Turn::kNone);
+  engine_->exclusively(
+      [&](engine::Worker& /*worker*/, Instant /*now*/) { taken = wire_->inject(packet); },
+      Turn::kNone);
   drive();
   return taken;
 }

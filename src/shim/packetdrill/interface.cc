@@ -74,8 +74,8 @@ int receive_packet(void* /*userdata*/, void* into, std::size_t* size, long long*
   if (packet.bytes.size() > *size) give_up("a packet is longer than packetdrill takes");
   std::memcpy(into, packet.bytes.data(), packet.bytes.size());
   *size = packet.bytes.size();
-  *time_usecs = std::chrono::duration_cast<std::chrono::microseconds>(packet.at.time_since_epoch())
-                    .count();
+  *time_usecs =
+      std::chrono::duration_cast<std::chrono::microseconds>(packet.at.time_since_epoch()).count();
   return 0;
 }
 
@@ -98,7 +98,9 @@ void fill_calls(packetdrill_interface& out) {
   out.bind = [](void*, int fd, const sockaddr* address, socklen_t size) {
     return call([&] { return ::bind(fd, address, size); });
   };
-  out.listen = [](void*, int fd, int backlog) { return call([&] { return ::listen(fd, backlog); }); };
+  out.listen = [](void*, int fd, int backlog) {
+    return call([&] { return ::listen(fd, backlog); });
+  };
   out.accept = [](void*, int fd, sockaddr* address, socklen_t* size) {
     return call([&] { return ::accept(fd, address, size); });
   };
@@ -152,7 +154,8 @@ void fill_transfers(packetdrill_interface& out) {
   };
   out.splice = [](void*, int from, loff_t*, int to, loff_t*, std::size_t size, unsigned flags) {
     // packetdrill hands places in files over for pipes and sockets, too, where there are none.
-    return call([&] { return static_cast<int>(::splice(from, nullptr, to, nullptr, size, flags)); });
+    return call(
+        [&] { return static_cast<int>(::splice(from, nullptr, to, nullptr, size, flags)); });
   };
 }
 

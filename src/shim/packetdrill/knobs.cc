@@ -45,10 +45,10 @@ std::string_view last_word(std::string_view text) {
 }
 
 std::unexpected<Error> wrong(std::string_view name, std::string_view value) {
-  return fail({.kind = ErrorKind::kUsage,
-               .what = "--so_flags: " + std::string(name) + "=" + std::string(value) +
-                       " makes no sense",
-               .remedy = "see the README of shim/packetdrill"});
+  return fail(
+      {.kind = ErrorKind::kUsage,
+       .what = "--so_flags: " + std::string(name) + "=" + std::string(value) + " makes no sense",
+       .remedy = "see the README of shim/packetdrill"});
 }
 
 // As Linux writes it: four numbers of 32 bits.

@@ -22,7 +22,7 @@ struct Knobs {
 
   engine::HostOptions host{.leased_addresses = true, .configure_ipv6 = false};
   bool real_time = false;
-  bool sysctls = false;  // take_sysctls() before the engine starts
+  bool sysctls = false;                          // take_sysctls() before the engine starts
   Duration patience = std::chrono::seconds(60);  // for a packet, before the script is given up
   bool reno = false;
   bool pacing = false;

@@ -157,9 +157,9 @@ void ScriptWire::answer_ndp(std::span<const std::byte> packet, const wire::Packe
   const wire::Ipv6Header& header = layout.ipv6(packet);
   const auto message = packet.subspan(layout.l4, layout.l4_size());
   if (!wire::is_ndp_type(std::to_integer<std::uint8_t>(message[0]))) return;
-  const auto ndp = wire::parse_ndp(message, {.source = header.source,
-                                             .destination = header.destination,
-                                             .hop_limit = header.hop_limit});
+  const auto ndp = wire::parse_ndp(
+      message,
+      {.source = header.source, .destination = header.destination, .hop_limit = header.hop_limit});
   const auto* question = ndp ? std::get_if<wire::NeighbourSolicitation>(&*ndp) : nullptr;
   if (question == nullptr || header.source.is_unspecified()) return;
   std::array<std::byte, sizeof(wire::Ipv6Header) + wire::kMaxNdpSize> reply;

@@ -126,7 +126,8 @@ int get_tcp(int name, File& file, void* value, socklen_t* size) {
     }
     case TCP_MAXSEG: {
       const Info info = file.socket().info();
-      const bool chosen = info.state <= client::StreamState::kListen && file.options.max_segment > 0;
+      const bool chosen =
+          info.state <= client::StreamState::kListen && file.options.max_segment > 0;
       return give_int(static_cast<int>(chosen ? file.options.max_segment : info.mss), value, size);
     }
     case TCP_CONGESTION: {
