@@ -117,7 +117,7 @@ SCRIPT(Sender, MoreToCome_WaitsForItOrForAnAcknowledgment, R"(
   +0.01 < . 1:1(0) ack 1601
   +0 write 10 more
   +0.205 > nothing
-  +0.03 > P. 1601:1611(10) ack 1
+  +0.005 > P. 1601:1611(10) ack 1
   +0.01 < . 1:1(0) ack 1611
 )")
 
