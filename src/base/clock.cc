@@ -49,12 +49,6 @@ double measure_tsc_hz() {
 
 }  // namespace
 
-Instant monotonic_now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return Instant(Duration(now.tv_sec * 1'000'000'000 + now.tv_nsec));
-}
-
 double tsc_hz() {
   static const double hz = measure_tsc_hz();
   return hz;

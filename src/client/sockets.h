@@ -42,6 +42,10 @@ class Socket {
   // --- Data. Of a stream, as much as can be done now; of a datagram socket, one datagram.
   virtual Outcome<std::size_t> send(std::span<const iovec> from,
                                     const std::optional<Endpoint>& to) = 0;
+  // Of a stream.
+  virtual Outcome<std::size_t> send_with(std::span<const iovec> from, const SendHints& /*hints*/) {
+    return send(from, std::nullopt);
+  }
   virtual Outcome<Received> receive(std::span<const iovec> into, bool peek) = 0;
 
   // --- What holds now. Those of `wanted`, and POLLERR and POLLHUP in any case.

@@ -65,12 +65,15 @@ struct Options {
   bool cork = false;
   bool quick_ack = false;
   Congestion congestion = Congestion::kCubic;
+  std::uint64_t max_pacing_rate = UINT64_MAX;  // bytes per second; less: paced
   std::uint16_t max_segment = 0;
   bool keepalive = false;
   Duration keepalive_idle = std::chrono::hours(2);
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
   Duration user_timeout{};  // 0: the engine's
+  // Of a listener: so many connections may have sent data with their SYN and not answered yet.
+  std::uint32_t fast_open = 0;
 
   friend bool operator==(const Options&, const Options&) = default;
 };
@@ -96,6 +99,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
+  bool syn_data = false;  // came with the SYN, and was taken
   Congestion congestion = Congestion::kCubic;
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
@@ -113,6 +117,19 @@ struct Info {
   Duration srtt{};
   Duration rttvar{};
   Duration min_rtt{};
+  std::uint16_t advertised_mss = 0;
+  std::uint32_t reordering = 0;   // segments that came late, at most
+  std::uint32_t reorderings = 0;  // how often
+  std::uint8_t probes = 0;        // of a closed window, unanswered
+  std::uint8_t backoff = 0;
+  std::uint8_t retries = 0;
+  Duration since_received{};  // ages
+  Duration since_data_received{};
+  Duration since_data_sent{};
+  Duration busy{};            // with something to send, or to be acknowledged
+  Duration window_limited{};  // of that, held up by the peer's window
+  Duration buffer_limited{};  // or by the size of the send buffer
+  std::uint32_t timeouts = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;
@@ -121,6 +138,14 @@ struct Info {
   std::uint64_t segments_out = 0;
   std::uint64_t pacing_rate = 0;    // bytes per second; 0: not paced
   std::uint64_t delivery_rate = 0;  // the same; 0: not measured
+};
+
+// What a sender says of a stream's bytes. Who cannot make use of it passes it over.
+struct SendHints {
+  bool more = false;           // more will come soon: MSG_MORE
+  bool end_of_record = false;  // no segment reaches beyond: MSG_EOR
+
+  friend bool operator==(const SendHints&, const SendHints&) = default;
 };
 
 // What receive() has found.

@@ -52,6 +52,7 @@ Result<std::unique_ptr<AppEngine>> AppEngine::start(std::unique_ptr<Worker> work
       new AppEngine(std::move(worker), options, std::move(*control), std::move(*kick)));
   engine->control_->last_poll.store(nanoseconds(monotonic_now()), std::memory_order_relaxed);
   engine->control_->gate.open();
+  if (!options.helper) return engine;
   if (Status s = engine->start_helper(); !s) return fail(std::move(s.error()));
   return engine;
 }

@@ -30,6 +30,8 @@ namespace tideline::engine {
 
 struct AppOptions {
   Duration take_over = std::chrono::milliseconds(1);  // after the program's last poll
+  // Without one, the program drives the engine itself, also when it has nothing to call for.
+  bool helper = true;
   // What the helper does first, for it is the one thread that lives as long as the engine.
   void (*at_start)(void* context) = nullptr;
   void* context = nullptr;

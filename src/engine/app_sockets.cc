@@ -97,8 +97,12 @@ AppStream& AppSockets::take_stream() {
   return stream;
 }
 
+std::size_t AppSockets::buffer_size(std::size_t wanted) {
+  return std::bit_ceil(std::clamp(wanted, kLeastBuffer, kLargestBuffer));
+}
+
 std::span<std::byte> AppSockets::take_buffer(std::size_t wanted) {
-  const std::size_t size = std::bit_ceil(std::clamp(wanted, kLeastBuffer, kLargestBuffer));
+  const std::size_t size = buffer_size(wanted);
   const auto found = std::find_if(free_buffers_.rbegin(), free_buffers_.rend(),
                                   [&](const auto& buffer) { return buffer.size() == size; });
   if (found != free_buffers_.rend()) {

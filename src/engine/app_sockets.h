@@ -78,6 +78,7 @@ class AppSockets final : public client::Sockets {
   // Memory of a stream's buffer: a power of two of bytes, from 64 KiB to 64 MiB, that takes no room
   // until it is used. Empty: there is none.
   std::span<std::byte> take_buffer(std::size_t wanted);
+  static std::size_t buffer_size(std::size_t wanted);
   void give_buffer(std::span<std::byte> buffer);
   // Whether a stream other than `self` has the endpoint, or one that cannot share it has its port.
   bool is_taken(const client::Endpoint& local, bool shared, const AppStream* self) const;

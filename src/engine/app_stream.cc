@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "engine/socket_values.h"
 
 namespace tideline::engine {
@@ -26,6 +27,7 @@ void AppStream::open() {
   flags_.store(0, std::memory_order_relaxed);
   error_.store(Failure::kNone, std::memory_order_relaxed);
   wants_room_.store(false, std::memory_order_relaxed);
+  send_limit_.store(SIZE_MAX, std::memory_order_relaxed);
   told_ = 0;
   id_ = {};
   listener_ = {};
@@ -93,8 +95,9 @@ Outcome<void> AppStream::listen(std::uint32_t backlog) {
       result = refuse(Failure::kInvalid);
       return;
     }
-    auto id = sockets_.tcp().listen(to_tcp(*bound_),
-                                    {.backlog = backlog_, .stream = to_tcp(options_)}, *this);
+    auto id = sockets_.tcp().listen(
+        to_tcp(*bound_),
+        {.backlog = backlog_, .fast_open = options_.fast_open, .stream = to_tcp(options_)}, *this);
     if (!id) {
       result = refuse(failure_of(id.error()));
       return;
@@ -244,12 +247,18 @@ void AppStream::abort_queued(Instant now) {
 }
 
 void AppStream::set_options(const client::Options& options) {
-  [[maybe_unused]] const auto ran =
-      sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
-        options_ = options;
-        if (has(kListening)) changed_since_listen_.store(true, std::memory_order_relaxed);
-        if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
-      });
+  [[maybe_unused]] const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/,
+                                                                     Instant now) {
+    options_ = options;
+    if (options.send_buffer > 0) {
+      send_limit_.store(AppSockets::buffer_size(options.send_buffer), std::memory_order_relaxed);
+    }
+    if (has(kListening)) {
+      changed_since_listen_.store(true, std::memory_order_relaxed);
+      sockets_.tcp().set_options(listener_, to_tcp(options));
+    }
+    if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
+  });
 }
 
 Outcome<std::size_t> AppStream::refusal_to_send() {
@@ -259,14 +268,16 @@ Outcome<std::size_t> AppStream::refusal_to_send() {
 }
 
 // Under the gate. Long writes leave piece by piece, so that the peer begins to read.
-std::size_t AppStream::copy_in(std::span<const iovec> from, Worker& worker, Instant now) {
+std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHints& hints,
+                               Worker& worker, Instant now) {
   tcp::ByteFifo& fifo = buffers().send;
   std::size_t done = 0;
   std::size_t unsent = 0;
   for (const iovec& part : from) {
     std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
     while (!rest.empty()) {
-      const std::size_t size = fifo.write(rest.first(std::min(rest.size(), kSendPiece - unsent)));
+      const std::size_t most = std::min(send_room(), kSendPiece - unsent);
+      const std::size_t size = fifo.write(rest.first(std::min(rest.size(), most)));
       if (size == 0) break;
       rest = rest.subspan(size);
       done += size;
@@ -279,21 +290,23 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, Worker& worker, Inst
     if (!rest.empty()) break;
   }
   sockets_.passes().add(packet::Pass::kCopy, done);
-  if (unsent > 0) sockets_.tcp().written(id_);
+  if (hints.end_of_record && done == size_of(from)) buffers().outgoing.end_record();
+  if (unsent > 0) sockets_.tcp().written(id_, hints.more);
   return done;
 }
 
-Outcome<std::size_t> AppStream::send(std::span<const iovec> from,
-                                     const std::optional<client::Endpoint>& /*to*/) {
+Outcome<std::size_t> AppStream::send_with(std::span<const iovec> from,
+                                          const client::SendHints& hints) {
   const unsigned flags = flags_.load(std::memory_order_acquire);
   if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected) return refusal_to_send();
   const std::size_t size = size_of(from);
   std::size_t done = 0;
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
     if (has(kEnded)) return;
-    done = copy_in(from, worker, now);
+    done = copy_in(from, hints, worker, now);
     // Under the gate, as writable() is: room that comes from here on is told.
     if (done < size) wants_room_.store(true);
+    buffers().outgoing.set_full(done < size);
   });
   if (!ran) return refuse(ran.error());
   if (done > 0 || size == 0) return done;
@@ -404,9 +417,10 @@ client::Info AppStream::info() {
     return {.state = client::StreamState::kListen, .congestion = options_.congestion};
   }
   tcp::Info info;
+  const Instant now = monotonic_now();
   [[maybe_unused]] const auto ran = sockets_.locked(
-      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { info = sockets_.tcp().info(id_); });
-  return to_client(info, options_.congestion);
+      Turn::kNone, [&](Worker& /*worker*/, Instant) { info = sockets_.tcp().info(id_, now); });
+  return to_client(info, options_.congestion, now);
 }
 
 void AppStream::watch(client::Waiter& waiter, unsigned hint) {

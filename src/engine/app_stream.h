@@ -6,7 +6,9 @@
 // let go of it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -48,7 +50,11 @@ class AppStream final : public client::Socket,
   void close(bool abort) override;
   void set_options(const client::Options& options) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
-                                    const std::optional<client::Endpoint>& to) override;
+                                    const std::optional<client::Endpoint>& /*to*/) override {
+    return send_with(from, {});
+  }
+  client::Outcome<std::size_t> send_with(std::span<const iovec> from,
+                                         const client::SendHints& hints) override;
   client::Outcome<client::Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
@@ -100,7 +106,18 @@ class AppStream final : public client::Socket,
   Buffers& buffers() { return *buffers_; }
   bool has(unsigned flag) const { return (flags_.load(std::memory_order_acquire) & flag) != 0; }
   void set(unsigned flag) { flags_.fetch_or(flag, std::memory_order_release); }
-  bool has_room() { return buffers().send.writable() >= buffers().send.capacity() / 3; }
+  // Bytes that the program may have unacknowledged: what it has chosen since, at most the buffer.
+  std::size_t send_room() {
+    const std::size_t most =
+        std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
+    const std::size_t used = buffers().send.capacity() - buffers().send.writable();
+    return most > used ? most - used : 0;
+  }
+  bool has_room() {
+    const std::size_t most =
+        std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
+    return send_room() >= most / 3;
+  }
   bool take_buffers();
   void drop_buffers();
   tcp::Attachment attachment() {
@@ -108,7 +125,8 @@ class AppStream final : public client::Socket,
   }
   client::Outcome<std::size_t> refusal_to_send();
   unsigned events_of_connection(unsigned flags, unsigned wanted);
-  std::size_t copy_in(std::span<const iovec> from, Worker& worker, Instant now);
+  std::size_t copy_in(std::span<const iovec> from, const client::SendHints& hints, Worker& worker,
+                      Instant now);
   std::size_t copy_out(std::span<const iovec> into);
   client::Outcome<void> stop_listening(bool receiving);
   void abort_queued(Instant now);
@@ -118,6 +136,7 @@ class AppStream final : public client::Socket,
   std::atomic<unsigned> flags_{0};
   std::atomic<client::Failure> error_{client::Failure::kNone};
   std::atomic<bool> wants_room_{false};
+  std::atomic<std::size_t> send_limit_{SIZE_MAX};
   std::optional<Buffers> buffers_;
   CallLock receiving_;
   std::uint64_t told_ = 0;  // consumed bytes that TCP knows of; under receiving_

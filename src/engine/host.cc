@@ -15,10 +15,11 @@ namespace tideline::engine {
 namespace {
 
 tcp::Config tcp_config(const HostOptions& options) {
-  tcp::Config config{.max_connections = options.max_connections,
-                     .max_ranges = std::max<std::size_t>(65536, 2 * options.max_connections),
-                     .max_time_wait = options.max_connections / 2,
-                     .max_receive_buffer = options.max_receive_buffer};
+  tcp::Config config = options.tcp;
+  config.max_connections = options.max_connections;
+  config.max_ranges = std::max<std::size_t>(65536, 2 * options.max_connections);
+  config.max_time_wait = options.max_connections / 2;
+  config.max_receive_buffer = options.max_receive_buffer;
   const ssize_t size = ::getrandom(config.secrets.data(), sizeof(config.secrets), 0);
   CHECK(size == static_cast<ssize_t>(sizeof(config.secrets)), "getrandom gave {}", size);
   return config;

@@ -31,6 +31,7 @@ struct HostOptions {
   bool configure_ipv6 = true;
   std::size_t max_connections = 4096;          // TIME-WAIT included
   std::uint32_t max_receive_buffer = 4 << 20;  // bytes; decides the window scale
+  tcp::Config tcp{};                           // the rest; its secrets are drawn by the host
 };
 
 class Host final : private ip::Output, private ip::Events {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
 #include "engine/served_stream.h"
 
 #include <algorithm>
@@ -248,8 +249,11 @@ void ServedStream::set_options(const client::Options& options, Instant now) {
 }
 
 client::Info ServedStream::info() const {
-  if (has(kListening)) return {.state = client::StreamState::kListen, .congestion = options_.congestion};
-  return to_client(sockets_.tcp().info(id_), options_.congestion);
+  if (has(kListening)) {
+    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+  }
+  const Instant now = monotonic_now();
+  return to_client(sockets_.tcp().info(id_, now), options_.congestion, now);
 }
 
 client::Endpoint ServedStream::local() const {

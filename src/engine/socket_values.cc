@@ -11,6 +11,7 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
   return {.no_delay = options.no_delay,
           .cork = options.cork,
           .quick_ack = options.quick_ack,
+          .max_pacing_rate = options.max_pacing_rate,
           .max_segment = options.max_segment,
           .congestion = static_cast<tcp::CongestionAlgorithm>(options.congestion),
           .keepalive = options.keepalive,
@@ -55,13 +56,14 @@ Failure failure_of(const Error& error) {
   return Failure::kInvalid;
 }
 
-client::Info to_client(const tcp::Info& info, client::Congestion congestion) {
+client::Info to_client(const tcp::Info& info, client::Congestion congestion, Instant now) {
   // LISTEN is not among the states of a connection.
   const auto state = static_cast<std::uint8_t>(info.state);
   return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
           .timestamps = info.timestamps,
           .sack = info.sack,
           .ecn = info.ecn,
+          .syn_data = info.syn_data,
           .congestion = congestion,
           .recovery = static_cast<std::uint8_t>(info.recovery),
           .send_window_scale = info.send_window_scale,
@@ -79,6 +81,19 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion) {
           .srtt = info.srtt,
           .rttvar = info.rttvar,
           .min_rtt = info.min_rtt,
+          .advertised_mss = info.advertised_mss,
+          .reordering = info.reordering,
+          .reorderings = info.reorderings,
+          .probes = info.probes,
+          .backoff = info.backoff,
+          .retries = info.retries,
+          .since_received = now - info.last_received,
+          .since_data_received = now - info.last_data_received,
+          .since_data_sent = now - info.last_data_sent,
+          .busy = info.busy,
+          .window_limited = info.window_limited,
+          .buffer_limited = info.buffer_limited,
+          .timeouts = info.timeouts,
           .bytes_sent = info.bytes_sent,
           .bytes_retransmitted = info.bytes_retransmitted,
           .bytes_acked = info.bytes_acked,

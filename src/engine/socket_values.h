@@ -39,7 +39,8 @@ inline client::Endpoint to_client(const ip::UdpEndpoint& endpoint) {
 tcp::StreamOptions to_tcp(const client::Options& options);
 client::Failure failure_of(tcp::End end);
 client::Failure failure_of(const Error& error);
-client::Info to_client(const tcp::Info& info, client::Congestion congestion);
+// `now`: ages are counted up to it.
+client::Info to_client(const tcp::Info& info, client::Congestion congestion, Instant now);
 
 // :: or 0.0.0.0.
 bool is_any(const wire::Ipv6Address& address);

@@ -74,6 +74,8 @@ struct OptionsRecord {
   std::int64_t keepalive_idle_ns = 0;
   std::int64_t keepalive_interval_ns = 0;
   std::int64_t user_timeout_ns = 0;
+  std::uint64_t max_pacing_rate = 0;
+  std::uint32_t fast_open = 0;
   std::uint16_t max_segment = 0;
   std::uint8_t no_delay = 0;
   std::uint8_t cork = 0;
@@ -81,8 +83,9 @@ struct OptionsRecord {
   std::uint8_t congestion = 0;
   std::uint8_t keepalive = 0;
   std::uint8_t keepalive_probes = 0;
+  std::uint32_t reserved = 0;
 };
-static_assert(sizeof(OptionsRecord) == 48);
+static_assert(sizeof(OptionsRecord) == 64);
 
 struct InfoRecord {
   std::uint8_t state = 0;
@@ -93,11 +96,16 @@ struct InfoRecord {
   std::uint8_t recovery = 0;
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
-  std::array<std::uint32_t, 10> lengths{};  // mss .. receive_window, as in client::Info
-  std::array<std::int64_t, 4> times_ns{};   // rto, srtt, rttvar, min_rtt
+  std::uint8_t syn_data = 0;
+  std::uint8_t probes = 0;
+  std::uint8_t backoff = 0;
+  std::uint8_t retries = 0;
+  // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts.
+  std::array<std::uint32_t, 13> lengths{};
+  std::array<std::int64_t, 10> times_ns{};  // rto .. min_rtt, since_received .. buffer_limited
   std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
 };
-static_assert(sizeof(InfoRecord) == 144);
+static_assert(sizeof(InfoRecord) == 208);
 
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
@@ -134,7 +142,7 @@ struct Request {
   EndpointRecord endpoint{};
   OptionsRecord options{};
 };
-static_assert(sizeof(Request) == 80);
+static_assert(sizeof(Request) == 96);
 
 struct Response {
   std::uint32_t failure = 0;  // client::Failure
@@ -145,7 +153,7 @@ struct Response {
   EndpointRecord endpoint{};
   InfoRecord info{};
 };
-static_assert(sizeof(Response) == 184);
+static_assert(sizeof(Response) == 248);
 
 // --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
 // of the FIFO's offsets.

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/fast_open.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -18,7 +19,8 @@ enum class Verdict : std::uint8_t { kContinue, kDone };
 // First: the sequence number.
 Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   // A SYN again means that our SYN-ACK was lost; one with ACK, that both ends have opened.
-  if (tcb.state == State::kSynReceived && segment.has(wire::kTcpSyn) && segment.seq == tcb.irs &&
+  const bool answers = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
+  if (answers && segment.has(wire::kTcpSyn) && segment.seq == tcb.irs &&
       !segment.has(wire::kTcpAck)) {
     send_syn(core, tcb, now);
     return Verdict::kDone;
@@ -114,6 +116,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   if (news) react(core, tcb, segment, summary);
   bbr_acked(tcb, summary);
   if (summary.acked > 0) {
+    tcb.more_to_come = false;
     tcb.retries = tcb.backoff = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
@@ -139,6 +142,9 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     }
     if (!establish(core, tcb, segment, now)) return Verdict::kDone;
   }
+  if (tcb.syn_ack_owed && segment.ack > tcb.iss && segment.ack <= tcb.snd_nxt) {
+    settle_fast_open(core, tcb, now);
+  }
   // RFC 5961 §5.2.
   const bool ancient = segment.ack < tcb.snd_una && tcb.snd_una - segment.ack > tcb.max_snd_wnd;
   if (segment.ack > tcb.snd_nxt || ancient) {
@@ -146,7 +152,9 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     send_challenge(core, tcb, now);
     return Verdict::kDone;
   }
-  if (segment.ack >= tcb.snd_una) take_acknowledgment(core, tcb, segment, now);
+  // One that was overtaken may still tell what else has arrived.
+  const bool sacks = tcb.sack_on && segment.options.sack_count > 0;
+  if (segment.ack >= tcb.snd_una || sacks) take_acknowledgment(core, tcb, segment, now);
   const bool fin_acknowledged = tcb.fin_sent && tcb.snd_una == tcb.snd_nxt;
   switch (tcb.state) {
     case State::kEstablished:
@@ -193,7 +201,8 @@ Verdict check_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   // RFC 1122 §4.2.2.13: nobody will read it, and the peer should know.
   if (tcb.closed_by_owner && segment.size > 0) {
     core.counters.count(Discard::kAfterClose);
-    send_reset(core, tcb, now);
+    // From where the peer has come to, which is the only place where it takes a RST at once.
+    answer_with_reset(core, segment, now);
     finish(core, tcb, End::kAborted, now);
     return Verdict::kDone;
   }
@@ -252,8 +261,8 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (check_rst(core, tcb, segment, now) == Verdict::kDone) return;       // second
   // Third, security: there are no compartments.
   if (check_syn(core, tcb, segment, now) == Verdict::kDone) return;  // fourth
-  take_timestamp(tcb, segment, now);
   if (check_ack(core, tcb, segment, now) == Verdict::kDone) return;  // fifth
+  take_timestamp(tcb, segment, now);
   const bool had_fin = segment.has(wire::kTcpFin);
   const Seq fin_seq = segment.end() - (had_fin ? 1 : 0);
   trim_to_window(core, tcb, segment);

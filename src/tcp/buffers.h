@@ -22,6 +22,11 @@ class SendBuffer {
   // The bytes from `offset` on, as many as lie in one piece but at most `most`; at least one.
   // offset < end(), and `most` > 0.
   virtual std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const = 0;
+  // Where the record ends that the byte at `offset` belongs to: no segment reaches beyond. The
+  // largest number: nowhere that is known.
+  virtual std::uint64_t record_end(std::uint64_t /*offset*/) const { return UINT64_MAX; }
+  // Whether its owner has more to put in than there is room for.
+  virtual bool is_full() const { return false; }
   // What is before `offset` was acknowledged, and no frame borrows it any more.
   virtual void release(std::uint64_t offset) = 0;
   // TCP could have so many bytes on their way, and unacknowledged: a buffer that grows may.

@@ -3,6 +3,7 @@
 // FIFO's other end on any thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,10 +25,19 @@ class OutgoingFifo final : public SendBuffer {
   std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const override {
     return fifo_.piece(offset, most);
   }
-  void release(std::uint64_t offset) override { fifo_.set_consumed(offset); }
+  void release(std::uint64_t offset) override;
+  std::uint64_t record_end(std::uint64_t offset) const override;
+  bool is_full() const override { return full_; }
+  void set_full(bool full) { full_ = full; }
+  // What was written so far is a record. Of those that are not yet acknowledged the first sixteen
+  // are kept apart.
+  void end_record();
 
  private:
   ByteFifo& fifo_;
+  std::array<std::uint64_t, 16> records_{};  // their ends, the earliest first
+  std::size_t record_count_ = 0;
+  bool full_ = false;
 };
 
 // TCP writes to it, what came out of order behind a hole.

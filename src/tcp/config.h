@@ -48,12 +48,17 @@ struct Config {
   std::size_t max_ranges = 65536;
   std::size_t max_time_wait = 2048;  // the oldest give way
   // From getrandom(2): whoever knows it can forge connections.
-  std::array<HashKey, 4> secrets{};
+  std::array<HashKey, 5> secrets{};
   Tracer* tracer = nullptr;
 
-  std::uint32_t initial_window = 65535;               // of a receive buffer
-  std::uint32_t max_receive_buffer = 4 << 20;         // decides the window scale
-  std::uint32_t max_out_of_order = 256;               // ranges per connection
+  std::uint32_t initial_window = 65535;        // of a receive buffer
+  std::uint32_t max_receive_buffer = 4 << 20;  // decides the window scale
+  std::uint32_t max_out_of_order = 256;        // ranges per connection
+  // All listeners take data with a SYN (RFC 7413), not only those that ask for it. Hosts that share
+  // a key take each other's cookies; without one the host has its own.
+  bool fast_open = false;
+  std::optional<HashKey> fast_open_key{};
+  bool restart_after_idle = true;                     // RFC 5681 §4.1
   bool ecn = false;                                   // ask for it; it is granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
@@ -70,7 +75,9 @@ struct Config {
   std::uint32_t challenge_acks_per_second = 1000;                // of all connections: RFC 5961 §7
   Duration challenge_interval = std::chrono::milliseconds(500);  // of one connection
   std::uint32_t max_burst = 512 << 10;  // bytes that one connection sends before others may
-  std::uint32_t max_queued = 1 << 20;   // bytes that frames below may borrow from one connection
+  // On a long path frames are no longer than a millisecond's worth, and no shorter than this.
+  std::uint32_t min_frame_segments = 2;
+  std::uint32_t max_queued = 1 << 20;  // bytes that frames below may borrow from one connection
 };
 
 }  // namespace tideline::tcp

@@ -87,6 +87,8 @@ class CongestionControl {
   // Something was lost: the new ssthresh.
   virtual std::uint32_t reduce(CongestionState& state, std::uint32_t flight,
                                std::uint32_t mss) const = 0;
+  // Something is sent again after an idle time, which has proven nothing: RFC 9438 §4.2.
+  virtual void resume(CongestionState& /*state*/, Duration /*idle*/) const {}
   // The retransmission timer has expired, or a long idle time has passed.
   virtual void restart(CongestionState& state) const = 0;
 

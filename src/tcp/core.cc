@@ -33,6 +33,7 @@ void destroy(Core& core, Tcb& tcb) {
 void forget_listener(Core& core, Tcb& tcb) {
   Listener* listener = find(core, tcb.listener);
   if (listener == nullptr) return;
+  if (std::exchange(tcb.syn_ack_owed, false)) --listener->unanswered;
   if (tcb.state == State::kSynReceived) {
     --listener->half_open;
   } else if (!tcb.accepted) {

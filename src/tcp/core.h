@@ -27,6 +27,7 @@ struct Listener {
   std::uint32_t generation = 0;
   std::uint32_t half_open = 0;
   std::uint32_t unaccepted = 0;
+  std::uint32_t unanswered = 0;         // by peers of fast open
   Instant overflowed = Instant::min();  // when a cookie was last sent
 };
 
@@ -79,6 +80,7 @@ inline const HashKey& table_key(const Core& core) { return core.config.secrets[0
 inline const HashKey& isn_key(const Core& core) { return core.config.secrets[1]; }
 inline const HashKey& cookie_key(const Core& core) { return core.config.secrets[2]; }
 inline const HashKey& port_key(const Core& core) { return core.config.secrets[3]; }
+inline const HashKey& fast_open_key(const Core& core) { return core.config.secrets[4]; }
 
 // A connection in CLOSED, in the table. Null, and counted, if there are too many.
 Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instant now);

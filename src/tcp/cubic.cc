@@ -20,15 +20,17 @@ constexpr Duration kHystartMax = std::chrono::milliseconds(16);
 
 // A round whose shortest round trip is clearly longer than the shortest ever fills a queue.
 bool delay_has_grown(CubicState& cubic, const AckEvent& event) {
-  if (event.una >= cubic.round_end || cubic.round_min == Duration{}) {
+  if (event.una > cubic.round_end || cubic.round_min == Duration{}) {
     cubic.round_end = event.nxt;
     cubic.round_min = Duration::max();
     cubic.round_samples = 0;
   }
   if (event.rtt == Duration{}) return false;
   cubic.round_min = std::min(cubic.round_min, event.rtt);
-  if (cubic.round_samples < kHystartSamples) ++cubic.round_samples;
-  if (cubic.round_samples < kHystartSamples) return false;
+  if (cubic.round_samples < kHystartSamples) {
+    ++cubic.round_samples;
+    return false;
+  }
   return cubic.round_min > event.min_rtt + std::clamp(event.min_rtt / 8, kHystartMin, kHystartMax);
 }
 
@@ -53,8 +55,7 @@ class Cubic final : public CongestionControl {
     CubicState& cubic = *std::get_if<CubicState>(&state.algorithm);
     std::uint32_t left = event.acked;
     if (state.in_slow_start()) {
-      const bool grown = delay_has_grown(cubic, event);
-      if (grown && state.cwnd >= kHystartWindow * event.mss) {
+      if (state.cwnd >= kHystartWindow * event.mss && delay_has_grown(cubic, event)) {
         state.ssthresh = state.cwnd;
       } else {
         left = slow_start(state, left);
@@ -73,6 +74,11 @@ class Cubic final : public CongestionControl {
     cubic.cwnd_prior = cwnd;
     cubic.w_max = cwnd < cubic.w_max ? cwnd * (1 + kBeta) / 2 : cwnd;  // fast convergence
     return std::max(static_cast<std::uint32_t>(state.cwnd * kBeta), 2 * mss);
+  }
+
+  void resume(CongestionState& state, Duration idle) const override {
+    CubicState& cubic = *std::get_if<CubicState>(&state.algorithm);
+    if (cubic.epoch != kNever) cubic.epoch += idle;
   }
 
   void restart(CongestionState& state) const override {

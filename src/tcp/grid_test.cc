@@ -291,7 +291,7 @@ SCRIPT(Tcp, RcvData_FinWait2_AfterCloseIsReset, R"(
   given FIN_WAIT_2
   +0 close
   +1 < . 1:101(100) ack 2 win 512
-  +0 > R. 2:2(0) ack 1
+  +0 > R 2:2(0)
   events ended:aborted released
   count connections 0
 )")

@@ -6,6 +6,7 @@
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
+#include "tcp/fast_open.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
@@ -48,33 +49,6 @@ void take_window(Tcb& tcb, const Segment& segment) {
   tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, tcb.snd_wnd);
   tcb.snd_wl1 = segment.seq;
   tcb.snd_wl2 = segment.ack;
-}
-
-// Our SYN is acknowledged.
-void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
-  tcb.snd_una = tcb.iss + 1;
-  tcb.una_offset = 0;
-  tcb.high_seq = tcb.dsack_round = tcb.flight_round_end = tcb.rack_fack = tcb.snd_sml = tcb.snd_nxt;
-  take_window(tcb, segment);
-  update_mss(core, tcb, now);
-  // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
-  tcb.congestion.cwnd = tcb.retries > 1 ? tcb.mss : initial_cwnd(tcb.mss);
-  if (tcb.retries == 0) {
-    const Duration rtt = std::max(now - tcb.last_sent, Duration(1));
-    measure_rtt(core.config, tcb, rtt);
-    tcb.min_rtt = rtt;
-  } else {
-    tcb.rto = std::max(tcb.rto, core.config.initial_rto);
-  }
-  bbr_established(tcb, now);
-  tcb.retries = tcb.backoff = 0;
-  tcb.retransmit_mode = RetransmitMode::kNone;
-  disarm(tcb, Timer::kRetransmit);
-  if (tcb.options.keepalive) arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_idle);
-  ++core.counters.established;
-  set_state(core, tcb, State::kEstablished, now);
-  core.network.confirm(tcb.tuple.remote.address, now);
-  mark_pending(core, tcb);
 }
 
 // A TCB for a SYN, or for a cookie that has come back.
@@ -120,6 +94,33 @@ void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now
 }
 
 }  // namespace
+
+void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  tcb.snd_una = tcb.iss + 1;
+  tcb.una_offset = 0;
+  tcb.high_seq = tcb.dsack_round = tcb.flight_round_end = tcb.rack_fack = tcb.snd_sml = tcb.snd_nxt;
+  take_window(tcb, segment);
+  update_mss(core, tcb, now);
+  // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
+  tcb.congestion.cwnd = tcb.retries > 1 ? tcb.mss : initial_cwnd(tcb.mss);
+  if (tcb.retries == 0) {
+    const Duration rtt = std::max(now - tcb.last_sent, Duration(1));
+    measure_rtt(core.config, tcb, rtt);
+    tcb.min_rtt = rtt;
+  } else {
+    tcb.rto = std::max(tcb.rto, core.config.initial_rto);
+  }
+  bbr_established(tcb, now);
+  tcb.retries = tcb.backoff = 0;
+  tcb.retransmit_mode = RetransmitMode::kNone;
+  disarm(tcb, Timer::kRetransmit);
+  if (tcb.options.keepalive) arm(core, tcb, Timer::kLife, now + tcb.options.keepalive_idle);
+  tcb.last_data_received = now;
+  ++core.counters.established;
+  set_state(core, tcb, State::kEstablished, now);
+  core.network.confirm(tcb.tuple.remote.address, now);
+  mark_pending(core, tcb);
+}
 
 void open_active(Core& core, Tcb& tcb, Instant now) {
   tcb.is_active = true;
@@ -172,6 +173,9 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   tcb->snd_nxt = tcb->iss + 1;
   take_window(*tcb, segment);
   update_mss(core, *tcb, now);
+  const FastOpen fast_open = judge_fast_open(core, listener, segment);
+  if (fast_open == FastOpen::kAccept && open_fast(core, *tcb, listener, segment, now)) return;
+  tcb->gives_cookie = fast_open == FastOpen::kGiveCookie;
   send_syn(core, *tcb, now);
   arm(core, *tcb, Timer::kRetransmit, now + tcb->rto);
 }
@@ -214,6 +218,25 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   send_syn(core, tcb, now);
 }
 
+bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now) {
+  if (listener.unaccepted >= listener.options.backlog) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    return false;
+  }
+  --listener.half_open;
+  ++listener.unaccepted;
+  const Attachment attachment =
+      listener.owner->incoming(tcb.listener, id_of(core, tcb), tcb.tuple, now);
+  if (attachment.owner == nullptr) {
+    core.counters.count(Discard::kAcceptQueueFull);
+    ++listener.half_open;
+    --listener.unaccepted;
+    return false;
+  }
+  tcb.attachment = attachment;
+  return true;
+}
+
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
     become_established(core, tcb, segment, now);
@@ -226,21 +249,7 @@ bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     finish(core, tcb, End::kAborted, now);
     return false;
   }
-  if (listener->unaccepted >= listener->options.backlog) {
-    core.counters.count(Discard::kAcceptQueueFull);
-    return false;
-  }
-  --listener->half_open;
-  ++listener->unaccepted;
-  const Attachment attachment =
-      listener->owner->incoming(tcb.listener, id_of(core, tcb), tcb.tuple, now);
-  if (attachment.owner == nullptr) {
-    core.counters.count(Discard::kAcceptQueueFull);
-    ++listener->half_open;
-    --listener->unaccepted;
-    return false;
-  }
-  tcb.attachment = attachment;
+  if (!hand_over(core, tcb, *listener, now)) return false;
   become_established(core, tcb, segment, now);
   return true;
 }

@@ -17,6 +17,10 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
                     Instant now);
 // RFC 9293 §3.10.7.3.
 void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now);
+// Our SYN is acknowledged.
+void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now);
+// Gives a connection of SYN-RECEIVED to its listener's owner. False if that has no room.
+bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now);
 // SYN-RECEIVED, and our SYN is acknowledged. False if the connection is not established yet, for
 // its listener has no room, or not any more.
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now);

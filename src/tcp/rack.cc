@@ -38,10 +38,10 @@ void rack_delivered(Tcb& tcb, const Range& range, Seq end, Instant now) {
   const Duration rtt = now - range.sent;
   // The acknowledgment may be of the original: it came sooner than a segment can.
   if (range.ever_retransmitted && tcb.min_rtt != Duration::max() && rtt < tcb.min_rtt) return;
+  tcb.rack_rtt = rtt;
   if (!sent_after(range.sent, end, tcb.rack_sent, tcb.rack_end)) return;
   tcb.rack_sent = range.sent;
   tcb.rack_end = end;
-  tcb.rack_rtt = rtt;
 }
 
 // §6.2, step 5. The list is in the order of sending: it ends with the first that was sent later.

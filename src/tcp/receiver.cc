@@ -247,6 +247,7 @@ void process_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (segment.size == 0) return;
   // After the peer's FIN, more is an error of the peer's: ignored (§3.10.7.4).
   if (tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  tcb.last_data_received = now;
   // The buffer's room, should its owner have granted less than was told.
   const std::uint64_t end = tcb.rcv_offset + (segment.seq - tcb.rcv_nxt) + segment.size;
   if (end > tcb.attachment.receive->limit()) {

@@ -85,6 +85,7 @@ void undo(Core& core, Tcb& tcb, Instant now) {
 // in proportion while it is above ssthresh, and grows it slowly below.
 void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
   if (has_bbr(tcb)) return;  // it bounds the window by what arrives
+  const bool repairs = tcb.recovery != RecoveryState::kCwr;
   tcb.prr_delivered += summary.delivered;
   const std::uint32_t flight = tcb.in_flight();
   const std::uint32_t ssthresh = tcb.congestion.ssthresh;
@@ -96,22 +97,26 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
   } else {
     count =
         std::max<std::int64_t>(std::int64_t{tcb.prr_delivered} - tcb.prr_out, summary.delivered);
-    if (summary.acked > 0 && !summary.newly_lost) count += tcb.mss;
+    if (repairs && summary.acked > 0 && !summary.newly_lost) count += tcb.mss;
     count = std::min<std::int64_t>(ssthresh - flight, count);
   }
   if (tcb.prr_out == 0) count = std::max<std::int64_t>(count, tcb.mss);
   tcb.congestion.cwnd = flight + static_cast<std::uint32_t>(std::max<std::int64_t>(count, 0));
 }
 
+// What is delivered counts once, and only as a cumulative acknowledgment confirms it, unless the
+// path is known to reorder: then what is sacked does, too. As Linux has it.
 void grow(Tcb& tcb, const AckSummary& summary) {
-  if (summary.acked == 0) return;
+  constexpr std::uint32_t kUsualReordering = 3;
+  if (summary.delivered == 0) return;
+  if (summary.acked == 0 && tcb.reordering <= kUsualReordering) return;
   // RFC 7661 §4.3 in short: a window that is not used says nothing about the path.
   const bool used = tcb.congestion.in_slow_start()
                         ? tcb.congestion.cwnd < 2 * tcb.max_flight
                         : tcb.cwnd_limited || tcb.congestion.cwnd < tcb.max_flight + tcb.mss;
   if (!used) return;
   tcb.control->acked(tcb.congestion, {.now = summary.now,
-                                      .acked = summary.acked,
+                                      .acked = summary.delivered,
                                       .mss = tcb.mss,
                                       .rtt = summary.rtt,
                                       .srtt = tcb.srtt,
@@ -121,10 +126,15 @@ void grow(Tcb& tcb, const AckSummary& summary) {
 }
 
 // OPEN, DISORDER and CWR.
-void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
+void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
   if (!tcb.sack_on) {
     if (summary.duplicate && tcb.dup_acks < UINT8_MAX) ++tcb.dup_acks;
-    if (summary.acked > 0) tcb.dup_acks = 0;
+    if (summary.acked > 0) {
+      // Each duplicate has told of a segment already.
+      const std::uint32_t told = std::uint32_t{tcb.dup_acks} * tcb.mss;
+      summary.delivered -= std::min(told, summary.delivered);
+      tcb.dup_acks = 0;
+    }
     if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb, summary.now);
   }
   if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
@@ -133,7 +143,8 @@ void in_order(Core& core, Tcb& tcb, const AckSummary& summary) {
     return;
   }
   if (tcb.recovery == RecoveryState::kCwr) {
-    if (tcb.snd_una < tcb.high_seq) return;
+    if (tcb.snd_una < tcb.high_seq) return reduce_in_proportion(tcb, summary);
+    if (!has_bbr(tcb)) tcb.congestion.cwnd = tcb.congestion.ssthresh;
   }
   calm_down(tcb);
   grow(tcb, summary);
@@ -239,10 +250,6 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   if (summary.dsack) {
     tcb.undo_retransmitted -= std::min(tcb.undo_retransmitted, summary.dsack_bytes);
   }
-  if (tcb.snd_una >= tcb.flight_round_end) {
-    tcb.max_flight = summary.flight_before;
-    tcb.flight_round_end = tcb.snd_nxt;
-  }
   const std::uint32_t lost = tcb.scoreboard.lost();
   const Duration left = rack_detect_losses(core, tcb, summary.now);
   summary.newly_lost = tcb.scoreboard.lost() > lost;
@@ -347,9 +354,12 @@ void see_congestion(Tcb& tcb, Signal signal, Instant now) {
   tcb.high_seq = tcb.snd_nxt;
   if (has_bbr(tcb)) {
     tcb.bbr->on_congestion_mark(bbr_connection(tcb, now));
-  } else {
-    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+    return;
   }
+  if (tcb.outstanding() == 0) tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  // Else the window follows within a round trip, in proportion, as where something was lost.
+  tcb.prr_delivered = tcb.prr_out = 0;
+  tcb.prr_flight = std::max<std::uint32_t>(tcb.outstanding(), tcb.mss);
 }
 
 }  // namespace tideline::tcp

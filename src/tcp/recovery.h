@@ -25,6 +25,7 @@ struct AckSummary {
   bool dsack = false;
   bool newly_lost = false;
   std::uint32_t dsack_bytes = 0;
+  std::uint32_t reordered = 0;  // bytes by which something came late that was sent once
 };
 
 // rack.cc

@@ -192,4 +192,49 @@ SCRIPT(Recovery, DuplicateData_IsReportedByDsack, R"(
   +0 > . 1:1(0) ack 101 <sack 1:101>
 )")
 
+// RFC 8985 §6.2, step 2: the round trip is that of the latest delivery, late as it may be; so what
+// was sent with it is not lost yet. And an acknowledgment that was overtaken tells what it sacks.
+SCRIPT(Recovery, Rack_GoesByTheLatestDelivery, R"(
+  config gso
+  given ESTABLISHED <mss 1000,sackOK,wscale 7>
+  +0 write 10000
+  +0 > P. 1:2001(2000) ack 1
+  +0 > P. 2001:4001(2000) ack 1
+  +0 > P. 4001:6001(2000) ack 1
+  +0 > P. 6001:8001(2000) ack 1
+  +0 > P. 8001:10001(2000) ack 1
+  +0.01 < . 1:1(0) ack 1 win 320 <sack 1001:2001>
+  +0 < . 1:1(0) ack 1 win 320 <sack 1001:3001>
+  +0 < . 1:1(0) ack 1 win 320 <sack 1001:3001 8001:9001>
+  +0 > . 1:1001(1000) ack 1
+  +0.012 < . 1:1(0) ack 4001 win 320 <sack 8001:9001>
+  +0 > P. 4001:6001(2000) ack 1
+  +0 > . 6001:7001(1000) ack 1
+  info reordering 6
+  +0 write 10000
+  +0.002 < . 1:1(0) ack 3001 win 320 <sack 5001:7001>
+  +0 > . 7001:8001(1000) ack 1
+  +0 > . 10001:11001(1000) ack 1
+)")
+
+// What was sacked before has been counted, or was not to be.
+SCRIPT(Recovery, Window_GrowsByWhatIsDelivered, R"(
+  config gso
+  given ESTABLISHED <mss 1000,sackOK,wscale 7>
+  +0 write 15000
+  +0 > P. 1:2001(2000) ack 1
+  +0 > P. 2001:4001(2000) ack 1
+  +0 > P. 4001:6001(2000) ack 1
+  +0 > P. 6001:8001(2000) ack 1
+  +0 > P. 8001:10001(2000) ack 1
+  +0.011 < . 1:1(0) ack 1 win 320 <sack 1001:2001>
+  +0 > . 10001:11001(1000) ack 1
+  +0.001 < . 1:1(0) ack 1 win 320 <sack 1001:3001>
+  +0 > . 11001:12001(1000) ack 1
+  info cwnd 10
+  +0.001 < . 1:1(0) ack 3001 win 320
+  info cwnd 11
+  +0 > P. 12001:14001(2000) ack 1
+)")
+
 }  // namespace

@@ -15,6 +15,9 @@ constexpr std::uint32_t kMaxRanges = 4096;
 void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
   summary.delivered += end - range.begin;
   if (tcb.bbr != nullptr) tcb.bbr->rate.update_rate_sample(range, end, summary.now);
+  if (!range.ever_retransmitted && end < tcb.rack_fack) {
+    summary.reordered = std::max(summary.reordered, tcb.rack_fack - range.begin);
+  }
   if (range.ever_retransmitted) {
     summary.retransmitted = true;
   } else {
@@ -35,12 +38,22 @@ void take_acknowledged(Core& core, Tcb& tcb, Seq ack, AckSummary& summary) {
   }
 }
 
-// Marks [begin, end), which the peer says it has.
+// The end of the segment of `range` in which `at` lies, or `at` if one begins there.
+Seq segment_edge(const Tcb& tcb, const Range& range, Seq at, bool upwards) {
+  const std::uint32_t into = (at - range.begin) % tcb.mss;
+  if (into == 0) return at;
+  return upwards ? min(range.end, at + (tcb.mss - into)) : at - into;
+}
+
+// Marks [begin, end), which the peer says it has. Segments of which it has a part only are not
+// there: whoever cuts them, cuts our list into pieces.
 void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
   Scoreboard& board = tcb.scoreboard;
   for (Range* range = board.first(); range != nullptr && range->begin < end; range = range->next) {
     if (range->end <= begin || range->sacked) continue;
     if (range->begin < begin) {
+      begin = segment_edge(tcb, *range, begin, true);
+      if (begin >= range->end) continue;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, begin)) {
         core.counters.count(Discard::kRangesFull);
         return;
@@ -48,6 +61,8 @@ void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
       continue;  // with what was cut off
     }
     if (range->end > end) {
+      end = segment_edge(tcb, *range, end, false);
+      if (end <= range->begin) return;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, end)) {
         core.counters.count(Discard::kRangesFull);
         return;
@@ -110,6 +125,10 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     }
   }
   if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
+  if (summary.reordered > 0) {
+    ++tcb.reorderings;
+    tcb.reordering = std::max(tcb.reordering, (summary.reordered + tcb.mss - 1) / tcb.mss);
+  }
   return summary;
 }
 

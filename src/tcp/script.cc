@@ -150,6 +150,10 @@ class Script {
       world_.options.keepalive_probes = static_cast<std::uint8_t>(argument(4));
     } else if (key == "user_timeout") {
       world_.options.user_timeout = std::chrono::seconds(argument(2));
+    } else if (key == "fast_open") {
+      world_.listening.fast_open = static_cast<std::uint32_t>(argument(2));
+      // That of the tests of Linux: scripts know its cookies.
+      world_.config.fast_open_key = {.low = 0xb2b2b2b2a1a1a1a1, .high = 0xd4d4d4d4c3c3c3c3};
     } else if (key == "pacing") {
       world_.options.max_pacing_rate = argument(2);
     } else {
@@ -165,7 +169,7 @@ class Script {
     } else if (verb == "listen") {
       world_.listen();
     } else if (verb == "write") {
-      world_.write(size());
+      world_.write(size(), words.size() > 2 ? words[2] : "");
     } else if (verb == "read") {
       world_.read(size());
     } else if (verb == "shutdown") {
@@ -243,6 +247,13 @@ class Script {
           options.sack[options.sack_count++] = {
               base + static_cast<std::uint32_t>(number(edges.at(0))),
               base + static_cast<std::uint32_t>(number(edges.at(1)))};
+        }
+      } else if (words[0] == "FO") {
+        auto& cookie = options.fast_open.emplace();
+        const std::string hex = words.size() > 1 ? words[1] : "";
+        cookie.size = static_cast<std::uint8_t>(hex.size() / 2);
+        for (std::size_t i = 0; i < cookie.size; ++i) {
+          cookie.bytes[i] = std::byte(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
         }
       } else if (words[0] != "nop") {
         ADD_FAILURE() << "unknown option " << each;

@@ -96,12 +96,13 @@ Attachment World::incoming(ListenerId /*listener*/, ConnectionId incoming_id,
   return attach();
 }
 
-void World::write(std::size_t size) {
+void World::write(std::size_t size, const std::string& how) {
   std::vector<std::byte> bytes(size);
   for (std::size_t i = 0; i < size; ++i) bytes[i] = byte_at(kOurStream, written_ + i);
   written_ += size;
   ASSERT_EQ(out_->write(bytes), size);
-  tcp().written(id);
+  if (how == "record") outgoing_->end_record();
+  tcp().written(id, how == "more");
 }
 
 void World::read(std::size_t size) {
@@ -227,6 +228,9 @@ std::uint64_t World::info(const std::string& name) {
   const Info info = tcp().info(id);
   if (name == "cwnd") return info.cwnd / info.mss;
   if (name == "ssthresh") return info.ssthresh / info.mss;
+  if (name == "syn_data") return info.syn_data ? 1 : 0;
+  if (name == "reordering") return info.reordering;
+  if (name == "probes") return info.probes;
   if (name == "mss") return info.mss;
   if (name == "in_flight") return info.in_flight;
   if (name == "lost") return info.lost;

@@ -52,7 +52,8 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   void connect();
   // Another connection, from a port that TCP chooses; it has no buffers.
   void connect_to(std::uint16_t port);
-  void write(std::size_t size);
+  // How: "more", "record", or neither.
+  void write(std::size_t size, const std::string& how = {});
   void read(std::size_t size);  // compares, and tells TCP
   void set_option(const std::string& name);
   // How a segment of the peer's comes.

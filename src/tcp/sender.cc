@@ -10,7 +10,9 @@
 namespace tideline::tcp {
 namespace {
 
+// What is held back waits for a retransmission time-out, as in Linux.
 constexpr Duration kCorkTime = std::chrono::milliseconds(200);
+constexpr Duration kLongestCorkTime = std::chrono::seconds(1);
 constexpr Duration kRetryTime = std::chrono::milliseconds(1);  // when memory lacks
 constexpr Duration kTimerLateness = std::chrono::microseconds(100);
 constexpr Duration kProbeSlack = std::chrono::milliseconds(2);
@@ -44,22 +46,28 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   budget.bytes -= std::min(budget.bytes, size);
   tcb.prr_out += size;
   tcb.last_data_sent = now;
-  if (!is_paced(tcb)) return;
+  // The initial window is what a path bears (RFC 6928).
+  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.mss)) return;
   const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
   const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
-  // That the timer was late, as a tick of the wheel may be, does not slow the flow down.
-  tcb.pace_until = std::max(tcb.pace_until, now - kTimerLateness) + time;
+  // That the timer was late, as a tick of the wheel may be, does not slow the flow down; and what a
+  // pause has left unused counts for half of the next gap, as in Linux.
+  const Duration credit = std::max(kTimerLateness, time / 2);
+  tcb.pace_until = std::max(tcb.pace_until, now - credit) + time;
 }
 
-// Frames as long as the burst: at a paced rate, a millisecond's worth.
+// A frame is at most half of the window, so that the peer answers the first while the second is
+// under way, and on a long path no more than a millisecond's worth: a burst that a queue bears. As
+// Linux has it.
 std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
-  const std::uint32_t most = frame_payload(core, tcb);
-  if (!is_paced(tcb)) return most;
-  const std::uint64_t share =
-      std::max<std::uint64_t>(pacing_rate(tcb) / 1000, std::uint64_t{2} * tcb.mss);
+  constexpr Duration kShortPath = std::chrono::microseconds(500);
   const std::uint32_t segment = segment_payload(tcb);
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(most, std::max<std::uint64_t>(share / segment, 1) * segment));
+  std::uint64_t most = std::min(frame_payload(core, tcb), tcb.congestion.cwnd / 2);
+  if (is_paced(tcb) || tcb.min_rtt > kShortPath) {
+    const std::uint64_t least = std::uint64_t{core.config.min_frame_segments} * segment;
+    most = std::min(most, std::max(pacing_rate(tcb) / 1000, least));
+  }
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(most / segment, 1) * segment);
 }
 
 bool ends_with_fin(const Tcb& tcb, Seq end) { return tcb.fin_sent && end == tcb.snd_nxt; }
@@ -104,21 +112,31 @@ void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
 bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
-  if (tcb.shut_down) return true;
-  if (tcb.options.cork) {
+  if (tcb.shut_down || tcb.pushed) return true;
+  // The owner is in the middle of a write, and goes on when there is room.
+  if (tcb.attachment.send->is_full() && tcb.outstanding() > 0) return false;
+  if (tcb.options.cork || tcb.more_to_come) {
     if (tcb.cork_since == kNever) tcb.cork_since = now;
-    if (now - tcb.cork_since >= kCorkTime) return true;
-    arm(core, tcb, Timer::kPace, tcb.cork_since + kCorkTime);
-    return false;
+    const Instant end = tcb.cork_since + std::clamp(tcb.rto, kCorkTime, kLongestCorkTime);
+    if (now < end) {
+      arm(core, tcb, Timer::kPace, end);
+      return false;
+    }
+    tcb.more_to_come = tcb.more_was_said = false;
+    return true;
   }
   if (tcb.options.no_delay) return true;
   if (available * 2 >= std::max<std::uint64_t>(tcb.max_snd_wnd, 1)) return true;
   return tcb.snd_sml <= tcb.snd_una;
 }
 
-// How much new data goes into the next frame; 0: none may.
-std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant now,
+// How much new data goes into the next frame; 0: none may. A frame does not reach beyond the end of
+// a record.
+std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t unsent, Instant now,
                          const Budget& budget) {
+  const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t record = tcb.attachment.send->record_end(offset) - offset;
+  const std::uint64_t available = std::min(unsent, record);
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
   const std::uint32_t segment = segment_payload(tcb);
@@ -136,7 +154,9 @@ std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant 
   // Silly windows are not filled: RFC 9293 §3.8.6.2.1.
   const bool last = size == available;
   const bool half_window = size >= segment || 2 * size >= tcb.max_snd_wnd;
-  if (last ? may_send_small(core, tcb, available, now) : size < segment && half_window) {
+  const bool ends_record = record < unsent;
+  if (last ? ends_record || may_send_small(core, tcb, available, now)
+           : size < segment && half_window) {
     return static_cast<std::uint32_t>(size);
   }
   return static_cast<std::uint32_t>(size - tail);
@@ -144,13 +164,17 @@ std::uint32_t next_frame(Core& core, Tcb& tcb, std::uint64_t available, Instant 
 
 // RFC 5681 §4.1: after an idle time the window is no longer proven.
 void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
-  if (tcb.outstanding() > 0 || now - tcb.last_data_sent <= tcb.rto) return;
+  if (tcb.outstanding() > 0) return;
   if (has_bbr(tcb)) {
-    update_mss(core, tcb, now);
+    if (now - tcb.last_data_sent > tcb.rto) update_mss(core, tcb, now);
     return;
   }
-  const std::uint32_t initial = initial_cwnd(tcb.mss);
+  if (tcb.activity == Activity::kIdle) {
+    tcb.control->resume(tcb.congestion, now - tcb.activity_since);
+  }
   Duration idle = now - tcb.last_data_sent;
+  if (!core.config.restart_after_idle || idle <= tcb.rto) return;
+  const std::uint32_t initial = initial_cwnd(tcb.mss);
   tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
   while (idle > tcb.rto && tcb.congestion.cwnd > initial) {
     idle -= tcb.rto;
@@ -208,6 +232,15 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   return true;
 }
 
+// The largest flight of a round, which begins when something is sent: an idle connection has none.
+void note_flight(Tcb& tcb, bool has_sent) {
+  if (has_sent && tcb.snd_una >= tcb.flight_round_end) {
+    tcb.max_flight = 0;
+    tcb.flight_round_end = tcb.snd_nxt;
+  }
+  tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
+}
+
 void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   while (!budget.blocked && !tcb.fin_sent && send_frame(core, tcb, now, budget)) continue;
 }
@@ -221,6 +254,33 @@ Duration backed_off(const Core& core, const Tcb& tcb) {
 bool may_probe_tail(const Tcb& tcb) {
   return tcb.sack_on && !tcb.tlp_sent && tcb.recovery <= RecoveryState::kDisorder &&
          tcb.scoreboard.sacked() == 0 && tcb.srtt > Duration{} && tcb.backoff == 0;
+}
+
+Activity activity_of(const Tcb& tcb) {
+  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t unsent = tcb.write_end > sent ? tcb.write_end - sent : 0;
+  if (unsent == 0 && tcb.outstanding() == 0) return Activity::kIdle;
+  if (tcb.attachment.send != nullptr && tcb.attachment.send->is_full() && unsent < tcb.mss &&
+      tcb.in_flight() < tcb.congestion.cwnd) {
+    return Activity::kBufferLimited;
+  }
+  if (unsent == 0) return Activity::kSending;
+  const Seq edge = tcb.snd_una + tcb.snd_wnd;
+  const std::uint32_t window = edge > tcb.snd_nxt ? edge - tcb.snd_nxt : 0;
+  const std::uint64_t wanted = std::min<std::uint64_t>(unsent, tcb.mss);
+  return window < wanted && cwnd_room(tcb) >= wanted ? Activity::kWindowLimited
+                                                     : Activity::kSending;
+}
+
+void account_time(Tcb& tcb, Instant now) {
+  const Activity next = activity_of(tcb);
+  if (next == tcb.activity) return;
+  const Duration elapsed = now - tcb.activity_since;
+  if (tcb.activity != Activity::kIdle) tcb.busy += elapsed;
+  if (tcb.activity == Activity::kWindowLimited) tcb.window_limited += elapsed;
+  if (tcb.activity == Activity::kBufferLimited) tcb.buffer_limited += elapsed;
+  tcb.activity = next;
+  tcb.activity_since = now;
 }
 
 }  // namespace
@@ -242,7 +302,7 @@ std::uint64_t pacing_rate(const Tcb& tcb) {
 
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
   if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
-  if (tcb.outstanding() == 0) {
+  if (tcb.outstanding() == 0 && !tcb.syn_ack_owed) {
     const bool waiting =
         tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
     const bool closed =
@@ -288,11 +348,13 @@ void output(Core& core, Tcb& tcb, Instant now) {
     if (tcb.snd_nxt == before) tcb.cwnd_limited = false;
     send_new(core, tcb, now, budget);
     if (tcb.cwnd_limited && has_bbr(tcb)) tcb.bbr->note_cwnd_limited();
-    tcb.max_flight = std::max(tcb.max_flight, tcb.in_flight());
+    note_flight(tcb, tcb.snd_nxt != before);
     if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {
       restart_retransmit_timer(core, tcb, now);
     }
   }
+  tcb.pushed = false;
+  account_time(tcb, now);
   if (tcb.ack_now) send_ack(core, tcb, now);
 }
 
@@ -300,7 +362,9 @@ bool send_next_segment(Core& core, Tcb& tcb, Instant now) {
   tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
   const Seq edge = tcb.snd_una + tcb.snd_wnd;
   if (tcb.fin_sent || edge <= tcb.snd_nxt) return false;
-  const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t available =
+      std::min(tcb.write_end, tcb.attachment.send->record_end(offset)) - offset;
   const auto size = static_cast<std::uint32_t>(
       std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
   if (size == 0 || core.ranges.size() == core.ranges.capacity()) return false;

@@ -64,13 +64,13 @@ SCRIPT(Sender, NoDelay_SendsAtOnce, R"(
   +0.01 < . 1:1(0) ack 201
 )")
 
-SCRIPT(Sender, Cork_HoldsFor200Milliseconds, R"(
+SCRIPT(Sender, Cork_HoldsForATimeout, R"(
   config cork
   given ESTABLISHED
   +0 write 2000
   +0 > . 1:1461(1460) ack 1
   +0.01 < . 1:1(0) ack 1461
-  +0.19 > P. 1461:2001(540) ack 1
+  +0.2 > P. 1461:2001(540) ack 1
   +0.01 < . 1:1(0) ack 2001
   +0 write 100
   +0.1 option uncork
@@ -78,14 +78,86 @@ SCRIPT(Sender, Cork_HoldsFor200Milliseconds, R"(
   +0.01 < . 1:1(0) ack 2101
 )")
 
+// Half of the window at most; the peer's PSH is at the end of each.
 SCRIPT(Sender, SuperFrames_CarryWholeSegments, R"(
   config gso
-  given ESTABLISHED
+  given LISTEN
+  +0 < S 0:0(0) win 65535 <mss 1460,sackOK,wscale 7>
+  +0 > S. 0:0(0) ack 1
+  +0 < . 1:1(0) ack 1
   +0 write 14700
-  +0 > . 1:14601(14600) ack 1
-  +0.01 < . 1:1(0) ack 14601
+  +0 > P. 1:7301(7300) ack 1
+  +0 > P. 7301:14601(7300) ack 1
+  +0 < . 1:1(0) ack 14601
   +0 > P. 14601:14701(100) ack 1
   +0.01 < . 1:1(0) ack 14701
+)")
+
+SCRIPT(Sender, SuperFrames_OfALongPathAreShort, R"(
+  config gso
+  given ESTABLISHED
+  +0 write 5840
+  +0 > P. 1:2921(2920) ack 1
+  +0 > P. 2921:5841(2920) ack 1
+  +0.01 < . 1:1(0) ack 5841
+)")
+
+SCRIPT(Sender, MoreToCome_WaitsForItOrForAnAcknowledgment, R"(
+  config no_delay
+  given ESTABLISHED
+  +0 write 40 more
+  +0.05 > nothing
+  +0 write 60
+  +0 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101
+  +0 write 1500 more
+  +0 > . 101:1561(1460) ack 1
+  +0.01 < . 1:1(0) ack 1561
+  +0 > . 1561:1601(40) ack 1
+  +0.01 < . 1:1(0) ack 1601
+  +0 write 10 more
+  +0.205 > nothing
+  +0.005 > P. 1601:1611(10) ack 1
+  +0.01 < . 1:1(0) ack 1611
+)")
+
+SCRIPT(Sender, NoDelay_SendsWhatACorkHolds, R"(
+  config cork
+  given ESTABLISHED
+  +0 write 40
+  +0.05 > nothing
+  +0 option no_delay
+  +0 > P. 1:41(40) ack 1
+  +0 write 40
+  +0.05 > nothing
+  +0 option uncork
+  +0 > P. 41:81(40) ack 1
+  +0.01 < . 1:1(0) ack 81
+)")
+
+SCRIPT(Sender, Records_ShareNoSegment, R"(
+  config no_delay
+  given ESTABLISHED
+  +0 write 14600
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > . 4381:5841(1460) ack 1
+  +0 > . 5841:7301(1460) ack 1
+  +0 > . 7301:8761(1460) ack 1
+  +0 > . 8761:10221(1460) ack 1
+  +0 > . 10221:11681(1460) ack 1
+  +0 > . 11681:13141(1460) ack 1
+  +0 > P. 13141:14601(1460) ack 1
+  +0 write 300
+  +0 write 100 record
+  +0 write 100 record
+  +0 write 100
+  +0.01 < . 1:1(0) ack 14601
+  +0 > P. 14601:15001(400) ack 1
+  +0 > P. 15001:15101(100) ack 1
+  +0 > P. 15101:15201(100) ack 1
+  +0.01 < . 1:1(0) ack 15201
 )")
 
 SCRIPT(Sender, ZeroWindow_IsProbedEverMoreRarely, R"(
@@ -228,13 +300,21 @@ SCRIPT(Sender, PathMtu_IsObeyed, R"(
 
 SCRIPT(Sender, Pacing_SpreadsSegments, R"(
   config pacing 146000
+  config gso
   given ESTABLISHED
-  +0 write 4380
-  +0 > . 1:1461(1460) ack 1
-  +0.01 > . 1461:2921(1460) ack 1
-  +0 < . 1:1(0) ack 2921
-  +0.01 > P. 2921:4381(1460) ack 1
-  +0.01 < . 1:1(0) ack 4381
+  +0 write 14600
+  +0 > P. 1:2921(2920) ack 1
+  +0 > P. 2921:5841(2920) ack 1
+  +0 > P. 5841:8761(2920) ack 1
+  +0 > P. 8761:11681(2920) ack 1
+  +0 > P. 11681:14601(2920) ack 1
+  +0.01 < . 1:1(0) ack 14601
+  +0 write 8760
+  +0 > P. 14601:17521(2920) ack 1
+  +0.01 > P. 17521:20441(2920) ack 1
+  +0 < . 1:1(0) ack 20441
+  +0.02 > P. 20441:23361(2920) ack 1
+  +0.01 < . 1:1(0) ack 23361
 )")
 
 SCRIPT(Sender, Ecn_IsNegotiatedEchoedAndHeeded, R"(

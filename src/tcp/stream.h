@@ -122,6 +122,8 @@ struct ListenOptions {
   // Connections that were handed over and not yet accepted() are at most so many; as many again may
   // be half open, beyond which SYN cookies answer (RFC 4987).
   std::uint32_t backlog = 128;
+  // RFC 7413: so many connections may have sent data with their SYN, and not answered yet; 0: none.
+  std::uint32_t fast_open = 0;
   StreamOptions stream{};
 };
 
@@ -143,6 +145,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
+  bool syn_data = false;  // came with the SYN, and was taken: RFC 7413
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
   std::uint32_t mss = 0;            // payload bytes per segment, without options
@@ -160,6 +163,18 @@ struct Info {
   Duration min_rtt{};
   Duration rto{};
   bool reordering_seen = false;
+  std::uint32_t reordering = 3;   // segments that came late, at most; at first what is assumed
+  std::uint32_t reorderings = 0;  // acknowledgments that told of some
+  std::uint16_t advertised_mss = 0;
+  std::uint8_t probes = 0;   // of a closed window, unanswered
+  std::uint8_t backoff = 0;  // the retransmission time-out was doubled so often
+  std::uint8_t retries = 0;  // time-outs in a row
+  Instant last_received{};
+  Instant last_data_received{};
+  Instant last_data_sent{};
+  Duration busy{};               // while there was something to send, or to be acknowledged
+  Duration window_limited{};     // of that, while the peer's window was what held it up
+  Duration buffer_limited{};     // or the size of the send buffer
   std::uint64_t bytes_sent = 0;  // retransmissions included
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;

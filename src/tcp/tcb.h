@@ -34,6 +34,14 @@ enum class RetransmitMode : std::uint8_t {
   kPersist,    // RFC 9293 §3.8.6.1
 };
 
+// What a sender spends its time with.
+enum class Activity : std::uint8_t {
+  kIdle,
+  kSending,
+  kWindowLimited,  // the peer's window holds it up
+  kBufferLimited,  // the send buffer is too small for the window
+};
+
 // What the owner has yet to be told.
 struct Events {
   bool established = false;
@@ -64,6 +72,9 @@ struct Tcb : TimerNode {
   End hard_error = End::kNone;  // ends the connection at the next flush
   bool is_active = false;       // we opened it
   bool accepted = true;         // not in a listener's queue
+  bool gives_cookie = false;    // with its SYN-ACK, for fast open
+  bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
+  bool syn_data = false;        // came and was taken
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;
@@ -93,6 +104,9 @@ struct Tcb : TimerNode {
   std::uint32_t snd_wnd = 0;
   std::uint32_t max_snd_wnd = 0;
   bool fin_sent = false;
+  bool more_to_come = false;     // what does not fill a segment waits for more, a while
+  bool more_was_said = false;    // by whoever wrote last
+  bool pushed = false;           // nothing waits, this time
   bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
@@ -186,6 +200,7 @@ struct Tcb : TimerNode {
   std::uint8_t keepalives = 0;  // probes in a row
   Instant progress_at{};        // when snd_una advanced, or the flight began
   Instant last_received{};
+  Instant last_data_received{};
   Instant last_sent{};
   Instant last_data_sent{};
   Instant pace_until{};
@@ -193,6 +208,13 @@ struct Tcb : TimerNode {
   Instant cork_since = kNever;
 
   // Figures.
+  Activity activity = Activity::kIdle;
+  Instant activity_since{};
+  Duration busy{};            // before
+  Duration window_limited{};  //
+  Duration buffer_limited{};  //
+  std::uint32_t reordering = 3;
+  std::uint32_t reorderings = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t segments_in = 0;

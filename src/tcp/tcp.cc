@@ -61,41 +61,67 @@ End end_of(ip::PathErrorKind kind) {
   return End::kHostUnreachable;
 }
 
-Info info_of(const Tcb& tcb) {
+std::uint16_t advertised_mss(const Tcb& tcb) {
+  const std::uint32_t headers = (tcb.tuple.is_ipv4() ? 20 : 40) + sizeof(wire::TcpHeader);
+  const std::uint32_t mss = tcb.path_mtu > headers ? tcb.path_mtu - headers : 0;
+  const std::uint32_t most = tcb.options.max_segment;
+  return static_cast<std::uint16_t>(most == 0 ? mss : std::min(mss, most));
+}
+
+Info info_of(const Tcb& tcb, Instant now) {
+  const bool runs = tcb.activity != Activity::kIdle && now > tcb.activity_since;
+  const Duration running = runs ? now - tcb.activity_since : Duration{};
+  const auto running_if = [&](Activity activity) {
+    return tcb.activity == activity ? running : Duration{};
+  };
+  const bool persists = tcb.retransmit_mode == RetransmitMode::kPersist;
   Info info{.state = tcb.state,
-            .tuple = tcb.tuple,
-            .recovery = tcb.recovery,
-            .end = tcb.end,
-            .timestamps = tcb.timestamps_on,
-            .sack = tcb.sack_on,
-            .ecn = tcb.ecn_on,
-            .send_window_scale = tcb.snd_wscale,
-            .receive_window_scale = tcb.rcv_wscale,
-            .mss = tcb.mss,
-            .cwnd = tcb.congestion.cwnd,
-            .ssthresh = tcb.congestion.ssthresh,
-            .in_flight = tcb.in_flight(),
-            .sacked = tcb.scoreboard.sacked(),
-            .lost = tcb.scoreboard.lost(),
-            .retransmitted = tcb.scoreboard.retransmitted(),
-            .unacknowledged = tcb.outstanding(),
-            .send_window = tcb.snd_wnd,
-            .receive_window = tcb.rcv_wnd(),
-            .srtt = tcb.srtt,
-            .rttvar = tcb.rttvar,
-            .min_rtt = tcb.min_rtt,
-            .rto = tcb.rto,
-            .reordering_seen = tcb.reordering_seen,
-            .bytes_sent = tcb.bytes_sent,
-            .bytes_retransmitted = tcb.bytes_retransmitted,
-            .bytes_acked = tcb.una_offset,
-            .bytes_received = tcb.rcv_offset,
-            .segments_in = tcb.segments_in,
-            .segments_out = tcb.segments_out,
-            .timeouts = tcb.timeouts,
-            .recoveries = tcb.recoveries,
-            .undone = tcb.undone,
-            .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
+          .tuple = tcb.tuple,
+          .recovery = tcb.recovery,
+          .end = tcb.end,
+          .timestamps = tcb.timestamps_on,
+          .sack = tcb.sack_on,
+          .ecn = tcb.ecn_on,
+          .syn_data = tcb.syn_data,
+          .send_window_scale = tcb.snd_wscale,
+          .receive_window_scale = tcb.rcv_wscale,
+          .mss = tcb.mss,
+          .cwnd = tcb.congestion.cwnd,
+          .ssthresh = tcb.congestion.ssthresh,
+          .in_flight = tcb.in_flight(),
+          .sacked = tcb.scoreboard.sacked(),
+          .lost = tcb.scoreboard.lost(),
+          .retransmitted = tcb.scoreboard.retransmitted(),
+          .unacknowledged = tcb.outstanding(),
+          .send_window = tcb.snd_wnd,
+          .receive_window = tcb.rcv_wnd(),
+          .srtt = tcb.srtt,
+          .rttvar = tcb.rttvar,
+          .min_rtt = tcb.min_rtt,
+          .rto = tcb.rto,
+          .reordering_seen = tcb.reordering_seen,
+          .reordering = tcb.reordering,
+          .reorderings = tcb.reorderings,
+          .advertised_mss = advertised_mss(tcb),
+          .probes = persists ? tcb.retries : std::uint8_t{0},
+          .backoff = tcb.backoff,
+          .retries = tcb.retries,
+          .last_received = tcb.last_received,
+          .last_data_received = tcb.last_data_received,
+          .last_data_sent = tcb.last_data_sent,
+          .busy = tcb.busy + running,
+          .window_limited = tcb.window_limited + running_if(Activity::kWindowLimited),
+          .buffer_limited = tcb.buffer_limited + running_if(Activity::kBufferLimited),
+          .bytes_sent = tcb.bytes_sent,
+          .bytes_retransmitted = tcb.bytes_retransmitted,
+          .bytes_acked = tcb.una_offset,
+          .bytes_received = tcb.rcv_offset,
+          .segments_in = tcb.segments_in,
+          .segments_out = tcb.segments_out,
+          .timeouts = tcb.timeouts,
+          .recoveries = tcb.recoveries,
+          .undone = tcb.undone,
+          .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
   if (const Bbr* bbr = tcb.bbr) {
     info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
     info.phase = name_of(bbr->state());
@@ -130,6 +156,10 @@ Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& optio
   const auto index = static_cast<std::uint32_t>(slot - core.listeners.begin());
   core.listening.emplace(local, index);
   return ListenerId{.index = index, .generation = generation};
+}
+
+void Tcp::set_options(ListenerId id, const StreamOptions& options) {
+  if (Listener* listener = find(*core_, id)) listener->options.stream = options;
 }
 
 void Tcp::close(ListenerId id) {
@@ -185,8 +215,11 @@ void Tcp::accepted(ConnectionId id) {
   if (Listener* listener = find(*core_, tcb->listener)) --listener->unaccepted;
 }
 
-void Tcp::written(ConnectionId id) {
-  if (Tcb* tcb = find(*core_, id)) mark_pending(*core_, *tcb);
+void Tcp::written(ConnectionId id, bool more) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr) return;
+  tcb->more_to_come = tcb->more_was_said = more;
+  mark_pending(*core_, *tcb);
 }
 
 void Tcp::consumed(ConnectionId id, Instant now) {
@@ -231,15 +264,17 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
   if (tcb == nullptr) return;
   const bool another = tcb->options.congestion != options.congestion;
   tcb->options = options;
+  // As in Linux: what was held back goes, whatever else holds it.
+  tcb->pushed |= options.no_delay;
   if (another) choose_congestion_control(*core_, *tcb, now);
   restart_keepalive(*core_, *tcb, now);
   if (tcb->is_synchronized()) update_mss(*core_, *tcb, now);
   mark_pending(*core_, *tcb);
 }
 
-Info Tcp::info(ConnectionId id) const {
+Info Tcp::info(ConnectionId id, Instant now) const {
   const Tcb* tcb = find(*core_, id);
-  return tcb == nullptr ? Info() : info_of(*tcb);
+  return tcb == nullptr ? Info() : info_of(*tcb, now);
 }
 
 std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
@@ -248,7 +283,7 @@ std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
     const Tcb& tcb = core_->tcbs.at(from);
     if (!tcb.in_use) continue;
     if (count == out.size()) return count;
-    out[count++] = info_of(tcb);
+    out[count++] = info_of(tcb, {});
   }
   from = 0;
   return count;

@@ -36,6 +36,8 @@ class Tcp final : public ip::ProtocolHandler {
   // Control. Port 0 is an error; :: listens for both IP versions.
   Result<ListenerId> listen(const Endpoint& local, const ListenOptions& options,
                             ListenerOwner& owner);
+  // For those who come from now on.
+  void set_options(ListenerId id, const StreamOptions& options);
   // Half-open connections end when they are answered; those handed over go on.
   void close(ListenerId id);
   // A local address :: and port 0 are chosen here. The owner hears established() or ended().
@@ -46,7 +48,9 @@ class Tcp final : public ip::ProtocolHandler {
   void accepted(ConnectionId id);
 
   // For the owner of a connection. A void handle is ignored.
-  void written(ConnectionId id);                 // there is more to send
+  // There is more to send. `more`: and still more will come soon, so that what does not fill a
+  // segment may wait for it.
+  void written(ConnectionId id, bool more = false);
   void consumed(ConnectionId id, Instant now);   // there is more room to receive
   void shut_down(ConnectionId id, Instant now);  // FIN behind what was written
   // Nothing more is read, and what is written is still sent. With `unread` bytes left, or before
@@ -54,8 +58,8 @@ class Tcp final : public ip::ProtocolHandler {
   void close(ConnectionId id, bool unread, Instant now);
   void abort(ConnectionId id, Instant now);  // RST
   void set_options(ConnectionId id, const StreamOptions& options, Instant now);
-  // Of a void handle: CLOSED.
-  Info info(ConnectionId id) const;
+  // Of a void handle: CLOSED. Times that still run are counted up to `now`.
+  Info info(ConnectionId id, Instant now = {}) const;
 
   // The connections from the index `from` on, as many as fit; how many. `from` becomes the index to
   // go on at; 0: there are no more.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/fast_open.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
 #include "tcp/transmit.h"
@@ -47,9 +48,20 @@ void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
 
 // RFC 6298 §5.4 to §5.6.
 void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
-  if (is_hopeless(core, tcb, now)) {
+  const bool unanswered = tcb.syn_ack_owed && tcb.retries >= core.config.syn_ack_retries;
+  if (unanswered || is_hopeless(core, tcb, now)) {
     give_up(core, tcb, now);
     return;
+  }
+  if (tcb.syn_ack_owed) {
+    repeat_fast_open(core, tcb, now);
+    ++core.counters.retransmissions;
+    if (tcb.outstanding() == 0) {
+      ++tcb.retries;
+      ++tcb.backoff;
+      arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+      return;
+    }
   }
   on_retransmit_timeout(core, tcb, now);
   if (tcb.retries < UINT8_MAX) ++tcb.retries;

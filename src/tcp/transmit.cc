@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tcp/fast_open.h"
 #include "tcp/receiver.h"
 #include "wire/checksum.h"
 #include "wire/protocol.h"
@@ -115,6 +116,14 @@ void acknowledged_now(Tcb& tcb, Instant now) {
   ++tcb.segments_out;
 }
 
+// PSH: at the end of what was written, and of a record; and behind a frame of many segments, for
+// who joins them again need not wait for more.
+bool is_pushed(const Tcb& tcb, std::uint64_t offset, std::uint32_t size, std::uint32_t segment) {
+  const std::uint64_t end = offset + size;
+  return size > segment || (end == tcb.write_end && !tcb.more_was_said) ||
+         end == tcb.attachment.send->record_end(end - 1);
+}
+
 std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; }
 
 // New data is ECN-capable: RFC 3168 §6.1.5. Of DCTCP every segment is, for the queues that mark
@@ -178,11 +187,11 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = begin.value();
   header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
-  if (size > 0 && offset + size == tcb.write_end) header.flags |= wire::kTcpPsh;
   const bool new_data = size > 0 && !again;
   if (new_data && std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
   header.window = announce_window(tcb);
   const std::uint32_t segment = segment_payload(tcb);
+  if (size > 0 && is_pushed(tcb, offset, size, segment)) header.flags |= wire::kTcpPsh;
   prepend_header(tcb.tuple, header, *packet);
   if (size > segment) {
     packet::Offload& offload = packet->meta().offload;
@@ -234,7 +243,7 @@ bool asks_for_ecn(const Core& core, const Tcb& tcb) {
 }
 
 void send_syn(Core& core, Tcb& tcb, Instant now) {
-  const bool answer = tcb.state == State::kSynReceived;
+  const bool answer = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
   wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
   if (answer) {
     header.flags |= wire::kTcpAck;
@@ -252,8 +261,10 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   }
   if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
   header.options.sack_permitted = !answer || tcb.sack_on;
+  if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
   // The window of a SYN is not scaled: RFC 7323 §2.2.
-  const std::uint32_t window = std::min<std::uint32_t>(core.config.initial_window, 65535);
+  const std::uint32_t granted = tcb.syn_ack_owed ? tcb.rcv_wnd() : core.config.initial_window;
+  const std::uint32_t window = std::min<std::uint32_t>(granted, 65535);
   header.window = static_cast<std::uint16_t>(window);
   if (answer) {
     tcb.rcv_adv = tcb.rcv_nxt + window;

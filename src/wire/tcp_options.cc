@@ -133,7 +133,8 @@ std::size_t write(const TcpOptions& options, Writer writer) {
     writer.begin(kMss, 4, 0);
     writer.put16(*options.mss);
   }
-  if (options.sack_permitted) writer.begin(kSackPermitted, 2, 0);
+  // In front of timestamps, whose value it aligns; alone behind two no-operations, as Linux has it.
+  if (options.sack_permitted) writer.begin(kSackPermitted, 2, options.timestamps ? 0 : 2);
   if (options.timestamps) {
     writer.begin(kTimestamps, kTimestampsSize, 2);
     writer.put32(options.timestamps->value);

@@ -44,18 +44,39 @@ std::uint32_t microseconds(Duration duration) {
 // As Linux names them; in the order of client::Congestion.
 constexpr std::array<const char*, 4> kAlgorithms{"cubic", "reno", "bbr", "dctcp"};
 
-// linux/tcp.h.
-tcp_info to_tcp_info(const Info& info) {
+std::uint32_t milliseconds(Duration duration) {
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+// linux/tcp.h, and what Linux has put behind since this machine's headers: its length alone tells
+// programs what is there.
+struct TcpInfo : tcp_info {
+  std::uint32_t rcv_wnd;
+  std::uint32_t rehash;
+  std::uint16_t total_rto;
+  std::uint16_t total_rto_recoveries;
+  std::uint32_t total_rto_time;
+  std::uint32_t accurate_ecn[8];
+};
+static_assert(sizeof(TcpInfo) == 280);
+
+TcpInfo to_tcp_info(const Info& info) {
   constexpr std::uint8_t kLinuxStates[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
   const auto segments = [&](std::uint32_t bytes) {
     return info.mss == 0 ? 0 : (bytes + info.mss - 1) / info.mss;
   };
-  tcp_info out{};
+  // Of a window, whole segments count.
+  const auto whole_segments = [&](std::uint32_t bytes) {
+    return info.mss == 0 ? 0 : bytes / info.mss;
+  };
+  TcpInfo out{};
   out.tcpi_state = kLinuxStates[static_cast<std::size_t>(info.state)];
   out.tcpi_ca_state = info.recovery;
   if (info.timestamps) out.tcpi_options |= TCPI_OPT_TIMESTAMPS;
   if (info.sack) out.tcpi_options |= TCPI_OPT_SACK;
   if (info.ecn) out.tcpi_options |= TCPI_OPT_ECN;
+  if (info.syn_data) out.tcpi_options |= TCPI_OPT_SYN_DATA;
   if (info.send_window_scale > 0) out.tcpi_options |= TCPI_OPT_WSCALE;
   out.tcpi_snd_wscale = info.send_window_scale & 15;
   out.tcpi_rcv_wscale = info.receive_window_scale & 15;
@@ -63,7 +84,20 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_ato = 40'000;
   out.tcpi_snd_mss = info.mss;
   out.tcpi_rcv_mss = info.mss;
-  out.tcpi_advmss = info.mss;
+  out.tcpi_advmss = info.advertised_mss;
+  out.tcpi_retransmits = info.retries;
+  out.tcpi_probes = info.probes;
+  out.tcpi_backoff = info.backoff;
+  out.tcpi_reordering = info.reordering;
+  out.tcpi_reord_seen = info.reorderings;
+  out.tcpi_last_data_sent = milliseconds(info.since_data_sent);
+  out.tcpi_last_data_recv = milliseconds(info.since_data_received);
+  out.tcpi_last_ack_recv = milliseconds(info.since_received);
+  out.tcpi_busy_time = microseconds(info.busy);
+  out.tcpi_rwnd_limited = microseconds(info.window_limited);
+  out.tcpi_sndbuf_limited = microseconds(info.buffer_limited);
+  out.rcv_wnd = info.receive_window;
+  out.total_rto = static_cast<std::uint16_t>(info.timeouts);
   out.tcpi_pmtu = info.mss + 40;
   out.tcpi_unacked = segments(info.unacknowledged);
   out.tcpi_sacked = segments(info.sacked);
@@ -72,10 +106,9 @@ tcp_info to_tcp_info(const Info& info) {
   out.tcpi_rtt = microseconds(info.srtt);
   out.tcpi_rttvar = microseconds(info.rttvar);
   out.tcpi_min_rtt = microseconds(info.min_rtt);
-  out.tcpi_snd_ssthresh = info.ssthresh == std::numeric_limits<std::uint32_t>::max()
-                              ? 0x7fffffff
-                              : segments(info.ssthresh);
-  out.tcpi_snd_cwnd = segments(info.cwnd);
+  constexpr std::uint32_t kInfinite = 0x7fffffff;
+  out.tcpi_snd_ssthresh = info.ssthresh >= kInfinite ? kInfinite : whole_segments(info.ssthresh);
+  out.tcpi_snd_cwnd = whole_segments(info.cwnd);
   out.tcpi_rcv_space = info.receive_window;
   out.tcpi_snd_wnd = info.send_window;
   out.tcpi_total_retrans =
@@ -95,11 +128,15 @@ tcp_info to_tcp_info(const Info& info) {
 int get_tcp(int name, File& file, void* value, socklen_t* size) {
   switch (name) {
     case TCP_INFO: {
-      const tcp_info info = to_tcp_info(file.socket().info());
+      const TcpInfo info = to_tcp_info(file.socket().info());
       return give(&info, sizeof(info), value, size);
     }
-    case TCP_MAXSEG:
-      return give_int(static_cast<int>(file.socket().info().mss), value, size);
+    case TCP_MAXSEG: {
+      const Info info = file.socket().info();
+      const bool chosen =
+          info.state <= client::StreamState::kListen && file.options.max_segment > 0;
+      return give_int(static_cast<int>(chosen ? file.options.max_segment : info.mss), value, size);
+    }
     case TCP_CONGESTION: {
       char text[16] = {};
       std::strcpy(
@@ -115,6 +152,18 @@ std::int64_t to_us(const timeval& time) {
   return std::int64_t{time.tv_sec} * 1'000'000 + time.tv_usec;
 }
 
+// Four bytes or eight; all ones is no limit.
+std::uint64_t pacing_rate_of(const void* value, socklen_t size) {
+  if (size >= sizeof(std::uint64_t)) {
+    std::uint64_t rate = 0;
+    std::memcpy(&rate, value, sizeof(rate));
+    return rate;
+  }
+  std::uint32_t rate = 0;
+  std::memcpy(&rate, value, std::min<std::size_t>(size, sizeof(rate)));
+  return rate == UINT32_MAX ? UINT64_MAX : rate;
+}
+
 void note_socket_option(File& file, int name, const void* value, socklen_t size, int number) {
   switch (name) {
     case SO_REUSEADDR:
@@ -124,11 +173,14 @@ void note_socket_option(File& file, int name, const void* value, socklen_t size,
     case SO_KEEPALIVE:
       file.options.keepalive = number != 0;
       return;
-    case SO_SNDBUF:
-      file.options.send_buffer = static_cast<std::size_t>(std::max(number, 1));
+    case SO_SNDBUF:  // twice, as Linux has it
+      file.options.send_buffer = 2 * static_cast<std::size_t>(std::max(number, 1));
       return;
     case SO_RCVBUF:
       file.options.receive_buffer = static_cast<std::size_t>(std::max(number, 1));
+      return;
+    case SO_MAX_PACING_RATE:
+      file.options.max_pacing_rate = pacing_rate_of(value, size);
       return;
     case SO_LINGER: {
       if (size < sizeof(linger)) return;
@@ -173,6 +225,9 @@ void note_tcp_option(client::Options& options, int name, int number) {
     case TCP_KEEPCNT:
       options.keepalive_probes = static_cast<std::uint8_t>(std::clamp(number, 1, 127));
       return;
+    case TCP_FASTOPEN:
+      options.fast_open = static_cast<std::uint32_t>(std::max(number, 0));
+      return;
     case TCP_USER_TIMEOUT:
       options.user_timeout = std::chrono::milliseconds(number);
       return;
@@ -207,7 +262,9 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const client::Options before = file.options;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
-  if (file.has_ours() && !(file.options == before)) file.apply_options();
+  // TCP_NODELAY sends what was held back, each time.
+  const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
+  if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
   return 0;
 }
 

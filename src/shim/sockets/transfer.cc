@@ -54,13 +54,15 @@ class Rest {
   std::array<iovec, 16> window_;
 };
 
-bool is_valid(std::span<const iovec> parts, std::size_t& size) {
+// 0, or why such a list cannot be: a negative errno.
+int check(std::span<const iovec> parts, std::size_t& size) {
   size = 0;
   for (const iovec& part : parts) {
-    if (part.iov_len > SSIZE_MAX - size) return false;
+    if (part.iov_len > SSIZE_MAX - size) return -EINVAL;
+    if (part.iov_base == nullptr && part.iov_len > 0) return -EFAULT;
     size += part.iov_len;
   }
-  return true;
+  return 0;
 }
 
 bool blocks(const File& file, int flags) {
@@ -80,8 +82,10 @@ ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t
     return done > 0 ? static_cast<ssize_t>(done) : static_cast<ssize_t>(error);
   };
   const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
+  const client::SendHints hints{.more = (flags & MSG_MORE) != 0,
+                                .end_of_record = (flags & MSG_EOR) != 0};
   for (;;) {
-    const auto sent = file.socket().send(rest.next(), std::nullopt);
+    const auto sent = file.socket().send_with(rest.next(), hints);
     if (sent) {
       done += *sent;
       if (done == size) return static_cast<ssize_t>(done);
@@ -205,7 +209,7 @@ bool is_inherited() {
 ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
                    const sockaddr* address, socklen_t address_size) {
   std::size_t size = 0;
-  if (!is_valid(from, size)) return -EINVAL;
+  if (const int error = check(from, size); error < 0) return error;
   if (!file.is_stream() && address != nullptr) {
     auto to = to_endpoint(address, address_size);
     if (!to) return file.has_ours() ? -EAFNOSUPPORT : kPass;
@@ -226,7 +230,7 @@ ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags
   if ((flags & MSG_OOB) != 0) return -EINVAL;
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
   std::size_t size = 0;
-  if (!is_valid(into, size)) return -EINVAL;
+  if (const int error = check(into, size); error < 0) return error;
   if (file.is_stream() && (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL) {
     return receive_all(fd, file, into, size, flags);
   }
