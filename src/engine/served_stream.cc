@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/clock.h"
 #include "engine/served_stream.h"
 
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "client/records.h"
 #include "engine/served_channel.h"
 #include "engine/served_sockets.h"
@@ -90,8 +90,9 @@ Outcome<void> ServedStream::listen(std::uint32_t backlog) {
   if (!has(kListening)) {
     if (!bound_ || has(kConnecting | kConnected)) return refuse(Failure::kInvalid);
     const std::uint32_t most = std::clamp<std::uint32_t>(backlog, 1, kMostBacklog);
-    auto id = sockets_.tcp().listen(to_tcp(binding_.local),
-                                    {.backlog = most, .stream = to_tcp(options_)}, *this);
+    auto id = sockets_.tcp().listen(
+        to_tcp(binding_.local),
+        {.backlog = most, .fast_open = options_.fast_open, .stream = to_tcp(options_)}, *this);
     if (!id) return refuse(failure_of(id.error()));
     listener_ = *id;
     binding_.listening = true;

@@ -142,10 +142,10 @@ SCRIPT(Dctcp, RcvEce_Established_IsReactedToOncePerWindow, R"(
   +0 > . 2921:4381(1460) ack 1 ect
   +0 > P. 4381:5841(1460) ack 1 ect
   +0.01 < E. 1:1(0) ack 1461
-  info cwnd 5
+  info ssthresh 5
   info recovery 2
   +0 < E. 1:1(0) ack 2921
-  info cwnd 5
+  info ssthresh 5
   +0 < . 1:1(0) ack 5841
   info recovery 0
   +0 write 100
@@ -176,7 +176,7 @@ SCRIPT(Dctcp, RcvSack_Cwr_ALossIsReactedToBesideTheMark, R"(
   +0 < E. 1:1(0) ack 1461 <sack 2921:7301>
   +0 > . 1461:2921(1460) ack 1 ect
   info recovery 3
-  info ssthresh 2
+  info ssthresh 4
   +0.01 < . 1:1(0) ack 14601
 )")
 
