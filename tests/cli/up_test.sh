@@ -29,7 +29,7 @@ assert r["schema"] == 1 and r["ok"], r
 }
 until_gone() {  # until_gone PID: with all its threads, be it reaped or not
   local tries=0
-  until [ ! -e "/proc/$1" ] || { grep -q '^State:.*Z' "/proc/$1/status" && grep -qx 'Threads:	1' "/proc/$1/status"; }; do
+  until [ ! -e "/proc/$1" ] || [ "$(grep -cE '^State:.*Z|^Threads:.1$' "/proc/$1/status" 2>/dev/null)" = 2 ]; do
     [ $((tries += 1)) -le 500 ] || fail "process $1 does not end"
     sleep 0.02
   done
