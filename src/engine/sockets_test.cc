@@ -93,6 +93,7 @@ struct Program {
   ~Program() {
     engine.reset();
     // Never freed once it serves: its thread looks at it.
+    // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): a test may end by it
     static auto& kept = *new std::vector<client::QueueSockets*>;
     kept.push_back(attached.release());
     front_end.reset();
