@@ -345,10 +345,12 @@ void see_congestion(Tcb& tcb, Signal signal, Instant now) {
   tcb.undo_armed = false;
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;
-  if (has_bbr(tcb)) {
+  if (!has_bbr(tcb)) {
+    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+  } else if (signal == Signal::kMark) {
     tcb.bbr->on_congestion_mark(bbr_connection(tcb, now));
   } else {
-    tcb.congestion.cwnd = tcb.congestion.ssthresh;
+    tcb.bbr->on_repaired_loss(bbr_connection(tcb, now));
   }
 }
 
