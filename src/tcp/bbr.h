@@ -61,6 +61,8 @@ class Bbr {
   void handle_spurious_loss_detection(const BbrConnection& c);
   void on_enter_loss_recovery(const BbrConnection& c);  // either, before it has begun
   void on_exit_loss_recovery(const BbrConnection& c) { restore_cwnd(c); }
+  // A tail probe has repaired it, before anybody marked it.
+  void on_repaired_loss(const BbrConnection& c) { note_loss(c); }
   // §3.6: a CE mark is congestion, as a loss is. Once in a window.
   void on_congestion_mark(const BbrConnection& c);
   // The window, not the application or the rate, has bounded what was sent.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Joins BBR to a connection: which algorithm it has, and what BBR is told of it. BBR's state, four
+// Joins BBR to a connection: which algorithm it has, and what BBR is told of it. BBR's state, six
 // times what the other algorithms need, lies beside the TCB, where only connections that chose it
 // have it. Internal to the room. Thread: the worker's.
 #pragma once

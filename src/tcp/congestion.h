@@ -78,6 +78,7 @@ class CongestionControl {
   virtual void start(CongestionState& state) const = 0;
   // The window was used up, and has been acknowledged in part: it may grow.
   virtual void acked(CongestionState& state, const AckEvent& event) const = 0;
+  // Whatever it acknowledges: what the peer has seen of marks.
   virtual void echoed(CongestionState& /*state*/, const EchoEvent& /*event*/) const {}
   // Something was marked: the new ssthresh. `flight` is what was outstanding.
   virtual std::uint32_t marked(CongestionState& state, std::uint32_t flight,

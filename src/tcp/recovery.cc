@@ -353,7 +353,11 @@ void see_congestion(Tcb& tcb, Signal signal, Instant now) {
   tcb.recovery = RecoveryState::kCwr;
   tcb.high_seq = tcb.snd_nxt;
   if (has_bbr(tcb)) {
-    tcb.bbr->on_congestion_mark(bbr_connection(tcb, now));
+    if (signal == Signal::kMark) {
+      tcb.bbr->on_congestion_mark(bbr_connection(tcb, now));
+    } else {
+      tcb.bbr->on_repaired_loss(bbr_connection(tcb, now));
+    }
     return;
   }
   if (tcb.outstanding() == 0) tcb.congestion.cwnd = tcb.congestion.ssthresh;
