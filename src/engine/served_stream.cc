@@ -248,7 +248,8 @@ void ServedStream::set_options(const client::Options& options, Instant now) {
 }
 
 client::Info ServedStream::info() const {
-  if (has(kListening)) return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+  if (has(kListening))
+    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
   return to_client(sockets_.tcp().info(id_), options_.congestion);
 }
 
