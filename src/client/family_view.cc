@@ -49,7 +49,8 @@ std::byte* FamilyView::map(std::byte*& place, std::uint64_t offset, std::size_t 
 }
 
 std::span<std::byte> FamilyView::fifo(std::uint64_t offset, std::size_t size) {
-  if (size == 0 || offset < queue::kFifosBegin || offset > size_ || size > size_ - offset) return {};
+  if (size == 0 || offset < queue::kFifosBegin || offset > size_ || size > size_ - offset)
+    return {};
   const std::uint64_t begin = offset % queue::kPiece;
   if (begin + size > queue::kPiece) return {};
   std::byte* piece = map(pieces_[offset / queue::kPiece], offset - begin, queue::kPiece);

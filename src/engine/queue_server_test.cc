@@ -259,10 +259,11 @@ TEST_F(QueueServerTest, ASleepingWaiterIsRungOncePerSleep) {
 TEST_F(QueueServerTest, OptionsAreInheritedAndInfoTells) {
   greet_both();
   const auto listener = right_.open();
-  EXPECT_EQ(right_.failure_of_call({.op = Op::kSetOptions,
-                                    .handle = listener.handle,
-                                    .options = client::to_record(
-                                        client::Options{.receive_buffer = 1 << 20, .congestion = client::Congestion::kReno})}),
+  EXPECT_EQ(right_.failure_of_call(
+                {.op = Op::kSetOptions,
+                 .handle = listener.handle,
+                 .options = client::to_record(client::Options{
+                     .receive_buffer = 1 << 20, .congestion = client::Congestion::kReno})}),
             Failure::kNone);
   EXPECT_EQ(right_.bind(listener, 80), Failure::kNone);
   EXPECT_EQ(right_.listen(listener), Failure::kNone);
