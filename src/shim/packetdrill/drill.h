@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine of one script: the sockets shim's, on a wire to the script. It starts with the first
-// call on a socket, when the script's preparations have left their knobs. Thread: any, unless a
-// function says otherwise.
+// The engine of one script: the sockets shim's, on a wire to the script. It starts when the script
+// first asks for the time, or for a socket: then its preparations have left their knobs, and none
+// of its own time is lost. Thread: any, unless a function says otherwise.
 #pragma once
 
 #include <memory>
@@ -25,6 +25,8 @@ class Drill final : public client::Sockets, private Timekeeper::Driven {
   // Script's thread.
   void start(Knobs knobs);
   void stop();
+  // Starts the engine, unless it runs.
+  void prepare() { sockets(); }
   // Script's thread. False: not a packet.
   bool send(std::span<const std::byte> packet);
   // Script's thread. The next packet, however long it takes, within the knobs' patience.
@@ -41,6 +43,10 @@ class Drill final : public client::Sockets, private Timekeeper::Driven {
   bool reaches(const wire::Ipv6Address& address) override { return sockets().reaches(address); }
   std::optional<wire::Ipv6Address> own_address(bool ipv4) override {
     return sockets().own_address(ipv4);
+  }
+  Result<std::unique_ptr<client::Waiter>> take_waiter() override { return sockets().take_waiter(); }
+  void give_waiter(std::unique_ptr<client::Waiter> waiter) override {
+    sockets().give_waiter(std::move(waiter));
   }
   void poll() override { sockets().poll(); }
   Sleep begin_sleep(bool drives) override;

@@ -86,6 +86,7 @@ int sleep_micros(void* /*userdata*/, useconds_t time) {
 }
 
 int tell_time(void* /*userdata*/, timeval* into, struct timezone* /*zone*/) {
+  drill.prepare();
   const auto now =
       std::chrono::duration_cast<std::chrono::microseconds>(timekeeper.read().time_since_epoch())
           .count();
