@@ -252,6 +252,8 @@ TEST_P(Api, SharedMemoryIsCopiedOnceAndWrittenBytesTwice) {
   const auto passed_by = [&](const std::function<bool()>& send) {
     const auto passed = [&] { return left.engine.stats().passed + right.engine.stats().passed; };
     std::vector<std::byte> got;
+    // What was sent before has left its place, so that there is room for all of it.
+    EXPECT_TRUE(until([&] { return client.released() == client.written(); }));
     const std::uint64_t before = passed();
     EXPECT_TRUE(send());
     EXPECT_TRUE(until([&] {
