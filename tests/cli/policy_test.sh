@@ -152,7 +152,7 @@ wait $client || fail 'the client has not received all'
 wait $down || fail 'down'
 wait $server || fail 'the server'
 sent=$(sed -n 's/^sent //p' "$directory/server.log")
-[ "$sent" -gt 300000 ] && grep -qx "received $sent" "$directory/client.log" || fail "sent $sent, $(cat "$directory/client.log")"
+[ "$sent" -ge 262144 ] && grep -qx "received $sent" "$directory/client.log" || fail "sent $sent, $(cat "$directory/client.log")"
 
 up
 serve wait
