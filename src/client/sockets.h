@@ -87,7 +87,8 @@ class Sockets {
   // One of the host's, to stand for 127.0.0.1 or ::1.
   virtual std::optional<wire::Ipv6Address> own_address(bool ipv4) = 0;
 
-  // A waiting context for calls on these sockets, the last that was given back first.
+  // A waiting context for calls on these sockets, the last that was given back first. It is given
+  // back, and never destroyed: the engine may ring it at any moment.
   virtual Result<std::unique_ptr<Waiter>> take_waiter() = 0;
   virtual void give_waiter(std::unique_ptr<Waiter> waiter) = 0;
 
