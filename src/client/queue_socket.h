@@ -37,12 +37,8 @@ class QueueSocket : public Socket {
   // A life begins: `where` is the engine's answer.
   bool begin(const queue::Response& where);
   // Without locks: what the engine, or another process, moves is seen at the next look.
-  queue::FifoView outgoing() const {
-    return {*family_, page_->outgoing_places, page_->outgoing};
-  }
-  queue::FifoView incoming() const {
-    return {*family_, page_->incoming_places, page_->incoming};
-  }
+  queue::FifoView outgoing() const { return {*family_, page_->outgoing_places, page_->outgoing}; }
+  queue::FifoView incoming() const { return {*family_, page_->incoming_places, page_->incoming}; }
   bool has_fifos() const { return outgoing().is_mapped() && incoming().is_mapped(); }
   // Whether a writer that waits for room has enough; if not, it will be told.
   bool has_room() const;

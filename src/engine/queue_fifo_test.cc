@@ -294,7 +294,7 @@ TEST_F(QueueFifoTest, ThoseWhoShareASocketFollowIt) {
 
 // Ten thousand would have 320 MiB of their quota of 1 GiB, and in fact only what they have used.
 TEST_F(QueueFifoTest, IdleConnectionsCostLittle) {
-  constexpr std::uint16_t kMany = 1000;
+  constexpr std::size_t kMany = 1000;
   greet_both();
   std::vector<RawClient::Pair> all;
   for (std::uint16_t i = 0; i < kMany; ++i) {
