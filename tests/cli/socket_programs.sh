@@ -138,13 +138,17 @@ check_iperf() {
     [ "$words" != -6 ] || to=$address6
     # shellcheck disable=SC2086
     client iperf3 -c "$to" -t 1 --json $words >iperf.json || fail "iperf3 $words: $(grep error iperf.json)"
-    wait "$server" || fail "iperf3 -s"
+    wait "$server" || fail "iperf3 -s ended with $?; $(grep error iperf.json)"
     children=()
-    $python - <<'PYTHON' || fail "iperf3 $words has carried nothing"
+    # With --json, it fails with status 0.
+    $python - 2>iperf.log <<'PYTHON' || fail "iperf3 $words has not carried a megabyte"
 import json, sys
-end = json.load(open("iperf.json"))["end"]
-total = end.get("sum_received", end.get("sum"))
-sys.exit(0 if total["bytes"] > 1_000_000 else 1)
+result = json.load(open("iperf.json"))
+if "error" in result:
+    sys.exit(result["error"])
+total = result["end"].get("sum_received", result["end"].get("sum"))
+if total["bytes"] <= 1_000_000:
+    sys.exit(str(total))
 PYTHON
   done
   said "iperf3 $(printf "[%s]" "${all[@]}")"
