@@ -40,6 +40,7 @@ Outcome<void> QueueStream::connect(const std::optional<Endpoint>& remote) {
 
 Outcome<Socket*> QueueStream::accept() {
   if (!has(queue::kListening)) return refuse(Failure::kInvalid);
+  if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
   if (page_->waiting.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
   const auto answer = call(request(Op::kAccept));
   if (!answer) return refuse(answer.error());
