@@ -98,7 +98,8 @@ void ServedChannel::hint_waiter(std::uint16_t waiter, unsigned hint) {
 void ServedChannel::ring_bells() {
   rings_ = false;
   for (std::size_t word = 0; word < hinted_waiters_.size(); ++word) {
-    for (std::uint64_t bits = std::exchange(hinted_waiters_[word], 0); bits != 0; bits &= bits - 1) {
+    for (std::uint64_t bits = std::exchange(hinted_waiters_[word], 0); bits != 0;
+         bits &= bits - 1) {
       auto& bell = bells_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))];
       if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
     }
