@@ -53,6 +53,20 @@ TEST_F(Sockets, AStreamWritesMoreThanBuffersHold) {
   writer.join();
 }
 
+// As programs do that were started by inetd, and those that become like them.
+TEST_F(Sockets, StandardStreamsGoWhereTheirNumbersGo) {
+  join();
+  std::fflush(stdout);
+  const Fd before(::dup(STDOUT_FILENO));
+  ASSERT_EQ(::dup2(far_, STDOUT_FILENO), STDOUT_FILENO);
+  std::printf("from %s\n", "printf");
+  std::fflush(stdout);
+  ASSERT_EQ(::dup2(before, STDOUT_FILENO), STDOUT_FILENO);
+  far_.close();
+  EXPECT_EQ(receive(near_, MSG_WAITALL, 100), "from printf\n");
+  std::printf("stdout is what it was\n");
+}
+
 TEST_F(Sockets, StreamsOfTheKernelsStayWhatTheyAre) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);

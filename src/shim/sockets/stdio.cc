@@ -4,13 +4,16 @@
 #include "shim/sockets/stdio.h"
 
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "shim/sockets/calls.h"
 #include "shim/sockets/libc.h"
@@ -78,6 +81,37 @@ FILE* open_stream(int fd, const char* mode) {
   stream->next = streams;
   streams = stream.release();
   return file;
+}
+
+void renew_standard_stream(int fd) {
+  // Of the program: stdin, stdout and stderr are variables.
+  constexpr std::array<FILE**, 3> kStandard{&stdin, &stdout, &stderr};
+  static constinit std::array<FILE*, 3> original{};
+  if (fd < 0 || fd > STDERR_FILENO) return;
+  const auto number = static_cast<std::size_t>(fd);
+  FILE*& stream = *kStandard[number];
+  const bool ours = !passes_through(fd);
+  if (!ours && original[number] == nullptr) return;
+  const int before = errno;
+  if (fd != STDIN_FILENO) ::fflush(stream);
+  if (!ours) {
+    stream = std::exchange(original[number], nullptr);
+  } else if (original[number] == nullptr) {
+    if (FILE* on_socket = open_stream(fd, fd == STDIN_FILENO ? "r" : "w")) {
+      original[number] = std::exchange(stream, on_socket);
+      if (fd == STDERR_FILENO) ::setvbuf(stream, nullptr, _IONBF, 0);
+    }
+  }
+  errno = before;
+}
+
+void flush_streams() {
+  const std::scoped_lock lock(mutex);
+  for (const Stream* each = streams; each != nullptr; each = each->next) {
+    if (::ftrylockfile(each->file) != 0) continue;  // another thread is at it
+    if (::__fwriting(each->file) != 0) ::fflush_unlocked(each->file);
+    ::funlockfile(each->file);
+  }
 }
 
 int number_of(FILE* stream) {

@@ -14,5 +14,10 @@ namespace tideline::shim::sockets {
 FILE* open_stream(int fd, const char* mode);
 // The number of such a stream; -1: it is none.
 int number_of(FILE* stream);
+// 0, 1 and 2 have become something else: stdin, stdout and stderr are streams on sockets where
+// these are ours.
+void renew_standard_stream(int fd);
+// What they hold is sent, before sockets are closed at exit.
+void flush_streams();
 
 }  // namespace tideline::shim::sockets
