@@ -57,7 +57,8 @@ Info QueueSocket::info() {
 void QueueSocket::set_options(const Options& options) {
   queue::Request set = request(queue::Op::kSetOptions);
   set.options = to_record(options);
-  [[maybe_unused]] const auto done = call(set);
+  // Nothing comes back, and servers set TCP_CORK for each answer.
+  sockets_.channel().post(set);
 }
 
 void QueueSocket::close_handle(bool abort, bool may_wait) {
