@@ -96,7 +96,10 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
   const auto is = [&](std::uint16_t flag) { return (request.flags & flag) != 0; };
   switch (request.op) {
     case Op::kBind:
-      return done(socket.bind(*this, client::from_record(request.endpoint), is(queue::kShared)));
+      return done(socket.bind(*this, client::from_record(request.endpoint),
+                              !is(queue::kShared)      ? client::Sharing::kNone
+                              : is(queue::kSharedPort) ? client::Sharing::kPort
+                                                       : client::Sharing::kAddress));
     case Op::kListen:
       return done(socket.listen(request.number));
     case Op::kConnect:

@@ -109,7 +109,7 @@ static_assert(sizeof(InfoRecord) == 208);
 
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
-  kBind,        // handle, endpoint, kShared
+  kBind,        // handle, endpoint, kShared, kSharedPort
   kListen,      // handle, number: backlog
   kConnect,     // handle, endpoint, kHasEndpoint
   kAccept,      // handle                              -> handle, family, page
@@ -129,6 +129,7 @@ inline constexpr std::uint16_t kReceiving = 4;
 inline constexpr std::uint16_t kSending = 8;
 inline constexpr std::uint16_t kAbort = 16;
 inline constexpr std::uint16_t kWantsIpv4 = 32;
+inline constexpr std::uint16_t kSharedPort = 64;  // with kShared
 
 // Bits of Response::number, of kRoute.
 inline constexpr std::uint32_t kOwns = 1;
