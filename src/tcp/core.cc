@@ -91,7 +91,8 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       generations(configuration.max_connections, 1),
       bbrs(configuration.max_connections),
       ranges(configuration.max_ranges),
-      table(tcbs, configuration.secrets[0]) {
+      table(tcbs, configuration.secrets[0]),
+      fast_open_cache(configuration.secrets[0]) {
   for (std::uint16_t& step : port_steps) step = static_cast<std::uint16_t>(random());
 }
 
@@ -193,6 +194,7 @@ void finish(Core& core, Tcb& tcb, End reason, Instant now) {
   tcb.reassembly.clear(core.ranges);
   set_state(core, tcb, State::kClosed, now);
   if (tcb.end == End::kNone) tcb.end = reason;
+  if (tcb.opened_fast && tcb.end == End::kFinished) core.fast_open_cache.worked();
   tcb.events.ended = true;
   mark_pending(core, tcb);
 }

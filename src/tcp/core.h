@@ -14,6 +14,7 @@
 #include "tcp/config.h"
 #include "tcp/connection_table.h"
 #include "tcp/discard.h"
+#include "tcp/fast_open_cache.h"
 #include "tcp/slab.h"
 #include "tcp/tcb.h"
 #include "tcp/timer_wheel.h"
@@ -62,6 +63,7 @@ struct Core {
   ConnectionTable table;
   TimerWheel wheel;
   PendingList pending;
+  FastOpenCache fast_open_cache;
 
   std::vector<Listener> listeners;
   std::unordered_map<Endpoint, std::uint32_t, EndpointHash> listening;

@@ -7,6 +7,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
 #include "tcp/fast_open.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
@@ -129,6 +130,7 @@ void open_active(Core& core, Tcb& tcb, Instant now) {
   tcb.snd_nxt = tcb.iss + 1;
   update_mss(core, tcb, now);
   set_state(core, tcb, State::kSynSent, now);
+  if (delay_syn(core, tcb, now)) return;
   send_syn(core, tcb, now);
   arm(core, tcb, Timer::kRetransmit, now + tcb.rto);
 }
@@ -206,13 +208,17 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (ack) {
     tcb.ecn_on =
         asks_for_ecn(core, tcb) && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    // What it does not acknowledge of a SYN's data has not been sent.
+    tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
-    tcb.events.established = true;
+    take_fast_syn_ack(core, tcb, segment, now);
+    tcb.events.established = !tcb.opened_fast;
     tcb.ack_now = true;
     return;
   }
   // Simultaneous open: RFC 9293 §3.5, figure 7.
   take_window(tcb, segment);
+  tcb.snd_nxt = tcb.iss + 1;
   tcb.ecn_on = false;
   set_state(core, tcb, State::kSynReceived, now);
   send_syn(core, tcb, now);
@@ -240,7 +246,7 @@ bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now) {
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
     become_established(core, tcb, segment, now);
-    tcb.events.established = true;
+    tcb.events.established = !tcb.opened_fast;
     return true;
   }
   Listener* listener = find(core, tcb.listener);

@@ -67,6 +67,7 @@ void World::listen() {
 }
 
 void World::connect() {
+  written_ = read_ = 0;
   auto result =
       tcp().connect({their_address(), kPeerPort}, {our_address(), kPort}, options, attach(), now);
   ASSERT_TRUE(result.has_value()) << result.error().message();
@@ -81,6 +82,8 @@ void World::connect_to(std::uint16_t port) {
 Attachment World::attach() {
   out_memory_.resize(1 << 20);
   in_memory_.resize(buffer);
+  std::construct_at(&out_indices_);
+  std::construct_at(&in_indices_);
   out_ = std::make_unique<ByteFifo>(out_memory_, out_indices_);
   in_ = std::make_unique<ByteFifo>(in_memory_, in_indices_);
   outgoing_ = std::make_unique<OutgoingFifo>(*out_);
@@ -128,6 +131,8 @@ void World::set_option(const std::string& name) {
     options.congestion = CongestionAlgorithm::kBbr;
   } else if (name == "dctcp") {
     options.congestion = CongestionAlgorithm::kDctcp;
+  } else if (name == "fast") {
+    options.fast_open = true;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
   } else {

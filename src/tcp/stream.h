@@ -103,6 +103,9 @@ struct StreamOptions {
   Duration keepalive_idle = std::chrono::hours(2);
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
+  // Of connect(), RFC 7413: asks the server for a cookie; with one, the SYN waits for what is
+  // written first and takes it along. The owner must bear that such data comes twice (its §6.1).
+  bool fast_open = false;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
 };
 
@@ -145,7 +148,7 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
-  bool syn_data = false;  // came with the SYN, and was taken: RFC 7413
+  bool syn_data = false;  // the SYN, the peer's or ours, had some, and it was taken: RFC 7413
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
   std::uint32_t mss = 0;            // payload bytes per segment, without options

@@ -74,7 +74,10 @@ struct Tcb : TimerNode {
   bool accepted = true;         // not in a listener's queue
   bool gives_cookie = false;    // with its SYN-ACK, for fast open
   bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
-  bool syn_data = false;        // came and was taken
+  bool syn_data = false;        // of the peer's came and was taken, or of ours
+  bool fast_syn = false;        // our SYN has the option of fast open
+  bool syn_waits = false;       // for data to take along
+  bool opened_fast = false;     // the owner could write at once
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;

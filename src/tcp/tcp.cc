@@ -12,6 +12,7 @@
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -208,6 +209,11 @@ Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
   return id_of(core, *tcb);
 }
 
+bool Tcp::may_write_early(ConnectionId id) const {
+  const Tcb* tcb = find(*core_, id);
+  return tcb != nullptr && tcb->opened_fast;
+}
+
 void Tcp::accepted(ConnectionId id) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->accepted) return;
@@ -229,7 +235,7 @@ void Tcp::consumed(ConnectionId id, Instant now) {
 void Tcp::shut_down(ConnectionId id, Instant now) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->shut_down) return;
-  if (tcb->state == State::kSynSent) {
+  if (tcb->state == State::kSynSent && !has_early_data(*tcb)) {
     finish(*core_, *tcb, End::kAborted, now);
     return;
   }
@@ -240,7 +246,7 @@ void Tcp::shut_down(ConnectionId id, Instant now) {
 void Tcp::close(ConnectionId id, bool unread, Instant now) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->closed_by_owner) return;
-  if (unread || tcb->state == State::kSynSent) {
+  if (unread || (tcb->state == State::kSynSent && !has_early_data(*tcb))) {
     abort(id, now);
     return;
   }

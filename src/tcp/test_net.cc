@@ -364,6 +364,8 @@ SimFlow::SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t s
                                    client.attachment(), net.now);
   EXPECT_TRUE(id.has_value());
   client.id = *id;
+  early = net.left().tcp.may_write_early(*id);
+  if (early) client.produce();
 }
 
 void SimFlow::step() {

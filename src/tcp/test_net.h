@@ -204,6 +204,7 @@ struct SimFlow {
   SimStream server;
   SimListener listener;
   bool started = false;
+  bool early = false;  // the client wrote before its SYN
 };
 
 }  // namespace tideline::tcp::test

@@ -62,6 +62,20 @@ void copy_payload(Core& core, const Tcb& tcb, packet::Packet& packet, std::uint6
   }
 }
 
+// With `size` bytes from there, and room for headers. Null, and counted, if memory lacks.
+PacketPtr payload_packet(Core& core, Tcb& tcb, std::uint64_t offset, std::size_t size) {
+  PacketPtr packet = core.pool.get();
+  if (packet != nullptr && size > 0) {
+    if (size <= kCopyLimit) {
+      copy_payload(core, tcb, *packet, offset, size);
+    } else if (!lend_payload(core, tcb, packet, offset, size)) {
+      packet.reset();
+    }
+  }
+  if (packet == nullptr) core.counters.count(Discard::kPoolExhausted);
+  return packet;
+}
+
 // The sum of the pseudo-header stands in the checksum field: the rest is offloaded.
 void prepend_header(const Tuple& tuple, wire::Tcp& header, packet::Packet& packet) {
   const std::size_t size = header.header_size();
@@ -171,18 +185,8 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   const bool fin = (flags & wire::kTcpFin) != 0;
   const std::uint32_t size = end - begin - (fin ? 1 : 0);
   const std::uint64_t offset = tcb.snd_offset(begin);
-  PacketPtr packet = core.pool.get();
-  if (packet != nullptr && size > 0) {
-    if (size <= kCopyLimit) {
-      copy_payload(core, tcb, *packet, offset, size);
-    } else if (!lend_payload(core, tcb, packet, offset, size)) {
-      packet.reset();
-    }
-  }
-  if (packet == nullptr) {
-    core.counters.count(Discard::kPoolExhausted);
-    return false;
-  }
+  PacketPtr packet = payload_packet(core, tcb, offset, size);
+  if (packet == nullptr) return false;
   const bool again = begin < tcb.snd_nxt;
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = begin.value();
@@ -242,7 +246,10 @@ bool asks_for_ecn(const Core& core, const Tcb& tcb) {
   return core.config.ecn || tcb.options.congestion == CongestionAlgorithm::kDctcp;
 }
 
-void send_syn(Core& core, Tcb& tcb, Instant now) {
+namespace {
+
+// Moves rcv_adv, if it answers.
+wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
   const bool answer = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
   wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
   if (answer) {
@@ -262,6 +269,7 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
   header.options.sack_permitted = !answer || tcb.sack_on;
   if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
+  if (!answer && tcb.fast_syn) header.options.fast_open.emplace();  // asks for one
   // The window of a SYN is not scaled: RFC 7323 §2.2.
   const std::uint32_t granted = tcb.syn_ack_owed ? tcb.rcv_wnd() : core.config.initial_window;
   const std::uint32_t window = std::min<std::uint32_t>(granted, 65535);
@@ -270,11 +278,39 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
     tcb.rcv_adv = tcb.rcv_nxt + window;
     tcb.last_ack_sent = tcb.rcv_nxt;
   }
+  return header;
+}
+
+// Marks are seen by queues on the way already: RFC 8257 §3.6.
+std::uint8_t ecn_of_syn(const Tcb& tcb, const wire::Tcp& header) {
+  const bool dctcp = tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return dctcp && (header.flags & wire::kTcpEce) != 0 ? kEct0 : 0;
+}
+
+}  // namespace
+
+void send_syn(Core& core, Tcb& tcb, Instant now) {
+  const wire::Tcp header = syn_header(core, tcb, now);
   ++tcb.segments_out;
   tcb.last_sent = now;
-  const bool ect =
-      tcb.options.congestion == CongestionAlgorithm::kDctcp && (header.flags & wire::kTcpEce) != 0;
-  send_header(core, tcb.tuple, header, now, ect ? kEct0 : 0);
+  send_header(core, tcb.tuple, header, now, ecn_of_syn(tcb, header));
+}
+
+std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCookie& cookie,
+                                 Instant now) {
+  wire::Tcp header = syn_header(core, tcb, now);
+  header.options.fast_open = cookie;
+  const auto options = static_cast<std::uint32_t>(wire::emitted_size(header.options));
+  const auto size =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(tcb.write_end, tcb.mss - options));
+  PacketPtr packet = payload_packet(core, tcb, 0, size);
+  ++tcb.segments_out;
+  tcb.last_sent = tcb.last_data_sent = now;
+  if (packet == nullptr) return 0;  // as if it were lost
+  tcb.bytes_sent += size;
+  prepend_header(tcb.tuple, header, *packet);
+  hand_down(core, tcb.tuple, std::move(packet), ecn_of_syn(tcb, header), now);
+  return size;
 }
 
 void answer_with_reset(Core& core, const Segment& segment, Instant now) {
