@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
+#include "tcp/accurate_ecn.h"
 #include "tcp/bbr.h"
 #include "tcp/config.h"
 #include "tcp/connection_table.h"
@@ -59,6 +60,7 @@ struct Core {
   Slab<Tcb> tcbs;
   std::vector<std::uint32_t> generations;  // of each slot of tcbs
   Slab<Bbr> bbrs;
+  Slab<AccurateEcn> accurate_ecns;
   RangeSlab ranges;
   ConnectionTable table;
   TimerWheel wheel;

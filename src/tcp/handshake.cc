@@ -6,6 +6,7 @@
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
+#include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
 #include "tcp/receiver.h"
@@ -168,7 +169,7 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   Tcb* tcb = create_passive(core, listener, segment, now);
   if (tcb == nullptr) return;
   take_syn(core, *tcb, segment, now);
-  tcb->ecn_on = segment.has(wire::kTcpEce) && segment.has(wire::kTcpCwr);
+  grant_ecn(core, *tcb, segment);
   tcb->iss = initial_sequence(core, tcb->tuple, now);
   if (after) tcb->iss = max(tcb->iss, *after + 65536);
   tcb->snd_una = tcb->iss;
@@ -206,14 +207,15 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   take_syn(core, tcb, segment, now);
   if (ack) {
-    tcb.ecn_on =
-        asks_for_ecn(core, tcb) && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    take_granted_ecn(core, tcb, segment);
     // What it does not acknowledge of a SYN's data has not been sent.
     tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
     take_fast_syn_ack(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
     tcb.ack_now = true;
+    // RFC 9768 §3.2.2.1: it says how the SYN-ACK came, which a segment with data cannot.
+    if (has_accurate_ecn(tcb)) send_ack(core, tcb, now);
     return;
   }
   // Simultaneous open: RFC 9293 §3.5, figure 7.

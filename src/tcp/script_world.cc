@@ -165,7 +165,7 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
                         .source = their_address(),
                         .destination = our_address(),
                         .to_group = arrival.to_group,
-                        .traffic_class = static_cast<std::uint8_t>(arrival.ce ? 3 : 0)};
+                        .traffic_class = arrival.ecn};
   tcp().receive(std::move(packet), datagram, now);
   tcp().flush(now);
 }
@@ -233,6 +233,9 @@ std::uint64_t World::info(const std::string& name) {
   const Info info = tcp().info(id);
   if (name == "cwnd") return info.cwnd / info.mss;
   if (name == "ssthresh") return info.ssthresh / info.mss;
+  if (name == "ecn") return info.ecn ? 1 : 0;
+  if (name == "accurate_ecn") return info.accurate_ecn ? 1 : 0;
+  if (name == "marked_packets") return info.marked_packets;
   if (name == "syn_data") return info.syn_data ? 1 : 0;
   if (name == "reordering") return info.reordering;
   if (name == "probes") return info.probes;

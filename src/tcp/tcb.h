@@ -51,6 +51,7 @@ struct Events {
   bool ended = false;
 };
 
+struct AccurateEcn;
 class Bbr;
 struct Core;
 
@@ -90,7 +91,7 @@ struct Tcb : TimerNode {
   bool timestamps_on = false;
   bool wscale_on = false;
   bool sack_on = false;
-  bool ecn_on = false;
+  bool ecn_on = false;          // of RFC 3168
   std::uint8_t snd_wscale = 0;  // of windows that come
   std::uint8_t rcv_wscale = 0;  // of windows that go
   std::uint16_t peer_mss = 536;
@@ -191,7 +192,8 @@ struct Tcb : TimerNode {
   std::uint32_t retransmit_stamp = 0;    // TSval of the episode's first retransmission; 0: none
 
   CongestionState congestion;
-  Bbr* bbr = nullptr;  // if it has chosen BBR
+  Bbr* bbr = nullptr;                   // if it has chosen BBR
+  AccurateEcn* accurate_ecn = nullptr;  // if both ends know it
   bool cwnd_limited = false;
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;

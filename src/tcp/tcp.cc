@@ -12,6 +12,7 @@
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
+#include "tcp/ecn.h"
 #include "tcp/fast_open_client.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
@@ -82,7 +83,8 @@ Info info_of(const Tcb& tcb, Instant now) {
             .end = tcb.end,
             .timestamps = tcb.timestamps_on,
             .sack = tcb.sack_on,
-            .ecn = tcb.ecn_on,
+            .ecn = tcb.ecn_on || has_accurate_ecn(tcb),
+            .accurate_ecn = has_accurate_ecn(tcb),
             .syn_data = tcb.syn_data,
             .send_window_scale = tcb.snd_wscale,
             .receive_window_scale = tcb.rcv_wscale,
@@ -123,6 +125,9 @@ Info info_of(const Tcb& tcb, Instant now) {
             .recoveries = tcb.recoveries,
             .undone = tcb.undone,
             .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
+  if (has_accurate_ecn(tcb)) {
+    info.marked_packets = tcb.accurate_ecn->peer_ce_packets - AccurateEcn().peer_ce_packets;
+  }
   if (const Bbr* bbr = tcb.bbr) {
     info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
     info.phase = name_of(bbr->state());
@@ -322,6 +327,7 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
                   .window = header->window,
                   .urgent = header->urgent_pointer,
                   .gso_size = packet->meta().offload.gso_size,
+                  .ecn = static_cast<std::uint8_t>(datagram.traffic_class & 3),
                   .congestion_seen = (datagram.traffic_class & 3) == kCongestionExperienced,
                   .size = static_cast<std::uint32_t>(layout.payload_size()),
                   .options = header->options};

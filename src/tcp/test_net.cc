@@ -167,6 +167,7 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   ASSERT_LE(bytes.size(), 1514U) << "more than the link carries";
   ++frames;
   if (filter && !filter(from, bytes)) return;
+  if (change) change(bytes);
   if (!is_tcp(bytes)) {
     fly({.due = now + link.delay, .to = 1 - from, .bytes = std::move(bytes)});
     return;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/receiver.h"
 #include "wire/checksum.h"
@@ -144,7 +145,7 @@ std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; 
 // drop what is not: RFC 8257 §3.6.
 std::uint8_t ecn_field(const Tcb& tcb, bool new_data) {
   const bool always = tcb.options.congestion == CongestionAlgorithm::kDctcp;
-  return tcb.ecn_on && (new_data || always) ? kEct0 : 0;
+  return (new_data || always) && sends_ect(tcb) ? kEct0 : 0;
 }
 
 void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
@@ -155,7 +156,12 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
   }
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = seq.value();
-  header.flags = static_cast<std::uint16_t>(flags | (tcb.ece ? wire::kTcpEce : 0));
+  header.flags = static_cast<std::uint16_t>(flags | ecn_flags(tcb));
+  add_ecn_option(tcb, false, header.options);
+  if (has_accurate_ecn(tcb) && std::exchange(tcb.accurate_ecn->answers_syn, false)) {
+    header.flags = static_cast<std::uint16_t>(flags | ecn_flags_of_answer(tcb));
+  }
+  note_ecn_told(tcb, header.options.accurate_ecn.has_value());
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
   acknowledged_now(tcb, now);
@@ -190,7 +196,8 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   const bool again = begin < tcb.snd_nxt;
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = begin.value();
-  header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
+  header.flags = static_cast<std::uint16_t>(header.flags | flags | ecn_flags(tcb));
+  note_ecn_told(tcb, false);
   const bool new_data = size > 0 && !again;
   if (new_data && std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
   header.window = announce_window(tcb);
@@ -201,7 +208,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
     packet::Offload& offload = packet->meta().offload;
     offload.gso = tcb.tuple.is_ipv4() ? packet::Gso::kTcpV4 : packet::Gso::kTcpV6;
     offload.gso_size = static_cast<std::uint16_t>(segment);
-    offload.gso_ecn = (header.flags & wire::kTcpCwr) != 0;
+    offload.gso_ecn = !has_accurate_ecn(tcb) && (header.flags & wire::kTcpCwr) != 0;
   }
   acknowledged_now(tcb, now);
   tcb.bytes_sent += size;
@@ -243,7 +250,8 @@ void send_reset(Core& core, Tcb& tcb, Instant now) {
 }
 
 bool asks_for_ecn(const Core& core, const Tcb& tcb) {
-  return core.config.ecn || tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return core.config.ecn || core.config.accurate_ecn ||
+         tcb.options.congestion == CongestionAlgorithm::kDctcp;
 }
 
 namespace {
@@ -255,10 +263,8 @@ wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
   if (answer) {
     header.flags |= wire::kTcpAck;
     header.acknowledgment_number = tcb.rcv_nxt.value();
-    if (tcb.ecn_on) header.flags |= wire::kTcpEce;
-  } else if (asks_for_ecn(core, tcb)) {
-    header.flags |= wire::kTcpEce | wire::kTcpCwr;
   }
+  header.flags |= ecn_flags_of_syn(core, tcb, answer);
   const std::uint32_t room =
       tcb.path_mtu - ip_header(tcb) - static_cast<std::uint32_t>(sizeof(wire::TcpHeader));
   header.options.mss = static_cast<std::uint16_t>(
@@ -270,6 +276,10 @@ wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
   header.options.sack_permitted = !answer || tcb.sack_on;
   if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
   if (!answer && tcb.fast_syn) header.options.fast_open.emplace();  // asks for one
+  if (answer) {
+    add_ecn_option(tcb, true, header.options);
+    if (has_accurate_ecn(tcb)) ++tcb.accurate_ecn->syn_acks;
+  }
   // The window of a SYN is not scaled: RFC 7323 §2.2.
   const std::uint32_t granted = tcb.syn_ack_owed ? tcb.rcv_wnd() : core.config.initial_window;
   const std::uint32_t window = std::min<std::uint32_t>(granted, 65535);
