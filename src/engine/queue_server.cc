@@ -85,7 +85,7 @@ Instant QueueServer::next_deadline() const {
       std::ranges::any_of(active_, [](const ServedChannel* each) { return each->has_work(); });
   if (unfinished) return {};
   const Instant rdma = rdma_ ? rdma_->next_deadline() : kNever;
-  return std::min({greetings_due_, accept_at_, rdma});
+  return std::min({greetings_due_, accept_at_, sockets_.next_rest(), rdma});
 }
 
 bool QueueServer::has_work(Instant now) {
@@ -115,6 +115,7 @@ bool QueueServer::run(Instant now) {
   take_events(now);
   if (accept_again_ || accept_at_ <= now) accept_some(now);
   if (greetings_due_ <= now) drop_silent(now);
+  sockets_.let_rest(now);
   // Channels may begin meanwhile (a fork), and are looked at in this turn, too.
   for (std::size_t i = 0; i < active_.size();) {
     ServedChannel& channel = *active_[i];

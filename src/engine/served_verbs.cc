@@ -27,7 +27,7 @@ constexpr std::size_t kObjectsPerPair = 8;
 int errno_of(const Error& error) { return error.errno_value != 0 ? error.errno_value : EIO; }
 int errno_of(const Status& status) { return status ? 0 : errno_of(status.error()); }
 
-queue::PlaceRecord to_record(const FifoPlace& place) {
+queue::PlaceRecord to_record(const queue::FifoPlace& place) {
   return {.offset = place.offset, .size = place.size};
 }
 

@@ -41,11 +41,11 @@ class Piece {
 
   explicit operator bool() const { return place_.size != 0; }
   std::byte* data() const { return memory_->bytes(place_).data(); }
-  const FifoPlace& place() const { return place_; }
+  const queue::FifoPlace& place() const { return place_; }
 
  private:
   FamilyMemory* memory_ = nullptr;
-  FifoPlace place_{};
+  queue::FifoPlace place_{};
 };
 
 // A program's object. The device that it belongs to was opened by the same channel.

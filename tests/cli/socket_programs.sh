@@ -140,11 +140,15 @@ check_iperf() {
     client iperf3 -c "$to" -t 1 --json $words >iperf.json || fail "iperf3 $words: $(grep error iperf.json)"
     wait "$server" || fail "iperf3 -s"
     children=()
-    $python - <<'PYTHON' || fail "iperf3 $words has carried nothing"
+    # With --json, iperf3 says in the file alone that it has failed.
+    $python - >iperf.log 2>&1 <<'PYTHON' || fail "iperf3 $words: $(cat iperf.log)"
 import json, sys
-end = json.load(open("iperf.json"))["end"]
-total = end.get("sum_received", end.get("sum"))
-sys.exit(0 if total["bytes"] > 1_000_000 else 1)
+result = json.load(open("iperf.json"))
+if "error" in result:
+    sys.exit(result["error"])
+total = result["end"].get("sum_received", result["end"].get("sum"))
+if total["bytes"] <= 1_000_000:
+    sys.exit(f"has carried {total['bytes']} bytes")
 PYTHON
   done
   said "iperf3 $(printf "[%s]" "${all[@]}")"

@@ -110,7 +110,8 @@ Status QueueEngine::destroy(std::uint32_t handle) {
 
 std::span<std::byte> QueueEngine::piece(const queue::PlaceRecord& place) {
   client::FamilyView* family = channel_->own_family();
-  return family == nullptr ? std::span<std::byte>() : family->fifo(place.offset, place.size);
+  return family == nullptr ? std::span<std::byte>()
+                           : family->ring({.offset = place.offset, .size = place.size});
 }
 
 Result<std::unique_ptr<client::Waiter>> QueueEngine::take_waiter() {
