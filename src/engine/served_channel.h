@@ -27,6 +27,7 @@
 #include "engine/client_policy.h"
 #include "engine/end_reason.h"
 #include "engine/family_memory.h"
+#include "engine/served_verbs.h"
 #include "queue/channel.h"
 #include "queue/messages.h"
 #include "ring/wake_flag.h"
@@ -61,6 +62,11 @@ class ServedChannel {
   wire::Ipv6Address bound_by_itself(const wire::Ipv6Address& source) const;
   // Rings its doorbell, if it sleeps, when the turn ends.
   void hint_waiter(std::uint16_t waiter, unsigned hint);
+
+  // --- For verbs.
+  FamilyMemory& family() const { return *family_; }
+  // A byte for its doorbell, whether anybody sleeps or not.
+  void ring_waiter(std::uint16_t waiter);
 
   // --- For the server.
   // One turn: hints, a call, some of the sockets. Returns whether there was anything to do.
@@ -121,6 +127,8 @@ class ServedChannel {
 
   // served_calls.cc
   bool answer_call(Instant now);
+  // False: the call waits, or has ended the channel.
+  bool answer_verbs(Instant now);
   // Nothing: the call waits, or has ended the channel.
   std::optional<queue::Response> execute(const queue::Request& request, Instant now);
   std::optional<queue::Response> execute_on(ServedSocket& socket, const queue::Request& request,
@@ -140,6 +148,10 @@ class ServedChannel {
   void give_child(Instant now);
   void give_family(std::uint32_t number);
   void give_token(std::uint32_t handle);
+  void give_heap();
+  void take_memory(UniqueFd memory);
+  // Null: the front end has no verbs.
+  ServedVerbs* verbs();
   void adopt(const UniqueFd& token);
   template <typename Message>
   void send(const Message& message, std::span<const int> fds);
@@ -180,6 +192,9 @@ class ServedChannel {
   // Waiters that were hinted in this turn: bits.
   std::array<std::uint64_t, queue::ChannelMemory::kWaiters / 64> hinted_waiters_{};
   bool rings_ = false;
+
+  std::unique_ptr<ServedVerbs> verbs_;  // null: it has asked for nothing yet
+  int verbs_put_off_ = 0;               // turns that the call has waited for what was posted
 };
 
 }  // namespace tideline::engine
