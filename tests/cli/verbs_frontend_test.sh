@@ -21,7 +21,7 @@ at_two=(--placement frontend --name two)
 app=("${left[@]}")
 
 "$tideline" run "${at_one[@]}" -- ibv_devinfo -v >"$directory/devinfo.log" 2>&1 || fail ibv_devinfo
-for words in 'hca_id:.*tideline0' 'PORT_ACTIVE' 'max_qp: *1024' 'GID\[ *1\]:.*::ffff:' 'GID\[ *2\]:.*2001:db8:'; do
+for words in 'hca_id:.*tideline0' 'PORT_ACTIVE' 'max_qp:.*1024' 'GID\[ *1\]:.*::ffff:' 'GID\[ *2\]:.*2001:db8:'; do
   grep -q "$words" "$directory/devinfo.log" || fail "ibv_devinfo does not say '$words'"
 done
 
