@@ -301,7 +301,9 @@ ServedSrq::ServedSrq(ServedDevice& owner, rdma::SharedReceiveQueue& srq, Piece p
       piece_(std::move(piece)),
       slots_(srq.queue.capacity()),
       ring_(*new(piece_.data()) queue::WorkIndices, piece_.data() + queue::kReceiveSlots, slots_,
-            queue::receive_stride(srq.queue.max_sge())) {}
+            queue::receive_stride(srq.queue.max_sge())) {
+  srq_.queue.set_source(*this);
+}
 
 queue::PlaceRecord ServedSrq::place() const {
   return {.offset = piece_.place().offset,
@@ -329,6 +331,9 @@ VerbsObject::Looked ServedSrq::look(Instant /*now*/) {
   return true;
 }
 
+// An index that cannot be ends the channel when it is looked at in its turn.
+void ServedSrq::refill() { [[maybe_unused]] const Looked looked = look(monotonic_now()); }
+
 void ServedSrq::retire() { ring_.retire(srq_.queue.size()); }
 
 Status ServedSrq::destroy() { return device()->context().destroy_srq(srq_); }
@@ -351,6 +356,7 @@ ServedQp::ServedQp(ServedDevice& owner, rdma::QueuePair& qp, Piece piece,
   std::byte* slots = piece_.data() + queue::kWorkSlots;
   sends_ = WorkRing(indices[0], slots, sends, stride);
   if (qp.init.srq != nullptr) return;
+  qp_.receive_queue.set_source(*this);
   receives_ = WorkRing(indices[1], slots + std::size_t{sends} * stride, slots_for(capacity.recv_wr),
                        queue::receive_stride(capacity.recv_sge));
 }
@@ -373,17 +379,28 @@ VerbsObject::Looked ServedQp::look(Instant now) {
   return *receives || *sends;
 }
 
+// What is wrong is left to look(): a message is under way here.
+void ServedQp::refill() {
+  const Instant now = monotonic_now();
+  for (int budget = kRequestsAtOnce; budget > 0 && receives_.waiting().value_or(0) > 0; --budget) {
+    if (post_next_receive(now) != rdma::Posted::kPosted) break;
+    receives_.take();
+  }
+}
+
+rdma::Posted ServedQp::post_next_receive(Instant now) {
+  std::uint64_t wr_id = 0;
+  Pieces pieces;
+  if (!copy_receive(receives_, wr_id, pieces)) return rdma::Posted::kInvalid;
+  return device()->context().post_recv(qp_, {.wr_id = wr_id, .sges = pieces.all()}, now);
+}
+
 VerbsObject::Looked ServedQp::look_at_receives(int budget, Instant now) {
   for (; budget > 0; --budget) {
     const auto waiting = receives_.waiting();
     if (!waiting) return std::unexpected(waiting.error());
     if (*waiting == 0) return false;
-    std::uint64_t wr_id = 0;
-    Pieces pieces;
-    rdma::Posted posted = rdma::Posted::kInvalid;
-    if (copy_receive(receives_, wr_id, pieces)) {
-      posted = device()->context().post_recv(qp_, {.wr_id = wr_id, .sges = pieces.all()}, now);
-    }
+    const rdma::Posted posted = post_next_receive(now);
     if (posted == rdma::Posted::kFull) return false;
     receives_.take();
     if (posted == rdma::Posted::kInvalid) fail(now);

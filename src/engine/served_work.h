@@ -23,6 +23,7 @@
 #include "queue/verbs.h"
 #include "rdma/context.h"
 #include "rdma/types.h"
+#include "rdma/work_queue.h"
 
 namespace tideline::engine {
 
@@ -198,7 +199,7 @@ class WorkRing {
   std::uint32_t retired_ = 0;
 };
 
-class ServedSrq final : public VerbsObject {
+class ServedSrq final : public VerbsObject, private rdma::ReceiveSource {
  public:
   static constexpr Kind kKind = Kind::kSrq;
 
@@ -213,13 +214,16 @@ class ServedSrq final : public VerbsObject {
   Status destroy() override;
 
  private:
+  // rdma::ReceiveSource
+  void refill() override;
+
   rdma::SharedReceiveQueue& srq_;
   Piece piece_;
   const std::uint32_t slots_;
   WorkRing ring_;
 };
 
-class ServedQp final : public VerbsObject {
+class ServedQp final : public VerbsObject, private rdma::ReceiveSource {
  public:
   static constexpr Kind kKind = Kind::kQp;
 
@@ -240,9 +244,13 @@ class ServedQp final : public VerbsObject {
   Status destroy() override;
 
  private:
+  // rdma::ReceiveSource
+  void refill() override;
+
   // Takes up to `budget` requests. More to do, or the room takes no more: false.
   Looked look_at_sends(int budget, Instant now);
   Looked look_at_receives(int budget, Instant now);
+  rdma::Posted post_next_receive(Instant now);
   rdma::Posted post(const queue::SendRecord& record, std::span<const rdma::Sge> pieces,
                     std::span<const std::byte> inline_data, Instant now);
   // What the program's half should have refused.
