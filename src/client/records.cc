@@ -41,7 +41,8 @@ queue::OptionsRecord to_record(const Options& options) {
           .quick_ack = static_cast<std::uint8_t>(options.quick_ack),
           .congestion = static_cast<std::uint8_t>(options.congestion),
           .keepalive = static_cast<std::uint8_t>(options.keepalive),
-          .keepalive_probes = options.keepalive_probes};
+          .keepalive_probes = options.keepalive_probes,
+          .connect_fast = static_cast<std::uint8_t>(options.connect_fast)};
 }
 
 Options from_record(const queue::OptionsRecord& record) {
@@ -58,7 +59,8 @@ Options from_record(const queue::OptionsRecord& record) {
           .keepalive_interval = duration_of(record.keepalive_interval_ns),
           .keepalive_probes = record.keepalive_probes,
           .user_timeout = duration_of(record.user_timeout_ns),
-          .fast_open = record.fast_open};
+          .fast_open = record.fast_open,
+          .connect_fast = record.connect_fast != 0};
 }
 
 queue::InfoRecord to_record(const Info& info) {

@@ -78,6 +78,8 @@ struct Options {
   Duration user_timeout{};  // 0: the engine's
   // Of a listener: so many connections may have sent data with their SYN and not answered yet.
   std::uint32_t fast_open = 0;
+  // Of connect(): data may go with the SYN; if it can, connect() succeeds before anything is sent.
+  bool connect_fast = false;
 
   friend bool operator==(const Options&, const Options&) = default;
 };

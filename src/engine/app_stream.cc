@@ -142,6 +142,10 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
       id_ = *id;
       tuple_ = sockets_.tcp().info(id_).tuple;
       held_by_tcp_ = true;
+      if (sockets_.tcp().may_write_early(id_)) {
+        flags_.store(kConnected, std::memory_order_release);
+        result = {};
+      }
     }
   });
   return ran ? result : ran;

@@ -121,6 +121,11 @@ bool QueueServer::run(Instant now) {
   return worked;
 }
 
+void QueueServer::end_turn() {
+  for (ServedChannel* channel : ringing_) channel->ring_bells();
+  ringing_.clear();
+}
+
 void QueueServer::activate(ServedChannel& channel) {
   Place& place = places_[channel.number()];
   if (std::exchange(place.active, true)) return;
@@ -321,6 +326,7 @@ void QueueServer::remove(ServedChannel& channel) {
   owner.descriptors -= channel.descriptors();
   --channels_;
   forget_users();
+  std::erase(ringing_, &channel);
   Place& place = places_[number];
   place.channel.reset();
   place.active = false;

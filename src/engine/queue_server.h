@@ -61,6 +61,7 @@ class QueueServer final : public Service {
   int fd() const override { return epoll_.get(); }
   void arm() override;
   void disarm() override;
+  void end_turn() override;
 
   // --- For reports.
   void for_each_client(const std::function<void(const ClientInfo&)>& visit) const;
@@ -86,6 +87,8 @@ class QueueServer final : public Service {
   ServedChannel* make_child(const ServedChannel& parent, std::vector<UniqueFd>& fds, Instant now);
   UniqueFd make_token(ServedSocket& socket, const ServedChannel& channel);
   ServedSocket* socket_of_token(int fd) const { return tokens_.find(fd); }
+  // Rings what the channel has to ring, at the end of the turn.
+  void ring_later(ServedChannel& channel) { ringing_.push_back(&channel); }
   bool watch_attach(int fd, const ServedChannel& channel);
   bool watch_bell(int fd, const ServedChannel& channel);
   void note_end(ServedChannel& channel, EndReason reason);
@@ -141,6 +144,7 @@ class QueueServer final : public Service {
   std::vector<Place> places_;
   std::deque<std::uint16_t> free_numbers_;  // the longest unused first
   std::vector<ServedChannel*> active_;
+  std::vector<ServedChannel*> ringing_;
   std::size_t channels_ = 0;
   std::unordered_map<uid_t, User> users_;
   std::uint32_t next_family_ = 1;

@@ -91,8 +91,19 @@ wire::Ipv6Address ServedChannel::bound_by_itself(const wire::Ipv6Address& source
 void ServedChannel::hint_waiter(std::uint16_t waiter, unsigned hint) {
   if (waiter >= bells_.size()) return;
   memory().waiters[waiter].hint(hint);
-  auto& bell = bells_[waiter];
-  if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
+  hinted_waiters_[waiter / 64] |= std::uint64_t{1} << waiter % 64;
+  if (!std::exchange(rings_, true)) server_.ring_later(*this);
+}
+
+void ServedChannel::ring_bells() {
+  rings_ = false;
+  for (std::size_t word = 0; word < hinted_waiters_.size(); ++word) {
+    for (std::uint64_t bits = std::exchange(hinted_waiters_[word], 0); bits != 0;
+         bits &= bits - 1) {
+      auto& bell = bells_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))];
+      if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
+    }
+  }
 }
 
 bool ServedChannel::make_memory(std::vector<UniqueFd>& for_program) {

@@ -59,6 +59,7 @@ class ServedChannel {
   // What a datagram socket without an address of its own is bound to, before it sends from
   // `source`: any, or that one where the policy names some.
   wire::Ipv6Address bound_by_itself(const wire::Ipv6Address& source) const;
+  // Rings its doorbell, if it sleeps, when the turn ends.
   void hint_waiter(std::uint16_t waiter, unsigned hint);
 
   // --- For the server.
@@ -74,6 +75,7 @@ class ServedChannel {
   const std::shared_ptr<const ClientPolicy>& shared_policy() const { return policy_; }
   // Of the engine's, that it takes.
   std::size_t descriptors() const { return descriptors_; }
+  void ring_bells();
   // Around sleeps: from arm() on, a hint rings the eventfd.
   void arm() {
     if (!std::exchange(armed_, true)) memory().engine.arm();
@@ -175,6 +177,9 @@ class ServedChannel {
   unsigned next_word_ = 0;
 
   std::array<std::optional<Bell>, queue::ChannelMemory::kWaiters> bells_;
+  // Waiters that were hinted in this turn: bits.
+  std::array<std::uint64_t, queue::ChannelMemory::kWaiters / 64> hinted_waiters_{};
+  bool rings_ = false;
 };
 
 }  // namespace tideline::engine

@@ -137,6 +137,10 @@ Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
   id_ = *id;
   held_by_tcp_ = true;
   show(sockets_.tcp().info(id_).tuple);
+  if (sockets_.tcp().may_write_early(id_)) {
+    set_flags(kConnected);
+    return {};
+  }
   set_flags(kConnecting);
   return refuse(Failure::kInProgress);
 }

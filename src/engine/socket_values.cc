@@ -18,6 +18,7 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .keepalive_idle = options.keepalive_idle,
           .keepalive_interval = options.keepalive_interval,
           .keepalive_probes = options.keepalive_probes,
+          .fast_open = options.connect_fast,
           .user_timeout = options.user_timeout};
 }
 

@@ -83,7 +83,8 @@ struct OptionsRecord {
   std::uint8_t congestion = 0;
   std::uint8_t keepalive = 0;
   std::uint8_t keepalive_probes = 0;
-  std::uint32_t reserved = 0;
+  std::uint8_t connect_fast = 0;
+  std::array<std::uint8_t, 3> reserved{};
 };
 static_assert(sizeof(OptionsRecord) == 64);
 

@@ -16,7 +16,10 @@ using packet::Packet;
 using wire::Bytes;
 using wire::PacketLayout;
 
-constexpr std::uint16_t kPlainFlags = wire::kTcpAck | wire::kTcpPsh;
+// Those of ECN may be any, if all segments have the same: with accurate ECN (RFC 9768) they are a
+// counter.
+constexpr std::uint16_t kPlainFlags =
+    wire::kTcpAck | wire::kTcpPsh | wire::kTcpAe | wire::kTcpCwr | wire::kTcpEce;
 
 // The bytes in which two segments of one aggregate must agree: all headers, but for the fields that
 // the caller blanks out.

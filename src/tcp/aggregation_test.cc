@@ -121,8 +121,14 @@ TEST_F(Aggregation, OtherFlagsEndIt) {
   EXPECT_EQ(run({{.seq = 1000, .flags = wire::kTcpAck | wire::kTcpEce}, {.seq = 2000}}),
             (Sizes{1000, 1000}));
   EXPECT_EQ(run({{.seq = 1000, .flags = wire::kTcpAck | wire::kTcpCwr},
-                 {.seq = 2000, .flags = wire::kTcpAck | wire::kTcpCwr}}),
+                 {.seq = 2000, .flags = wire::kTcpAck | wire::kTcpEce}}),
             (Sizes{1000, 1000}));
+}
+
+// RFC 9768: a counter that stands still.
+TEST_F(Aggregation, TheSameFlagsOfEcnDoNot) {
+  constexpr std::uint16_t kFive = wire::kTcpAck | wire::kTcpAe | wire::kTcpEce;
+  EXPECT_EQ(run({{.seq = 1000, .flags = kFive}, {.seq = 2000, .flags = kFive}}), (Sizes{2000}));
 }
 
 TEST_F(Aggregation, AnEcnMarkEndsIt) {

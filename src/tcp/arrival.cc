@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
@@ -22,6 +23,7 @@ Verdict check_sequence(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   const bool answers = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
   if (answers && segment.has(wire::kTcpSyn) && segment.seq == tcb.irs &&
       !segment.has(wire::kTcpAck)) {
+    note_repeated_syn(tcb, segment);
     send_syn(core, tcb, now);
     return Verdict::kDone;
   }
@@ -96,6 +98,17 @@ void update_window(Core& core, Tcb& tcb, const Segment& segment) {
   }
 }
 
+void hear_of_marks(Tcb& tcb, const Segment& segment, const AckSummary& summary, Instant now) {
+  const bool accurate = has_accurate_ecn(tcb);
+  const bool echo = !accurate && segment.has(wire::kTcpEce);
+  const std::uint32_t marked =
+      accurate ? read_ecn_feedback(tcb, segment, summary.delivered) : (echo ? summary.acked : 0);
+  tcb.control->echoed(
+      tcb.congestion,
+      {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
+  if (echo || marked > 0) see_congestion(tcb, Signal::kMark, now);
+}
+
 // What an acceptable acknowledgment means in every state after SYN-RECEIVED.
 void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   const std::uint32_t window = std::uint32_t{segment.window} << tcb.snd_wscale;
@@ -105,13 +118,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   update_window(core, tcb, segment);
-  if (tcb.ecn_on) {
-    const bool marked = segment.has(wire::kTcpEce);
-    tcb.control->echoed(
-        tcb.congestion,
-        {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
-    if (marked) see_congestion(tcb, Signal::kMark, now);
-  }
+  if (tcb.ecn_on || has_accurate_ecn(tcb)) hear_of_marks(tcb, segment, summary, now);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
   bbr_acked(tcb, summary);
@@ -261,6 +268,7 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (check_rst(core, tcb, segment, now) == Verdict::kDone) return;       // second
   // Third, security: there are no compartments.
   if (check_syn(core, tcb, segment, now) == Verdict::kDone) return;  // fourth
+  count_ecn(tcb, segment);
   if (check_ack(core, tcb, segment, now) == Verdict::kDone) return;  // fifth
   take_timestamp(tcb, segment, now);
   const bool had_fin = segment.has(wire::kTcpFin);

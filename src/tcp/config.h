@@ -60,6 +60,7 @@ struct Config {
   std::optional<HashKey> fast_open_key{};
   bool restart_after_idle = true;                     // RFC 5681 §4.1
   bool ecn = false;                                   // ask for it; it is granted always
+  bool accurate_ecn = false;                          // ask for that of RFC 9768; granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
   Duration initial_rto = std::chrono::seconds(1);

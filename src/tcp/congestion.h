@@ -66,8 +66,8 @@ struct AckEvent {
 
 // Any acknowledgment of a connection with ECN.
 struct EchoEvent {
-  std::uint32_t acked = 0;  // bytes that una has advanced
-  bool marked = false;      // it has ECE
+  std::uint32_t acked = 0;   // bytes that una has advanced
+  std::uint32_t marked = 0;  // bytes of these that were: all, if it has ECE
   Seq una;
   Seq nxt;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/ecn.h"
 #include "tcp/sequence_numbers.h"
 
 namespace tideline::tcp {
@@ -26,6 +27,7 @@ void leave_time_wait(Core& core, Tcb& tcb) {
 void destroy(Core& core, Tcb& tcb) {
   ++core.generations[core.tcbs.index_of(tcb)];
   release_congestion_control(core, tcb);
+  forget_accurate_ecn(core, tcb);
   tcb.in_use = false;
   core.tcbs.give(&tcb);
 }
@@ -90,8 +92,10 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       tcbs(configuration.max_connections),
       generations(configuration.max_connections, 1),
       bbrs(configuration.max_connections),
+      accurate_ecns(configuration.max_connections),
       ranges(configuration.max_ranges),
-      table(tcbs, configuration.secrets[0]) {
+      table(tcbs, configuration.secrets[0]),
+      fast_open_cache(configuration.secrets[0]) {
   for (std::uint16_t& step : port_steps) step = static_cast<std::uint16_t>(random());
 }
 
@@ -207,6 +211,7 @@ void finish(Core& core, Tcb& tcb, End reason, Instant now) {
   tcb.reassembly.clear(core.ranges);
   set_state(core, tcb, State::kClosed, now);
   if (tcb.end == End::kNone) tcb.end = reason;
+  if (tcb.opened_fast && tcb.end == End::kFinished) core.fast_open_cache.worked();
   tcb.events.ended = true;
   mark_pending(core, tcb);
 }

@@ -10,10 +10,12 @@
 #include "base/random.h"
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
+#include "tcp/accurate_ecn.h"
 #include "tcp/bbr.h"
 #include "tcp/config.h"
 #include "tcp/connection_table.h"
 #include "tcp/discard.h"
+#include "tcp/fast_open_cache.h"
 #include "tcp/slab.h"
 #include "tcp/tcb.h"
 #include "tcp/timer_wheel.h"
@@ -61,10 +63,12 @@ struct Core {
   Slab<Tcb> tcbs;
   std::vector<std::uint32_t> generations;  // of each slot of tcbs
   Slab<Bbr> bbrs;
+  Slab<AccurateEcn> accurate_ecns;
   RangeSlab ranges;
   ConnectionTable table;
   TimerWheel wheel;
   PendingList pending;
+  FastOpenCache fast_open_cache;
 
   std::vector<Listener> listeners;
   std::unordered_map<Endpoint, std::uint32_t, EndpointHash> listening;

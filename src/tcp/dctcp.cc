@@ -26,9 +26,9 @@ class Dctcp final : public CongestionControl {
       dctcp.window_end = event.una - event.acked;
     }
     dctcp.bytes_acked += event.acked;
-    if (event.marked) dctcp.bytes_marked += event.acked;
+    dctcp.bytes_marked += event.marked;
     if (event.una <= dctcp.window_end || dctcp.bytes_acked == 0) return;
-    const double m = static_cast<double>(dctcp.bytes_marked) / dctcp.bytes_acked;
+    const double m = std::min(1.0, static_cast<double>(dctcp.bytes_marked) / dctcp.bytes_acked);
     dctcp.alpha = dctcp.alpha * (1 - kGain) + kGain * m;
     dctcp.window_end = event.nxt;
     dctcp.bytes_acked = dctcp.bytes_marked = 0;

@@ -24,7 +24,7 @@ using std::chrono::milliseconds;
 SCRIPT(Dctcp, Connect_AsksForEcn, R"(
   config dctcp
   +0 connect
-  +0 > SEW 0:0(0) ect
+  +0 > SAWE 0:0(0) ect
   +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
   +0 > . 1:1(0) ack 1 ect
   +0 write 100
@@ -47,7 +47,7 @@ SCRIPT(Dctcp, RcvSyn_Listen_IsAnsweredAsAsked, R"(
 SCRIPT(Dctcp, WithoutEcn_IsReno, R"(
   config dctcp
   +0 connect
-  +0 > SEW 0:0(0) ect
+  +0 > SAWE 0:0(0) ect
   +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
   +0 > . 1:1(0) ack 1
   +0 write 1460
@@ -132,7 +132,7 @@ TEST(Dctcp, RcvCwr_WithAMark_IsEchoed) {
 SCRIPT(Dctcp, RcvEce_Established_IsReactedToOncePerWindow, R"(
   config dctcp
   +0 connect
-  +0 > SEW 0:0(0) ect
+  +0 > SAWE 0:0(0) ect
   +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
   +0 > . 1:1(0) ack 1 ect
   info cwnd 10
@@ -156,7 +156,7 @@ SCRIPT(Dctcp, RcvEce_Established_IsReactedToOncePerWindow, R"(
 SCRIPT(Dctcp, RcvSack_Cwr_ALossIsReactedToBesideTheMark, R"(
   config dctcp
   +0 connect
-  +0 > SEW 0:0(0) ect
+  +0 > SAWE 0:0(0) ect
   +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
   +0 > . 1:1(0) ack 1 ect
   +0 write 14600
@@ -195,7 +195,7 @@ struct Sender {
   }
   void acknowledge(std::uint32_t acked, bool marked, Seq nxt) {
     una += acked;
-    control.echoed(state, {.acked = acked, .marked = marked, .una = una, .nxt = nxt});
+    control.echoed(state, {.acked = acked, .marked = marked ? acked : 0, .una = una, .nxt = nxt});
   }
   double alpha() const { return std::get_if<DctcpState>(&state.algorithm)->alpha; }
 

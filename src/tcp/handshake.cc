@@ -6,7 +6,9 @@
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/cookie.h"
+#include "tcp/ecn.h"
 #include "tcp/fast_open.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
@@ -129,6 +131,7 @@ void open_active(Core& core, Tcb& tcb, Instant now) {
   tcb.snd_nxt = tcb.iss + 1;
   update_mss(core, tcb, now);
   set_state(core, tcb, State::kSynSent, now);
+  if (delay_syn(core, tcb, now)) return;
   send_syn(core, tcb, now);
   arm(core, tcb, Timer::kRetransmit, now + tcb.rto);
 }
@@ -166,7 +169,7 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   Tcb* tcb = create_passive(core, listener, segment, now);
   if (tcb == nullptr) return;
   take_syn(core, *tcb, segment, now);
-  tcb->ecn_on = segment.has(wire::kTcpEce) && segment.has(wire::kTcpCwr);
+  grant_ecn(core, *tcb, segment);
   tcb->iss = initial_sequence(core, tcb->tuple, now);
   if (after) tcb->iss = max(tcb->iss, *after + 65536);
   tcb->snd_una = tcb->iss;
@@ -204,15 +207,20 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   }
   take_syn(core, tcb, segment, now);
   if (ack) {
-    tcb.ecn_on =
-        asks_for_ecn(core, tcb) && segment.has(wire::kTcpEce) && !segment.has(wire::kTcpCwr);
+    take_granted_ecn(core, tcb, segment);
+    // What it does not acknowledge of a SYN's data has not been sent.
+    tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
-    tcb.events.established = true;
+    take_fast_syn_ack(core, tcb, segment, now);
+    tcb.events.established = !tcb.opened_fast;
     tcb.ack_now = true;
+    // RFC 9768 §3.2.2.1: it says how the SYN-ACK came, which a segment with data cannot.
+    if (has_accurate_ecn(tcb)) send_ack(core, tcb, now);
     return;
   }
   // Simultaneous open: RFC 9293 §3.5, figure 7.
   take_window(tcb, segment);
+  tcb.snd_nxt = tcb.iss + 1;
   tcb.ecn_on = false;
   set_state(core, tcb, State::kSynReceived, now);
   send_syn(core, tcb, now);
@@ -240,7 +248,7 @@ bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now) {
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
     become_established(core, tcb, segment, now);
-    tcb.events.established = true;
+    tcb.events.established = !tcb.opened_fast;
     return true;
   }
   Listener* listener = find(core, tcb.listener);

@@ -30,7 +30,7 @@ struct Line {
   std::optional<wire::TcpOptions> options;
   bool any_stamp = false;
   bool any_echo = false;
-  bool ce = false;
+  std::uint8_t ecn = 0;
   bool ect = false;
   bool bad_sum = false;
   bool to_group = false;
@@ -129,6 +129,8 @@ class Script {
     const std::string& key = words[1];
     if (key == "ecn") {
       world_.config.ecn = true;
+    } else if (key == "accurate_ecn") {
+      world_.config.accurate_ecn = true;
     } else if (key == "gso") {
       world_.gso = true;
     } else if (key == "ipv6") {
@@ -255,6 +257,11 @@ class Script {
         for (std::size_t i = 0; i < cookie.size; ++i) {
           cookie.bytes[i] = std::byte(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
         }
+      } else if (words[0] == "accecn") {
+        auto& counters = options.accurate_ecn.emplace();
+        for (std::size_t i = 2; i < words.size(); i += 2) {
+          counters.values[counters.count++] = static_cast<std::uint32_t>(number(words[i]));
+        }
       } else if (words[0] != "nop") {
         ADD_FAILURE() << "unknown option " << each;
       }
@@ -266,7 +273,7 @@ class Script {
     Line line;
     const bool ours = words[0] == ">";
     for (const char flag : words.at(1)) {
-      static constexpr std::string_view kFlags = "FSRP.UEW";
+      static constexpr std::string_view kFlags = "FSRP.UEWA";
       const std::size_t at = kFlags.find(flag);
       EXPECT_NE(at, std::string_view::npos) << "unknown flag " << flag;
       line.flags |= static_cast<std::uint16_t>(1U << at);
@@ -285,8 +292,8 @@ class Script {
         line.urgent = static_cast<std::uint16_t>(argument());
       } else if (words[i] == "port") {
         line.port = static_cast<std::uint16_t>(argument());
-      } else if (words[i] == "ce") {
-        line.ce = true;
+      } else if (words[i] == "ect1" || words[i] == "ect0" || words[i] == "ce") {
+        line.ecn = words[i] == "ect1" ? 1 : (words[i] == "ect0" ? 2 : 3);
       } else if (words[i] == "ect") {
         line.ect = true;
       } else if (words[i] == "badsum") {
@@ -311,7 +318,7 @@ class Script {
     if (line.options) header.options = *line.options;
     world_.receive(
         header, line.size,
-        {.port = line.port, .ce = line.ce, .bad_sum = line.bad_sum, .to_group = line.to_group});
+        {.port = line.port, .ecn = line.ecn, .bad_sum = line.bad_sum, .to_group = line.to_group});
   }
 
   void expect(const Words& words) {
@@ -344,7 +351,8 @@ class Script {
     const Duration late = got.at - (kStart + time_);
     EXPECT_LE(late < Duration{} ? -late : late, kTolerance) << "time";
     for (std::size_t i = 0; i < got.payload.size(); ++i) {
-      ASSERT_EQ(got.payload[i], byte_at(kOurStream, want.seq - 1 + i)) << "byte " << i;
+      const std::uint64_t begin = want.seq - ((want.flags & wire::kTcpSyn) != 0 ? 0U : 1U);
+      ASSERT_EQ(got.payload[i], byte_at(kOurStream, begin + i)) << "byte " << i;
     }
     if (want.options) compare_options(got.header.options, want);
   }

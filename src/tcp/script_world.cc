@@ -67,6 +67,7 @@ void World::listen() {
 }
 
 void World::connect() {
+  written_ = read_ = 0;
   auto result =
       tcp().connect({their_address(), kPeerPort}, {our_address(), kPort}, options, attach(), now);
   ASSERT_TRUE(result.has_value()) << result.error().message();
@@ -81,6 +82,8 @@ void World::connect_to(std::uint16_t port) {
 Attachment World::attach() {
   out_memory_.resize(1 << 20);
   in_memory_.resize(buffer);
+  std::construct_at(&out_indices_);
+  std::construct_at(&in_indices_);
   out_ = std::make_unique<ByteFifo>(out_memory_, out_indices_);
   in_ = std::make_unique<ByteFifo>(in_memory_, in_indices_);
   outgoing_ = std::make_unique<OutgoingFifo>(*out_);
@@ -128,6 +131,8 @@ void World::set_option(const std::string& name) {
     options.congestion = CongestionAlgorithm::kBbr;
   } else if (name == "dctcp") {
     options.congestion = CongestionAlgorithm::kDctcp;
+  } else if (name == "fast") {
+    options.fast_open = true;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
   } else {
@@ -160,7 +165,7 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
                         .source = their_address(),
                         .destination = our_address(),
                         .to_group = arrival.to_group,
-                        .traffic_class = static_cast<std::uint8_t>(arrival.ce ? 3 : 0)};
+                        .traffic_class = arrival.ecn};
   tcp().receive(std::move(packet), datagram, now);
   tcp().flush(now);
 }
@@ -228,6 +233,9 @@ std::uint64_t World::info(const std::string& name) {
   const Info info = tcp().info(id);
   if (name == "cwnd") return info.cwnd / info.mss;
   if (name == "ssthresh") return info.ssthresh / info.mss;
+  if (name == "ecn") return info.ecn ? 1 : 0;
+  if (name == "accurate_ecn") return info.accurate_ecn ? 1 : 0;
+  if (name == "marked_packets") return info.marked_packets;
   if (name == "syn_data") return info.syn_data ? 1 : 0;
   if (name == "reordering") return info.reordering;
   if (name == "probes") return info.probes;

@@ -59,7 +59,7 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   // How a segment of the peer's comes.
   struct Arrival {
     std::uint16_t port;
-    bool ce = false;
+    std::uint8_t ecn = 0;  // of the IP header
     bool bad_sum = false;
     bool to_group = false;
   };

@@ -19,7 +19,8 @@ struct Segment {
   std::uint16_t window = 0;  // as sent
   std::uint16_t urgent = 0;
   std::uint16_t gso_size = 0;    // of a segment that stands for several
-  bool congestion_seen = false;  // CE: RFC 3168
+  std::uint8_t ecn = 0;          // the ECN field of its IP header
+  bool congestion_seen = false;  // that is CE: RFC 3168
   std::uint32_t size = 0;        // of the payload
   wire::TcpOptions options;
   packet::PacketPtr payload;  // null if size is 0

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
 
@@ -331,6 +332,7 @@ void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
 }
 
 void output(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.syn_waits && tcb.state == State::kSynSent) send_delayed_syn(core, tcb, now);
   if (!tcb.is_synchronized()) return;
   bbr_check_application_limited(tcb);
   if (tcb.attachment.send != nullptr && !tcb.fin_sent) {

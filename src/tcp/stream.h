@@ -88,7 +88,7 @@ enum class CongestionAlgorithm : std::uint8_t {
   kCubic,
   kReno,
   kBbr,    // paced in any case
-  kDctcp,  // asks for ECN, and echoes marks as RFC 8257 wants it
+  kDctcp,  // asks for accurate ECN; with classic ECN it echoes marks as RFC 8257 wants it
 };
 
 struct StreamOptions {
@@ -103,6 +103,9 @@ struct StreamOptions {
   Duration keepalive_idle = std::chrono::hours(2);
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
+  // Of connect(), RFC 7413: asks the server for a cookie; with one, the SYN waits for what is
+  // written first and takes it along. The owner must bear that such data comes twice (its §6.1).
+  bool fast_open = false;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
 };
 
@@ -148,7 +151,8 @@ struct Info {
   bool timestamps = false;
   bool sack = false;
   bool ecn = false;
-  bool syn_data = false;  // came with the SYN, and was taken: RFC 7413
+  bool accurate_ecn = false;  // RFC 9768
+  bool syn_data = false;      // the SYN, the peer's or ours, had some, and it was taken: RFC 7413
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
   std::uint32_t mss = 0;            // payload bytes per segment, without options
@@ -187,7 +191,8 @@ struct Info {
   std::uint32_t timeouts = 0;
   std::uint32_t recoveries = 0;
   std::uint32_t undone = 0;
-  std::uint64_t pacing_rate = 0;  // bytes per second; 0: not paced
+  std::uint32_t marked_packets = 0;  // of ours, as accurate ECN tells it
+  std::uint64_t pacing_rate = 0;     // bytes per second; 0: not paced
   // Of BBR alone.
   std::uint64_t delivery_rate = 0;  // bytes per second: what the model takes the path's rate for
   std::string_view phase{};         // "ProbeBW_UP"

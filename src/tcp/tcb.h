@@ -51,6 +51,7 @@ struct Events {
   bool ended = false;
 };
 
+struct AccurateEcn;
 class Bbr;
 struct Core;
 
@@ -74,7 +75,10 @@ struct Tcb : TimerNode {
   bool accepted = true;         // not in a listener's queue
   bool gives_cookie = false;    // with its SYN-ACK, for fast open
   bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
-  bool syn_data = false;        // came and was taken
+  bool syn_data = false;        // of the peer's came and was taken, or of ours
+  bool fast_syn = false;        // our SYN has the option of fast open
+  bool syn_waits = false;       // for data to take along
+  bool opened_fast = false;     // the owner could write at once
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;
@@ -87,7 +91,7 @@ struct Tcb : TimerNode {
   bool timestamps_on = false;
   bool wscale_on = false;
   bool sack_on = false;
-  bool ecn_on = false;
+  bool ecn_on = false;          // of RFC 3168
   std::uint8_t snd_wscale = 0;  // of windows that come
   std::uint8_t rcv_wscale = 0;  // of windows that go
   std::uint16_t peer_mss = 536;
@@ -188,7 +192,8 @@ struct Tcb : TimerNode {
   std::uint32_t retransmit_stamp = 0;    // TSval of the episode's first retransmission; 0: none
 
   CongestionState congestion;
-  Bbr* bbr = nullptr;  // if it has chosen BBR
+  Bbr* bbr = nullptr;                   // if it has chosen BBR
+  AccurateEcn* accurate_ecn = nullptr;  // if both ends know it
   bool cwnd_limited = false;
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;

@@ -12,6 +12,8 @@
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
+#include "tcp/ecn.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -81,7 +83,8 @@ Info info_of(const Tcb& tcb, Instant now) {
             .end = tcb.end,
             .timestamps = tcb.timestamps_on,
             .sack = tcb.sack_on,
-            .ecn = tcb.ecn_on,
+            .ecn = tcb.ecn_on || has_accurate_ecn(tcb),
+            .accurate_ecn = has_accurate_ecn(tcb),
             .syn_data = tcb.syn_data,
             .send_window_scale = tcb.snd_wscale,
             .receive_window_scale = tcb.rcv_wscale,
@@ -122,6 +125,9 @@ Info info_of(const Tcb& tcb, Instant now) {
             .recoveries = tcb.recoveries,
             .undone = tcb.undone,
             .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
+  if (has_accurate_ecn(tcb)) {
+    info.marked_packets = tcb.accurate_ecn->peer_ce_packets - AccurateEcn().peer_ce_packets;
+  }
   if (const Bbr* bbr = tcb.bbr) {
     info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
     info.phase = name_of(bbr->state());
@@ -223,6 +229,11 @@ Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
   return id_of(core, *tcb);
 }
 
+bool Tcp::may_write_early(ConnectionId id) const {
+  const Tcb* tcb = find(*core_, id);
+  return tcb != nullptr && tcb->opened_fast;
+}
+
 void Tcp::accepted(ConnectionId id) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->accepted) return;
@@ -244,7 +255,7 @@ void Tcp::consumed(ConnectionId id, Instant now) {
 void Tcp::shut_down(ConnectionId id, Instant now) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->shut_down) return;
-  if (tcb->state == State::kSynSent) {
+  if (tcb->state == State::kSynSent && !has_early_data(*tcb)) {
     finish(*core_, *tcb, End::kAborted, now);
     return;
   }
@@ -255,7 +266,7 @@ void Tcp::shut_down(ConnectionId id, Instant now) {
 void Tcp::close(ConnectionId id, bool unread, Instant now) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr || tcb->closed_by_owner) return;
-  if (unread || tcb->state == State::kSynSent) {
+  if (unread || (tcb->state == State::kSynSent && !has_early_data(*tcb))) {
     abort(id, now);
     return;
   }
@@ -331,6 +342,7 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
                   .window = header->window,
                   .urgent = header->urgent_pointer,
                   .gso_size = packet->meta().offload.gso_size,
+                  .ecn = static_cast<std::uint8_t>(datagram.traffic_class & 3),
                   .congestion_seen = (datagram.traffic_class & 3) == kCongestionExperienced,
                   .size = static_cast<std::uint32_t>(layout.payload_size()),
                   .options = header->options};

@@ -44,6 +44,9 @@ class Tcp final : public ip::ProtocolHandler {
   Result<ConnectionId> connect(const Endpoint& remote, const Endpoint& local,
                                const StreamOptions& options, const Attachment& attachment,
                                Instant now);
+  // Of a connection that was just made: the SYN takes along what is written now, established() is
+  // not told, and what goes wrong is told as of one that was established. RFC 7413.
+  bool may_write_early(ConnectionId id) const;
   // A connection has left its listener's queue.
   void accepted(ConnectionId id);
 

@@ -167,6 +167,7 @@ void SimNet::put_on_wire(unsigned from, Bytes bytes) {
   ASSERT_LE(bytes.size(), 1514U) << "more than the link carries";
   ++frames;
   if (filter && !filter(from, bytes)) return;
+  if (change) change(bytes);
   if (!is_tcp(bytes)) {
     fly({.due = now + link.delay, .to = 1 - from, .bytes = std::move(bytes)});
     return;
@@ -364,6 +365,8 @@ SimFlow::SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t s
                                    client.attachment(), net.now);
   EXPECT_TRUE(id.has_value());
   client.id = *id;
+  early = net.left().tcp.may_write_early(*id);
+  if (early) client.produce();
 }
 
 void SimFlow::step() {

@@ -89,6 +89,8 @@ class SimNet {
   LinkOptions link;
   // Sees every frame on the wire, and says whether it goes on.
   std::function<bool(unsigned from, const std::vector<std::byte>& frame)> filter;
+  // Sees those that do, and may change them.
+  std::function<void(std::vector<std::byte>& frame)> change;
   std::function<void(const Queued& queued)> watch;
   std::uint64_t frames = 0;
   std::uint64_t lost = 0;
@@ -204,6 +206,7 @@ struct SimFlow {
   SimStream server;
   SimListener listener;
   bool started = false;
+  bool early = false;  // the client wrote before its SYN
 };
 
 }  // namespace tideline::tcp::test

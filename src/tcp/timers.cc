@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/fast_open.h"
+#include "tcp/fast_open_client.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
 #include "tcp/transmit.h"
@@ -39,6 +40,7 @@ void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
     give_up(core, tcb, now);
     return;
   }
+  if (tcb.state == State::kSynSent) lose_fast_syn(core, tcb, now);
   ++tcb.retries;
   ++tcb.backoff;
   ++core.counters.retransmissions;
@@ -64,6 +66,7 @@ void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
     }
   }
   on_retransmit_timeout(core, tcb, now);
+  watch_for_black_hole(core, tcb, now);
   if (tcb.retries < UINT8_MAX) ++tcb.retries;
   ++tcb.backoff;
   tcb.retransmit_mode = RetransmitMode::kNone;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/receiver.h"
 #include "wire/checksum.h"
@@ -60,6 +61,20 @@ void copy_payload(Core& core, const Tcb& tcb, packet::Packet& packet, std::uint6
     offset += piece.size();
     size -= piece.size();
   }
+}
+
+// With `size` bytes from there, and room for headers. Null, and counted, if memory lacks.
+PacketPtr payload_packet(Core& core, Tcb& tcb, std::uint64_t offset, std::size_t size) {
+  PacketPtr packet = core.pool.get();
+  if (packet != nullptr && size > 0) {
+    if (size <= kCopyLimit) {
+      copy_payload(core, tcb, *packet, offset, size);
+    } else if (!lend_payload(core, tcb, packet, offset, size)) {
+      packet.reset();
+    }
+  }
+  if (packet == nullptr) core.counters.count(Discard::kPoolExhausted);
+  return packet;
 }
 
 // The sum of the pseudo-header stands in the checksum field: the rest is offloaded.
@@ -130,7 +145,7 @@ std::uint32_t ip_header(const Tcb& tcb) { return tcb.tuple.is_ipv4() ? 20 : 40; 
 // drop what is not: RFC 8257 §3.6.
 std::uint8_t ecn_field(const Tcb& tcb, bool new_data) {
   const bool always = tcb.options.congestion == CongestionAlgorithm::kDctcp;
-  return tcb.ecn_on && (new_data || always) ? kEct0 : 0;
+  return (new_data || always) && sends_ect(tcb) ? kEct0 : 0;
 }
 
 void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
@@ -141,7 +156,12 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
   }
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = seq.value();
-  header.flags = static_cast<std::uint16_t>(flags | (tcb.ece ? wire::kTcpEce : 0));
+  header.flags = static_cast<std::uint16_t>(flags | ecn_flags(tcb));
+  add_ecn_option(tcb, false, header.options);
+  if (has_accurate_ecn(tcb) && std::exchange(tcb.accurate_ecn->answers_syn, false)) {
+    header.flags = static_cast<std::uint16_t>(flags | ecn_flags_of_answer(tcb));
+  }
+  note_ecn_told(tcb, header.options.accurate_ecn.has_value());
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
   acknowledged_now(tcb, now);
@@ -171,22 +191,13 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   const bool fin = (flags & wire::kTcpFin) != 0;
   const std::uint32_t size = end - begin - (fin ? 1 : 0);
   const std::uint64_t offset = tcb.snd_offset(begin);
-  PacketPtr packet = core.pool.get();
-  if (packet != nullptr && size > 0) {
-    if (size <= kCopyLimit) {
-      copy_payload(core, tcb, *packet, offset, size);
-    } else if (!lend_payload(core, tcb, packet, offset, size)) {
-      packet.reset();
-    }
-  }
-  if (packet == nullptr) {
-    core.counters.count(Discard::kPoolExhausted);
-    return false;
-  }
+  PacketPtr packet = payload_packet(core, tcb, offset, size);
+  if (packet == nullptr) return false;
   const bool again = begin < tcb.snd_nxt;
   wire::Tcp header = connection_header(tcb, now);
   header.sequence_number = begin.value();
-  header.flags = static_cast<std::uint16_t>(header.flags | flags | (tcb.ece ? wire::kTcpEce : 0));
+  header.flags = static_cast<std::uint16_t>(header.flags | flags | ecn_flags(tcb));
+  note_ecn_told(tcb, false);
   const bool new_data = size > 0 && !again;
   if (new_data && std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
   header.window = announce_window(tcb);
@@ -197,7 +208,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
     packet::Offload& offload = packet->meta().offload;
     offload.gso = tcb.tuple.is_ipv4() ? packet::Gso::kTcpV4 : packet::Gso::kTcpV6;
     offload.gso_size = static_cast<std::uint16_t>(segment);
-    offload.gso_ecn = (header.flags & wire::kTcpCwr) != 0;
+    offload.gso_ecn = !has_accurate_ecn(tcb) && (header.flags & wire::kTcpCwr) != 0;
   }
   acknowledged_now(tcb, now);
   tcb.bytes_sent += size;
@@ -239,19 +250,21 @@ void send_reset(Core& core, Tcb& tcb, Instant now) {
 }
 
 bool asks_for_ecn(const Core& core, const Tcb& tcb) {
-  return core.config.ecn || tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return core.config.ecn || core.config.accurate_ecn ||
+         tcb.options.congestion == CongestionAlgorithm::kDctcp;
 }
 
-void send_syn(Core& core, Tcb& tcb, Instant now) {
+namespace {
+
+// Moves rcv_adv, if it answers.
+wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
   const bool answer = tcb.state == State::kSynReceived || tcb.syn_ack_owed;
   wire::Tcp header{.sequence_number = tcb.iss.value(), .flags = wire::kTcpSyn};
   if (answer) {
     header.flags |= wire::kTcpAck;
     header.acknowledgment_number = tcb.rcv_nxt.value();
-    if (tcb.ecn_on) header.flags |= wire::kTcpEce;
-  } else if (asks_for_ecn(core, tcb)) {
-    header.flags |= wire::kTcpEce | wire::kTcpCwr;
   }
+  header.flags |= ecn_flags_of_syn(core, tcb, answer);
   const std::uint32_t room =
       tcb.path_mtu - ip_header(tcb) - static_cast<std::uint32_t>(sizeof(wire::TcpHeader));
   header.options.mss = static_cast<std::uint16_t>(
@@ -262,6 +275,11 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
   header.options.sack_permitted = !answer || tcb.sack_on;
   if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
+  if (!answer && tcb.fast_syn) header.options.fast_open.emplace();  // asks for one
+  if (answer) {
+    add_ecn_option(tcb, true, header.options);
+    if (has_accurate_ecn(tcb)) ++tcb.accurate_ecn->syn_acks;
+  }
   // The window of a SYN is not scaled: RFC 7323 §2.2.
   const std::uint32_t granted = tcb.syn_ack_owed ? tcb.rcv_wnd() : core.config.initial_window;
   const std::uint32_t window = std::min<std::uint32_t>(granted, 65535);
@@ -270,11 +288,39 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
     tcb.rcv_adv = tcb.rcv_nxt + window;
     tcb.last_ack_sent = tcb.rcv_nxt;
   }
+  return header;
+}
+
+// Marks are seen by queues on the way already: RFC 8257 §3.6.
+std::uint8_t ecn_of_syn(const Tcb& tcb, const wire::Tcp& header) {
+  const bool dctcp = tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return dctcp && (header.flags & wire::kTcpEce) != 0 ? kEct0 : 0;
+}
+
+}  // namespace
+
+void send_syn(Core& core, Tcb& tcb, Instant now) {
+  const wire::Tcp header = syn_header(core, tcb, now);
   ++tcb.segments_out;
   tcb.last_sent = now;
-  const bool ect =
-      tcb.options.congestion == CongestionAlgorithm::kDctcp && (header.flags & wire::kTcpEce) != 0;
-  send_header(core, tcb.tuple, header, now, ect ? kEct0 : 0);
+  send_header(core, tcb.tuple, header, now, ecn_of_syn(tcb, header));
+}
+
+std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCookie& cookie,
+                                 Instant now) {
+  wire::Tcp header = syn_header(core, tcb, now);
+  header.options.fast_open = cookie;
+  const auto options = static_cast<std::uint32_t>(wire::emitted_size(header.options));
+  const auto size =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(tcb.write_end, tcb.mss - options));
+  PacketPtr packet = payload_packet(core, tcb, 0, size);
+  ++tcb.segments_out;
+  tcb.last_sent = tcb.last_data_sent = now;
+  if (packet == nullptr) return 0;  // as if it were lost
+  tcb.bytes_sent += size;
+  prepend_header(tcb.tuple, header, *packet);
+  hand_down(core, tcb.tuple, std::move(packet), ecn_of_syn(tcb, header), now);
+  return size;
 }
 
 void answer_with_reset(Core& core, const Segment& segment, Instant now) {

@@ -33,6 +33,10 @@ void send_challenge(Core& core, Tcb& tcb, Instant now);
 bool asks_for_ecn(const Core& core, const Tcb& tcb);
 // SYN, with ACK in SYN-RECEIVED.
 void send_syn(Core& core, Tcb& tcb, Instant now);
+// SYN with a cookie of fast open, and what has been written, as far as a segment takes it. How much
+// that was.
+std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCookie& cookie,
+                                 Instant now);
 // RST to the peer of a connection.
 void send_reset(Core& core, Tcb& tcb, Instant now);
 // RST in answer to a segment that belongs nowhere: RFC 9293 §3.10.7.1.

@@ -18,6 +18,9 @@ constexpr std::uint8_t kTimestamps = 8;
 constexpr std::uint8_t kUserTimeout = 28;
 constexpr std::uint8_t kFastOpen = 34;
 
+constexpr std::uint8_t kAccurateEcn0 = 172;
+constexpr std::uint8_t kAccurateEcn1 = 174;
+
 constexpr std::size_t kTimestampsSize = 10;
 constexpr std::size_t kSackBlockSize = 8;
 
@@ -52,6 +55,19 @@ void parse_fast_open(Bytes option, TcpOptions& options) {
   std::ranges::copy(option.subspan(2), cookie.bytes.begin());
 }
 
+// RFC 9768 §3.2.3.1: counters beyond those that are known are for others to define.
+void parse_accurate_ecn(Bytes option, TcpOptions& options) {
+  constexpr std::size_t kCounterSize = 3;
+  AccurateEcnOption& counters = options.accurate_ecn.emplace();
+  counters.ect1_first = std::to_integer<std::uint8_t>(option[0]) == kAccurateEcn1;
+  const std::size_t count = std::min((option.size() - 2) / kCounterSize, counters.values.size());
+  counters.count = static_cast<std::uint8_t>(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bytes bytes = option.subspan(2 + i * kCounterSize, kCounterSize);
+    counters.values[i] = view_as<be24>(bytes).value();
+  }
+}
+
 // RFC 7323 §2.2, RFC 2018 §2, RFC 7413 §4.1.1: these mean something in a SYN only.
 void parse_syn_option(Bytes option, TcpOptions& options) {
   switch (std::to_integer<std::uint8_t>(option[0])) {
@@ -84,6 +100,10 @@ void parse_option(Bytes option, bool syn, TcpOptions& options) {
     case kSack:
       parse_sack(option, options);
       break;
+    case kAccurateEcn0:
+    case kAccurateEcn1:
+      parse_accurate_ecn(option, options);
+      break;
     case kUserTimeout:
       if (option.size() == 4) options.user_timeout = read16(option, 2);
       break;
@@ -112,6 +132,10 @@ class Writer {
   void put16(std::uint16_t value) {
     put(static_cast<std::uint8_t>(value >> 8));
     put(static_cast<std::uint8_t>(value));
+  }
+  void put24(std::uint32_t value) {
+    put(static_cast<std::uint8_t>(value >> 16));
+    put16(static_cast<std::uint16_t>(value));
   }
   void put32(std::uint32_t value) {
     put16(static_cast<std::uint16_t>(value >> 16));
@@ -154,6 +178,10 @@ std::size_t write(const TcpOptions& options, Writer writer) {
     writer.begin(kUserTimeout, 4, 0);
     writer.put16(*options.user_timeout);
   }
+  if (const auto& ecn = options.accurate_ecn) {
+    writer.begin(ecn->ect1_first ? kAccurateEcn1 : kAccurateEcn0, 2U + 3U * ecn->count, 0);
+    for (std::size_t i = 0; i < ecn->count; ++i) writer.put24(ecn->values[i]);
+  }
   if (options.sack_count != 0) {
     writer.begin(kSack, 2 + kSackBlockSize * options.sack_count, 2);
     for (std::size_t i = 0; i < options.sack_count; ++i) {
@@ -176,7 +204,8 @@ constexpr std::size_t kAlignedTimestampsSize = 12;
 
 const TcpTimestamps* only_timestamps(const TcpOptions& options) {
   const bool others = options.mss || options.sack_permitted || options.window_scale ||
-                      options.fast_open || options.user_timeout || options.sack_count != 0;
+                      options.fast_open || options.user_timeout || options.sack_count != 0 ||
+                      options.accurate_ecn;
   return options.timestamps && !others ? &*options.timestamps : nullptr;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP options: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413, RFC 5482. Thread: any.
+// TCP options: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413, RFC 5482, RFC 9768. Thread: any.
 #pragma once
 
 #include <array>
@@ -40,11 +40,29 @@ struct FastOpenCookie {
   friend constexpr bool operator==(const FastOpenCookie&, const FastOpenCookie&) = default;
 };
 
+// RFC 9768 §3.2.3: bytes that came with each ECN field, 24 bits each, as many of them as are there.
+struct AccurateEcnOption {
+  bool ect1_first = false;  // kind 174: ECT(1), CE, ECT(0); else 172: ECT(0), CE, ECT(1)
+  std::uint8_t count = 0;
+  std::array<std::uint32_t, 3> values{};
+
+  std::optional<std::uint32_t> ect0() const { return value(ect1_first ? 2 : 0); }
+  std::optional<std::uint32_t> ce() const { return value(1); }
+  std::optional<std::uint32_t> ect1() const { return value(ect1_first ? 0 : 2); }
+  friend constexpr bool operator==(const AccurateEcnOption&, const AccurateEcnOption&) = default;
+
+ private:
+  std::optional<std::uint32_t> value(std::size_t index) const {
+    return index < count ? std::optional(values[index]) : std::nullopt;
+  }
+};
+
 struct TcpOptions {
   std::optional<TcpTimestamps> timestamps;
   std::optional<std::uint16_t> user_timeout;  // granularity bit and 15 bits of time
   std::uint8_t sack_count = 0;
   std::array<SackBlock, kMaxSackBlocks> sack{};
+  std::optional<AccurateEcnOption> accurate_ecn;
   // Of SYN segments only:
   std::optional<std::uint16_t> mss;
   std::optional<std::uint8_t> window_scale;
@@ -54,7 +72,7 @@ struct TcpOptions {
   friend constexpr bool operator==(const TcpOptions&, const TcpOptions&) = default;
 };
 
-// Reads the bytes between the fixed header and the data offset into `options`, which is blank (80
+// Reads the bytes between the fixed header and the data offset into `options`, which is blank (100
 // bytes are cheaper to fill than to return). Options that are unknown, misplaced or of a wrong
 // length are ignored, values out of range are brought into it, and what runs past the end ends the
 // walk: RFC 9293 MUST-6, MUST-7. A length of 0 or 1 refuses the segment.

@@ -175,6 +175,32 @@ TEST(TcpOptions, FastOpenCookieSizes) {
   EXPECT_FALSE(options_of(kTcpSyn, "221401020304050607080910111213141516 1718").fast_open);
 }
 
+// RFC 9768 §3.2.3.1: two orders, four lengths, and room for more.
+TEST(TcpOptions, AccurateEcnOrdersAndLengths) {
+  const auto first = options_of(kTcpAck, "ac0b 000001 000002 000003").accurate_ecn.value();
+  EXPECT_EQ(first.ect0(), 1U);
+  EXPECT_EQ(first.ce(), 2U);
+  EXPECT_EQ(first.ect1(), 3U);
+  const auto second = options_of(kTcpAck, "ae0b 000001 000002 ffffff").accurate_ecn.value();
+  EXPECT_EQ(second.ect0(), 0xffffffU);
+  EXPECT_EQ(second.ce(), 2U);
+  EXPECT_EQ(second.ect1(), 1U);
+  EXPECT_EQ(options_of(kTcpAck, "ac08 000001 000002").accurate_ecn->ect1(), std::nullopt);
+  EXPECT_EQ(options_of(kTcpAck, "ac05 000001").accurate_ecn->ce(), std::nullopt);
+  EXPECT_EQ(options_of(kTcpAck, "ae05 000001").accurate_ecn->ect0(), std::nullopt);
+  EXPECT_EQ(options_of(kTcpAck, "ac02").accurate_ecn->count, 0);
+  EXPECT_EQ(options_of(kTcpAck, "ac04 0001").accurate_ecn->count, 0);
+  EXPECT_EQ(options_of(kTcpAck, "ac0e 000001 000002 000003 000004").accurate_ecn->count, 3);
+  for (const bool ect1_first : {false, true}) {
+    TcpOptions options;
+    options.accurate_ecn = {.ect1_first = ect1_first, .count = 3, .values = {7, 8, 0xfedcba}};
+    const Tcp tcp{.flags = kTcpAck, .options = options};
+    ByteVector written(tcp.header_size());
+    EXPECT_EQ(emit(tcp, written), 32U);
+    EXPECT_EQ(parse_tcp(written).value(), tcp);
+  }
+}
+
 TEST(TcpOptions, AlignmentGivesWayWhereEveryByteIsNeeded) {
   TcpOptions options{.timestamps = TcpTimestamps{1, 2}, .user_timeout = 7, .sack_count = 3};
   options.sack = {SackBlock{1, 2}, SackBlock{3, 4}, SackBlock{5, 6}};

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "shim/sockets/address.h"
 #include "shim/sockets/epoll_set.h"
@@ -246,6 +247,15 @@ int connect_socket(int fd, File& file, const sockaddr* address, socklen_t size) 
       return connect_ours(fd, file, *destination);
   }
   return kPass;
+}
+
+int connect_fast(int fd, File& file, const sockaddr* address, socklen_t size) {
+  const bool before = std::exchange(file.options.connect_fast, true);
+  if (!before && file.has_ours()) file.apply_options();
+  const int result = connect_socket(fd, file, address, size);
+  file.options.connect_fast = before;
+  if (!before && file.has_ours() && result < 0) file.apply_options();
+  return result;
 }
 
 int prepare_datagram(int fd, File& file, Endpoint& destination) {

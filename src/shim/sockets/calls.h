@@ -20,6 +20,8 @@ void note_socket(int fd, int domain, int type);
 int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size);
 int listen_socket(int fd, File& file, int backlog);
 int connect_socket(int fd, File& file, const sockaddr* address, socklen_t size);
+// MSG_FASTOPEN: as connect_socket(), with the first data to go with the SYN if it can.
+int connect_fast(int fd, File& file, const sockaddr* address, socklen_t size);
 int accept_socket(int fd, File& file, sockaddr* address, socklen_t* size, int flags);
 int shut_down_socket(int fd, File& file, int how);
 int local_name(const File& file, sockaddr* address, socklen_t* size);

@@ -233,6 +233,9 @@ void note_tcp_option(client::Options& options, int name, int number) {
     case TCP_FASTOPEN:
       options.fast_open = static_cast<std::uint32_t>(std::max(number, 0));
       return;
+    case TCP_FASTOPEN_CONNECT:
+      options.connect_fast = number != 0;
+      return;
     case TCP_USER_TIMEOUT:
       options.user_timeout = std::chrono::milliseconds(number);
       return;

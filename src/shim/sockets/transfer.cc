@@ -278,6 +278,9 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
     if (const int way = prepare_datagram(fd, file, *to); way != 0) return way;
     return send_datagram(fd, file, from, flags, to);
   }
+  if (file.is_stream() && address != nullptr && (flags & MSG_FASTOPEN) != 0) {
+    if (const int begun = connect_fast(fd, file, address, address_size); begun != 0) return begun;
+  }
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
