@@ -11,9 +11,12 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <fstream>
 #include <initializer_list>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -174,15 +177,37 @@ void print_connection(const Json& info) {
       bytes_in(info, "bytes_retransmitted"));
 }
 
+// RLIMIT_NOFILE of each program, for a socket takes a descriptor; 0: the kernel does not tell.
+void add_limits(Json& process) {
+  if (!member(member(process, "clients"), "list").is_array()) return;
+  for (Json& client : process["clients"]["list"]) {
+    if (!client.is_object()) continue;
+    constexpr std::string_view kLine = "Max open files";
+    std::ifstream limits(fmt::format("/proc/{}/limits", number_in(client, "pid")));
+    std::uint64_t limit = 0;
+    for (std::string line; std::getline(limits, line);) {
+      if (line.starts_with(kLine)) std::istringstream(line.substr(kLine.size())) >> limit;
+    }
+    client["descriptor_limit"] = limit;
+  }
+}
+
+std::string limit_of(const Json& client) {
+  const std::uint64_t limit = number_in(client, "descriptor_limit");
+  return limit == 0 ? "" : fmt::format(" and of {} descriptors (RLIMIT_NOFILE)", limit);
+}
+
 void print_clients(const Json& clients) {
   if (!clients.is_object() || clients.empty()) return;
   fmt::print("  {} programs are attached\n", number_in(clients, "count"));
   for (const Json& client : member(clients, "list")) {
     if (!client.is_object()) continue;
-    fmt::print("  {} (process {}) of user {}: {} sockets, {} of buffers, {} calls\n",
-               text_in(client, "program"), number_in(client, "pid"), number_in(client, "uid"),
-               number_in(client, "sockets"), bytes_in(client, "memory"),
-               number_in(client, "calls"));
+    fmt::print(
+        "  {} (process {}) of user {}: {} sockets of at most {}{}, {} of buffers of at most "
+        "{}, {} calls\n",
+        text_in(client, "program"), number_in(client, "pid"), number_in(client, "uid"),
+        number_in(client, "sockets"), number_in(client, "most_sockets"), limit_of(client),
+        bytes_in(client, "memory"), bytes_in(client, "most_memory"), number_in(client, "calls"));
   }
   for (const auto& [reason, count] : member(clients, "ended").items()) {
     if (count.is_number_unsigned()) {
@@ -219,6 +244,10 @@ void print_process(const Json& process) {
   fmt::print("  {:.2f} passes/byte of frames, {:.2f} kernel copies/byte\n",
              real_in(process, "passes_per_byte"), real_in(process, "kernel_copies_per_byte"));
   print_clients(member(process, "clients"));
+  if (const Json& tcp = member(process, "tcp"); tcp.is_object() && tcp.contains("most")) {
+    fmt::print("  TCP: {} connections of at most {}\n", number_in(tcp, "count"),
+               number_in(tcp, "most"));
+  }
   if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
     fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",
                number_in(rdma, "qp_count"), number_in(rdma, "cqs"), number_in(rdma, "regions"),
@@ -265,6 +294,7 @@ int status(const StatusOptions& options) {
     auto second = ask(process);
     if (!second) continue;  // it has ended
     add_all_rates(*second, first);
+    add_limits(*second);
     all.push_back(std::move(*second));
   }
   if (options.json) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What benchmark scripts have in common: a network of their own, processes on cores, pairs of runs, figures that are kept."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -38,20 +39,52 @@ def machine(script):
             "command": f"{script} " + " ".join(sys.argv[1:])}
 
 
-def contain(script):
-    """Goes on in a network, a /run and processes that end with this one."""
+def options(documentation, names, quick):
+    """The parser of what all scripts take. `quick`: what that option does."""
+    parser = argparse.ArgumentParser(description=documentation.split("\n", maxsplit=1)[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--keep", action="store_true", help="store the results in `results` beside the script")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
+    return parser
+
+
+def begin(script, parser, names):
+    """The arguments, and what figures hold for. Goes on in a network, a /run and processes that end with this one.
+    `script`: the command's path in the project."""
+    arguments = parser.parse_args()
+    if set(arguments.names) - set(names):
+        parser.error(f"there are {', '.join(names)}")
+    arguments.names = arguments.names or list(names)
+    if os.geteuid() != 0:
+        print("needs root, for a network of its own", file=sys.stderr)
+        sys.exit(3)
     if "TIDELINE_BENCH_CONTAINED" not in os.environ:
         os.environ["TIDELINE_BENCH_CONTAINED"] = "1"
         os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                              sys.executable, script, *sys.argv[1:]])
+                              sys.executable, str(ROOT / script), *sys.argv[1:]])
     sh("mount", "-t", "tmpfs", "tmpfs", "/run")
     sh("ip", "link", "set", "lo", "up")
+    about = machine(script)
+    refuse_to_keep(parser, arguments, about)
+    return arguments, about
+
+
+def refuse_to_keep(parser, arguments, about):
+    if arguments.keep and (arguments.quick or about["commit"].endswith("-dirty")):
+        parser.error("--keep stores figures to be quoted: not with --quick, not from uncommitted changes")
 
 
 def placed(core, namespace, command):
     where = ["ip", "netns", "exec", namespace] if namespace else []
     pin = ["taskset", "-c", str(CORES[core % len(CORES)])] if core is not None else []
     return [*where, *pin, *map(str, command)]
+
+
+def host(wire, addresses, version):
+    """The options of a host of ours with one of `addresses`."""
+    option, length = ("--ip", 24) if version == 4 else ("--ip6", 64)
+    return ["--wire", wire, option, f"{addresses[version]}/{length}"]
 
 
 class Process:
@@ -105,6 +138,31 @@ class Process:
     def end_all():
         for each in list(Process.running):
             each.end(signal.SIGKILL)
+
+
+def ready(core, namespace, command, words="ready"):
+    process = Process(placed(core, namespace, command))
+    process.wait_for(words)
+    return process
+
+
+def veth(near, far):
+    """A cable between this network and another, `far`, both with addresses of the kernel's."""
+    sh("ip", "netns", "add", "far")
+    sh("ip", "link", "add", "tlv0", "type", "veth", "peer", "name", "tlv1", "netns", "far")
+    for namespace, name, addresses in ([], "tlv0", near), (["ip", "netns", "exec", "far"], "tlv1", far):
+        sh(*namespace, "ip", "link", "set", name, "up")
+        give(namespace, name, addresses)
+
+
+def give(namespace, name, addresses):
+    sh(*namespace, "ip", "address", "add", f"{addresses[4]}/24", "dev", name)
+    sh(*namespace, "ip", "address", "add", f"{addresses[6]}/64", "dev", name, "nodad")
+
+
+def remove_veth():
+    for command in (["ip", "netns", "delete", "far"], ["ip", "link", "delete", "tlv0"]):
+        subprocess.run(command, capture_output=True)  # of what was not made, too
 
 
 def paired(ours, peer, pairs):

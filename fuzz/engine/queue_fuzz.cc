@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/check.h"
@@ -58,7 +59,7 @@ class Program {
 
   void step() {
     const auto what = input_.take<std::uint8_t>();
-    switch (what % 8) {
+    switch (what % 10) {
       case 0:
         return call();
       case 1:
@@ -74,6 +75,10 @@ class Program {
         return wish();
       case 6:
         return client_.hint(input_.take<std::uint8_t>() % 8);
+      case 7:
+        return transfer();
+      case 8:
+        return engine_.skip(std::chrono::seconds(1));
       default:
         if (what == 255) client_.die();
         return;
@@ -92,10 +97,10 @@ class Program {
   // A record, or bytes, at the beginning of what the engine reads next.
   void write_fifo() {
     const RawClient::Socket& to = socket();
-    if (to.page->outgoing_size == 0) return;
+    if (to.out().size() == 0) return;
     const auto record = input_.take<queue::DatagramRecord>();
     const std::uint64_t at = to.page->outgoing.consumed.load() % kSpan;
-    std::memcpy(to.family.data() + queue::kFifosBegin + at, &record, sizeof(record));
+    std::memcpy(to.family->bytes().data() + queue::kFifosBegin + at, &record, sizeof(record));
   }
   void move_index() {
     queue::SocketPage& page = *socket().page;
@@ -103,6 +108,12 @@ class Program {
                                                    &page.incoming.written, &page.incoming.consumed};
     *indices[input_.take<std::uint8_t>() % 4] += input_.take<std::uint16_t>();
     client_.hint(input_.take<std::uint8_t>() % 8);
+  }
+  // So much that FIFOs grow, between all that is broken.
+  void transfer() {
+    const std::string block(std::size_t{1} << (8 + input_.take<std::uint8_t>() % 10), 'b');
+    client_.write(socket(), block);
+    client_.read(socket());
   }
   void wish() {
     if (!client_.attach) return;

@@ -36,19 +36,21 @@ FamilyView::~FamilyView() {
   }
 }
 
-std::byte* FamilyView::map(std::byte*& place, std::uint64_t offset, std::size_t size) {
+std::byte* FamilyView::map(Piece& place, std::uint64_t offset, std::size_t size) {
+  if (std::byte* known = place.load(std::memory_order_acquire)) return known;
   const std::scoped_lock lock(mutex_);
-  if (place != nullptr) return place;
+  if (std::byte* known = place.load(std::memory_order_relaxed)) return known;
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory_.get(),
                         static_cast<off_t>(offset));
   if (memory == MAP_FAILED) return nullptr;
   // It is the engine's business, and of no use in a core dump.
   ::madvise(memory, size, MADV_DONTDUMP);
-  place = static_cast<std::byte*>(memory);
-  return place;
+  place.store(static_cast<std::byte*>(memory), std::memory_order_release);
+  return static_cast<std::byte*>(memory);
 }
 
-std::span<std::byte> FamilyView::fifo(std::uint64_t offset, std::size_t size) {
+std::span<std::byte> FamilyView::ring(const queue::FifoPlace& place) {
+  const auto [offset, size] = place;
   if (size == 0 || offset < queue::kFifosBegin || offset > size_ || size > size_ - offset)
     return {};
   const std::uint64_t begin = offset % queue::kPiece;

@@ -13,11 +13,12 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "queue/fifo_view.h"
 #include "queue/socket_page.h"
 
 namespace tideline::client {
 
-class FamilyView {
+class FamilyView final : public queue::FifoMemory {
  public:
   // Of `size` bytes, as the engine says.
   static Result<std::unique_ptr<FamilyView>> open(std::uint32_t number, UniqueFd memory,
@@ -29,8 +30,7 @@ class FamilyView {
   std::uint32_t number() const { return number_; }
   // Null: it is not within, or there is no memory.
   queue::SocketPage* page(std::uint32_t index);
-  // A FIFO. Empty: it is not within, or there is no memory.
-  std::span<std::byte> fifo(std::uint64_t offset, std::size_t size);
+  std::span<std::byte> ring(const queue::FifoPlace& place) override;
 
   void after_fork_in_child();
 
@@ -40,15 +40,17 @@ class FamilyView {
 
   FamilyView(std::uint32_t number, UniqueFd memory, std::uint64_t size);
 
-  std::byte* map(std::byte*& place, std::uint64_t offset, std::size_t size);
+  using Piece = std::atomic<std::byte*>;
+
+  std::byte* map(Piece& place, std::uint64_t offset, std::size_t size);
 
   const std::uint32_t number_;
   const UniqueFd memory_;
   const std::uint64_t size_;
   std::mutex mutex_;
   // Null: not mapped yet.
-  std::vector<std::byte*> pages_;
-  std::vector<std::byte*> pieces_;
+  std::vector<Piece> pages_;
+  std::vector<Piece> pieces_;
 };
 
 }  // namespace tideline::client

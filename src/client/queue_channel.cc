@@ -157,8 +157,16 @@ void* QueueChannel::watch(void* object) {
   channel.gone_.store(true, std::memory_order_release);
   futex_wake(channel.channel_->call.answered);
   const std::scoped_lock lock(channel.waiters_mutex_);
-  for (const int ringer : channel.doorbells_) queue::Doorbell::ring(ringer);
+  for (std::uint16_t waiter = 0; waiter < channel.waiters_; ++waiter) channel.tell_end(waiter);
   return nullptr;
+}
+
+// Whatever it watches is to be looked at.
+void QueueChannel::tell_end(std::uint16_t waiter) {
+  for (unsigned hint = 0; hint < queue::HintBoard::kHints; ++hint) {
+    channel_->waiters[waiter].hint(hint);
+  }
+  queue::Doorbell::ring(doorbells_[waiter]);
 }
 
 void QueueChannel::hint(std::uint32_t handle) {
@@ -311,7 +319,7 @@ std::unique_ptr<Waiter> QueueChannel::make_waiter() {
   if (!send_with_fds(socket_.get(), bytes_of(wish), {&ringer, 1})) return nullptr;
   hint(queue::ChannelMemory::kCallHint);
   doorbells_.push_back(ringer);
-  if (is_gone()) queue::Doorbell::ring(ringer);
+  if (is_gone()) tell_end(waiters_);
   queue::HintBoard& board = channel_->waiters[waiters_];
   return Waiter::create_shared(board, waiters_++, std::move(bell->sleeper),
                                std::move(bell->ringer));

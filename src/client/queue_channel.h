@@ -74,6 +74,7 @@ class QueueChannel {
   Result<queue::Welcome> receive_welcome(int socket, std::vector<UniqueFd>& fds);
   void watch_for_the_end();
   static void* watch(void* channel);
+  void tell_end(std::uint16_t waiter);
   bool begin_call();
   void end_call();
   Outcome<queue::WishAnswer> wish(const queue::WishMessage& message, std::span<const int> fds,

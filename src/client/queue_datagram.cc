@@ -50,10 +50,10 @@ void QueueDatagram::close(bool abort) {
 
 // Under the lock. False: there is no room.
 bool QueueDatagram::put(const DatagramRecord& record, std::span<const iovec> from) {
-  ring::ByteFifo& fifo = outgoing();
+  queue::FifoView fifo = outgoing();
   const std::size_t length = length_of(record.size);
   if (fifo.writable() < length) return false;
-  const std::uint64_t at = page_->outgoing.written.load(std::memory_order_relaxed);
+  const std::uint64_t at = fifo.written();
   DatagramRecord header = record;
   const iovec head{.iov_base = &header, .iov_len = sizeof(header)};
   copy_in(fifo, at, {&head, 1}, sizeof(header));
@@ -83,10 +83,10 @@ Outcome<std::size_t> QueueDatagram::send(std::span<const iovec> from,
 
 // Under the lock. The engine puts records whole.
 std::optional<DatagramRecord> QueueDatagram::first() {
-  ring::ByteFifo& fifo = incoming();
+  const queue::FifoView fifo = incoming();
   DatagramRecord record;
   if (fifo.readable() < sizeof(record)) return std::nullopt;
-  const std::uint64_t at = page_->incoming.consumed.load(std::memory_order_relaxed);
+  const std::uint64_t at = fifo.consumed();
   const iovec head{.iov_base = &record, .iov_len = sizeof(record)};
   copy_out(fifo, at, {&head, 1}, sizeof(record));
   record.size = std::min<std::uint32_t>(
@@ -104,9 +104,10 @@ Outcome<Received> QueueDatagram::receive(std::span<const iovec> into, bool peek)
     if ((flags & queue::kReceivingShut) != 0) return Received{};
     return refuse(Failure::kWouldBlock);
   }
-  const std::uint64_t at = page_->incoming.consumed.load(std::memory_order_relaxed);
-  const std::size_t size = copy_out(incoming(), at + sizeof(*record), into, record->size);
-  if (!peek) incoming().set_consumed(at + length_of(record->size));
+  queue::FifoView fifo = incoming();
+  const std::uint64_t at = fifo.consumed();
+  const std::size_t size = copy_out(fifo, at + sizeof(*record), into, record->size);
+  if (!peek) fifo.set_consumed(at + length_of(record->size));
   return Received{.size = size,
                   .whole = record->whole,
                   .from = from_record(record->from),
@@ -120,8 +121,6 @@ unsigned QueueDatagram::readiness(unsigned wanted) {
   if ((flags & queue::kReceivingShut) != 0) events |= POLLIN | POLLRDHUP;
   if ((flags & queue::kEnded) != 0) events |= POLLIN | POLLERR;
   if ((wanted & (POLLOUT | POLLWRNORM)) != 0) {
-    const auto has_room = [&] { return outgoing().writable() >= outgoing().capacity() / 3; };
-    if (!has_room()) page_->wants_room.store(1, std::memory_order_seq_cst);
     if (has_room()) events |= POLLOUT | POLLWRNORM;
   }
   if (page_->error.load(std::memory_order_acquire) != 0) events |= POLLERR;

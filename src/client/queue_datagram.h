@@ -17,7 +17,7 @@ class QueueDatagram final : public QueueSocket {
 
   explicit QueueDatagram(QueueSockets& sockets) : QueueSocket(sockets) {}
 
-  bool open(const queue::Response& where) { return begin(where) && open_fifos(); }
+  bool open(const queue::Response& where) { return begin(where) && has_fifos(); }
 
   Outcome<void> listen(std::uint32_t backlog) override;
   Outcome<void> connect(const std::optional<Endpoint>& remote) override;
@@ -32,10 +32,6 @@ class QueueDatagram final : public QueueSocket {
   std::optional<Endpoint> remote() override { return remote_in_page(); }
 
  private:
-  // NOLINTBEGIN(bugprone-unchecked-optional-access): an open socket has them
-  ring::ByteFifo& outgoing() { return *outgoing_; }
-  ring::ByteFifo& incoming() { return *incoming_; }
-  // NOLINTEND(bugprone-unchecked-optional-access)
   bool put(const queue::DatagramRecord& record, std::span<const iovec> from);
   // Of the first datagram that waits, if there is one.
   std::optional<queue::DatagramRecord> first();

@@ -2,7 +2,6 @@
 #include "client/queue_socket.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace tideline::client {
 
@@ -16,21 +15,16 @@ bool QueueSocket::begin(const queue::Response& where) {
   handle_ = where.handle;
   page_ = page;
   family_ = family;
-  outgoing_.reset();
-  incoming_.reset();
   return true;
 }
 
-bool QueueSocket::open_fifos() {
-  const auto fit = [&](std::uint64_t offset, std::uint32_t size) -> std::span<std::byte> {
-    return is_power_of_two(size) ? family_->fifo(offset, size) : std::span<std::byte>();
-  };
-  const auto out = fit(page_->outgoing_offset, page_->outgoing_size);
-  const auto in = fit(page_->incoming_offset, page_->incoming_size);
-  if (out.empty() || in.empty()) return false;
-  outgoing_.emplace(out, page_->outgoing);
-  incoming_.emplace(in, page_->incoming);
-  return true;
+bool QueueSocket::has_room() const {
+  const queue::FifoView fifo = outgoing();
+  const auto roomy = [&] { return fifo.writable() >= fifo.size() / 3; };
+  if (roomy()) return true;
+  // Asked for before the last look: the engine looks after it has made room.
+  page_->wants_room.store(1, std::memory_order_seq_cst);
+  return roomy();
 }
 
 Outcome<void> QueueSocket::bind(const Endpoint& local, bool shared) {
@@ -108,36 +102,28 @@ QueueSocket::Guard::Guard(QueueSocket& socket, std::atomic<std::uint32_t>& lock)
   }
 }
 
-std::size_t copy_in(ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> from,
+std::size_t copy_in(const queue::FifoView& fifo, std::uint64_t offset, std::span<const iovec> from,
                     std::size_t size) {
   std::size_t done = 0;
   for (const iovec& part : from) {
     const auto* bytes = static_cast<const std::byte*>(part.iov_base);
-    for (std::size_t left = std::min(part.iov_len, size - done); left > 0;) {
-      const auto to = fifo.piece(offset + done, left);
-      std::memcpy(to.data(), bytes, to.size());
-      bytes += to.size();
-      left -= to.size();
-      done += to.size();
-    }
-    if (done == size) break;
+    const std::size_t wanted = std::min(part.iov_len, size - done);
+    const std::size_t copied = fifo.copy_in(offset + done, {bytes, wanted});
+    done += copied;
+    if (copied < wanted || done == size) break;
   }
   return done;
 }
 
-std::size_t copy_out(const ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> into,
+std::size_t copy_out(const queue::FifoView& fifo, std::uint64_t offset, std::span<const iovec> into,
                      std::size_t size) {
   std::size_t done = 0;
   for (const iovec& part : into) {
     auto* bytes = static_cast<std::byte*>(part.iov_base);
-    for (std::size_t left = std::min(part.iov_len, size - done); left > 0;) {
-      const auto from = fifo.piece(offset + done, left);
-      std::memcpy(bytes, from.data(), from.size());
-      bytes += from.size();
-      left -= from.size();
-      done += from.size();
-    }
-    if (done == size) break;
+    const std::size_t wanted = std::min(part.iov_len, size - done);
+    const std::size_t copied = fifo.copy_out(offset + done, {bytes, wanted});
+    done += copied;
+    if (copied < wanted || done == size) break;
   }
   return done;
 }

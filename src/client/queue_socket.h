@@ -14,8 +14,8 @@
 #include "client/queue_sockets.h"
 #include "client/records.h"
 #include "client/sockets.h"
+#include "queue/fifo_view.h"
 #include "queue/socket_page.h"
-#include "ring/byte_fifo.h"
 
 namespace tideline::client {
 
@@ -36,8 +36,12 @@ class QueueSocket : public Socket {
 
   // A life begins: `where` is the engine's answer.
   bool begin(const queue::Response& where);
-  // FIFOs as the page says. False: they cannot be mapped, or cannot be.
-  bool open_fifos();
+  // Without locks: what the engine, or another process, moves is seen at the next look.
+  queue::FifoView outgoing() const { return {*family_, page_->outgoing_places, page_->outgoing}; }
+  queue::FifoView incoming() const { return {*family_, page_->incoming_places, page_->incoming}; }
+  bool has_fifos() const { return outgoing().is_mapped() && incoming().is_mapped(); }
+  // Whether a writer that waits for room has enough; if not, it will be told.
+  bool has_room() const;
   // What others can see of it, a port, is free when this returns; a connection's end may wait.
   void close_handle(bool abort, bool may_wait);
 
@@ -71,14 +75,12 @@ class QueueSocket : public Socket {
   std::uint32_t handle_ = 0;
   queue::SocketPage* page_ = nullptr;
   FamilyView* family_ = nullptr;
-  std::optional<ring::ByteFifo> outgoing_;
-  std::optional<ring::ByteFifo> incoming_;
 };
 
-// Copies between a FIFO, from `offset` on, and scattered memory.
-std::size_t copy_in(ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> from,
+// Copies between a FIFO, from `offset` on, and scattered memory: as much as can be mapped.
+std::size_t copy_in(const queue::FifoView& fifo, std::uint64_t offset, std::span<const iovec> from,
                     std::size_t size);
-std::size_t copy_out(const ring::ByteFifo& fifo, std::uint64_t offset, std::span<const iovec> into,
+std::size_t copy_out(const queue::FifoView& fifo, std::uint64_t offset, std::span<const iovec> into,
                      std::size_t size);
 
 inline std::size_t size_of(std::span<const iovec> parts) {

@@ -9,7 +9,6 @@ namespace tideline::client {
 namespace {
 
 using queue::Op;
-using ring::ByteFifo;
 
 // Of a long write, what the engine is told of at once, so that the peer begins to read.
 constexpr std::size_t kPiece = std::size_t{64} << 10;
@@ -34,13 +33,14 @@ Outcome<void> QueueStream::connect(const std::optional<Endpoint>& remote) {
   const Failure failure = done ? Failure::kNone : done.error();
   if (failure == Failure::kNone || failure == Failure::kInProgress) {
     // Of an attempt that failed before, they may lie elsewhere.
-    if (!open_fifos()) return refuse(Failure::kNoMemory);
+    if (!has_fifos()) return refuse(Failure::kNoMemory);
   }
   return failure == Failure::kNone ? Outcome<void>() : refuse(failure);
 }
 
 Outcome<Socket*> QueueStream::accept() {
   if (!has(queue::kListening)) return refuse(Failure::kInvalid);
+  if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
   if (page_->waiting.load(std::memory_order_acquire) == 0) return refuse(Failure::kWouldBlock);
   const auto answer = call(request(Op::kAccept));
   if (!answer) return refuse(answer.error());
@@ -71,28 +71,29 @@ Outcome<std::size_t> QueueStream::refusal_to_send() {
 }
 
 std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size) {
-  ByteFifo& fifo = outgoing();
-  const std::uint64_t begin = page_->outgoing.written.load(std::memory_order_relaxed);
+  queue::FifoView fifo = outgoing();
+  const std::uint64_t begin = fifo.written();
   const std::size_t room = std::min(size, fifo.writable());
   if (room <= kPiece) {
-    copy_in(fifo, begin, from, room);
-    if (room > 0) {
-      fifo.set_written(begin + room);
+    const std::size_t done = copy_in(fifo, begin, from, room);
+    if (done > 0) {
+      fifo.set_written(begin + done);
       hint();
     }
-    return room;
+    return done;
   }
   std::size_t done = 0;
   for (const iovec& part : from) {
-    const auto* bytes = static_cast<std::byte*>(part.iov_base);
+    const auto* bytes = static_cast<const std::byte*>(part.iov_base);
     for (std::size_t left = std::min(part.iov_len, room - done); left > 0;) {
-      iovec piece{.iov_base = const_cast<std::byte*>(bytes), .iov_len = std::min(left, kPiece)};
-      copy_in(fifo, begin + done, {&piece, 1}, piece.iov_len);
-      bytes += piece.iov_len;
-      left -= piece.iov_len;
-      done += piece.iov_len;
+      const std::size_t size_now = std::min(left, kPiece);
+      const std::size_t copied = fifo.copy_in(begin + done, {bytes, size_now});
+      done += copied;
       fifo.set_written(begin + done);
       hint();
+      if (copied < size_now) return done;
+      bytes += copied;
+      left -= copied;
     }
   }
   return done;
@@ -112,16 +113,22 @@ Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
     // Asked for before the last look: the engine looks after it has made room.
     page_->wants_room.store(1, std::memory_order_seq_cst);
     done = write(from, size);
-    if (done == 0) return has(kEnded) ? refusal_to_send() : refuse(Failure::kWouldBlock);
+    if (done == 0 && has(kEnded)) return refusal_to_send();
+    // Room that cannot be mapped is no room that comes.
+    if (done == 0) {
+      return refuse(outgoing().writable() > 0 ? Failure::kNoMemory : Failure::kWouldBlock);
+    }
   }
   return done;
 }
 
 // The engine sees the room when it next sends; it is told when the peer may be waiting for it.
-void QueueStream::tell_consumed(bool was_full) {
-  const std::uint64_t consumed = page_->incoming.consumed.load(std::memory_order_relaxed);
-  const std::uint64_t told = page_->told.load(std::memory_order_relaxed);
-  if (!was_full && consumed - told < incoming().capacity() / 4) return;
+void QueueStream::tell_consumed(const queue::FifoView& fifo, bool was_full) {
+  // Of what the engine promises the peer at the least.
+  constexpr std::size_t kWindow = std::size_t{64} << 10;
+  const auto consumed = static_cast<std::uint32_t>(fifo.consumed());
+  const std::uint32_t told = page_->told.load(std::memory_order_relaxed);
+  if (!was_full && consumed - told < std::max(fifo.size(), kWindow) / 4) return;
   page_->told.store(consumed, std::memory_order_relaxed);
   hint();
 }
@@ -135,7 +142,8 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
                                                     : Failure::kNotConnected);
   }
   const Guard guard(*this, page_->receiving);
-  const std::size_t readable = incoming().readable();
+  queue::FifoView fifo = incoming();
+  const std::size_t readable = fifo.readable();
   if (readable == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
     if ((flags & queue::kEnded) != 0) {
@@ -146,11 +154,12 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
     if ((flags & kLast) != 0) return Received{};
     if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
   }
-  const std::uint64_t at = page_->incoming.consumed.load(std::memory_order_relaxed);
-  const std::size_t size = copy_out(incoming(), at, into, readable);
+  const std::uint64_t at = fifo.consumed();
+  const std::size_t size = copy_out(fifo, at, into, readable);
+  if (size == 0 && readable > 0 && size_of(into) > 0) return refuse(Failure::kNoMemory);
   if (!peek && size > 0) {
-    incoming().set_consumed(at + size);
-    tell_consumed(readable == incoming().capacity());
+    fifo.set_consumed(at + size);
+    tell_consumed(fifo, readable >= fifo.size());
   }
   return Received{.size = size, .whole = size};
 }
@@ -163,7 +172,6 @@ unsigned QueueStream::events_of_connection(std::uint32_t flags, unsigned wanted)
     events |= POLLOUT;
     if ((flags & (queue::kPeerClosed | queue::kReceivingShut)) != 0) events |= POLLHUP;
   } else if ((wanted & (POLLOUT | POLLWRNORM)) != 0) {
-    if (!has_room()) page_->wants_room.store(1, std::memory_order_seq_cst);
     if (has_room()) events |= POLLOUT;
   }
   return events;

@@ -17,10 +17,10 @@ class QueueStream final : public QueueSocket {
 
   // Begins a life: accepted, and so connected; or opened here or adopted,
   // and so whatever its page says.
-  bool accepted(const queue::Response& where) { return begin(where) && open_fifos(); }
+  bool accepted(const queue::Response& where) { return begin(where) && has_fifos(); }
 
   bool adopted(const queue::Response& where) {
-    return begin(where) && (page_->outgoing_size == 0 || open_fifos());
+    return begin(where) && (outgoing().size() == 0 || has_fifos());
   }
 
   Outcome<void> listen(std::uint32_t backlog) override;
@@ -36,14 +36,9 @@ class QueueStream final : public QueueSocket {
   std::optional<Endpoint> remote() override { return remote_in_page(); }
 
  private:
-  // NOLINTBEGIN(bugprone-unchecked-optional-access): from connecting on it has them
-  ring::ByteFifo& outgoing() { return *outgoing_; }
-  ring::ByteFifo& incoming() { return *incoming_; }
-  // NOLINTEND(bugprone-unchecked-optional-access)
-  bool has_room() { return outgoing().writable() >= outgoing().capacity() / 3; }
   Outcome<std::size_t> refusal_to_send();
   std::size_t write(std::span<const iovec> from, std::size_t size);
-  void tell_consumed(bool was_full);
+  void tell_consumed(const queue::FifoView& fifo, bool was_full);
   unsigned events_of_connection(std::uint32_t flags, unsigned wanted);
 };
 

@@ -59,6 +59,7 @@ std::optional<EngineStatus> take_status(Subject& subject) {
     status.passes.add(worker.function().stats().passes);
     if (worker.host() != nullptr) {
       status.tcp_connections = worker.host()->tcp().connections();
+      status.most_connections = worker.host()->tcp().most_connections();
       status.passes.add(worker.host()->stack().passes());
       status.passes.add(worker.host()->tcp().passes());
     }

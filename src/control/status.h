@@ -51,6 +51,7 @@ struct EngineStatus {
   engine::Drops drops;
   packet::PassCounter passes;       // over payload, of all that this engine does
   std::size_t tcp_connections = 0;  // TIME-WAIT included
+  std::size_t most_connections = 0;
   std::vector<tcp::Info> tcp;
   std::optional<RdmaStatus> rdma;
   std::optional<ClientsStatus> clients;

@@ -89,7 +89,9 @@ void put_clients(JsonWriter& json, const ClientsStatus& clients) {
     json.begin_object().member("pid", client.pid).member("uid", client.uid);
     json.member("program", client.program).member("channel", client.channel);
     json.member("family", client.family).member("sockets", client.sockets);
-    json.member("memory", client.memory).member("calls", client.calls).end_object();
+    json.member("memory", client.memory).member("calls", client.calls);
+    json.member("most_sockets", client.most_sockets).member("most_memory", client.most_memory);
+    json.end_object();
   }
   json.end_array().end_object();
 }
@@ -112,6 +114,7 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
   if (status.clients) put_clients(json, *status.clients);
   if (status.rdma) put_rdma(json, *status.rdma);
   json.key("tcp").begin_object().member("count", status.tcp_connections);
+  json.member("most", status.most_connections);
   json.key("connections").begin_array();
   for (const tcp::Info& info : status.tcp) put_connection(json, info);
   json.end_array().end_object();

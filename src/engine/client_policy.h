@@ -35,6 +35,8 @@ struct ClientInfo {
   std::uint32_t family = 0;
   std::size_t sockets = 0;
   std::size_t memory = 0;  // bytes of FIFOs of its family
+  std::size_t most_sockets = 0;
+  std::size_t most_memory = 0;
   std::uint64_t calls = 0;
 };
 

@@ -24,15 +24,12 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "queue/channel.h"
+#include "queue/fifo_places.h"
 #include "queue/socket_page.h"
 
 namespace tideline::engine {
 
-// A FIFO's place in the family's memory.
-struct FifoPlace {
-  std::uint64_t offset = 0;
-  std::uint32_t size = 0;  // 0: none
-};
+using queue::FifoPlace;
 
 class FamilyMemory {
  public:
@@ -73,6 +70,8 @@ class FamilyMemory {
 
   std::size_t pages_in_use() const { return pages_in_use_; }
   std::size_t fifo_bytes() const { return fifo_bytes_; }
+  // So much of the quota is in use that what is left is for those who have nothing yet.
+  bool is_short() const { return fifo_bytes_ >= options_.most_memory / 4 * 3; }
 
  private:
   static constexpr std::size_t kOrders = 11;  // 16 KiB .. 16 MiB

@@ -103,7 +103,7 @@ TEST_F(QueueHostileTest, AForeignHandleEndsIt) {
 TEST_F(QueueHostileTest, ImpossibleIndicesEndIt) {
   const std::vector<std::function<void(const RawClient::Socket&)>> breaches = {
       [](const auto& socket) { socket.page->outgoing.written = UINT64_MAX; },
-      [](const auto& socket) { socket.page->outgoing.written = socket.out().capacity() + 100; },
+      [](const auto& socket) { socket.page->outgoing.written = socket.out().size() * 1000; },
       [](const auto& socket) { socket.page->outgoing.written = 3; },  // was 4
       [](const auto& socket) { socket.page->incoming.consumed = 1; },
       [](const auto& socket) { socket.page->incoming.consumed = UINT64_MAX; },
@@ -131,7 +131,7 @@ TEST_F(QueueHostileTest, ADatagramBeyondItsFifoEndsIt) {
     const auto socket = client.open(SocketType::kDatagram);
     const queue::DatagramRecord record{.size = 1000};
     std::ranges::copy(std::as_bytes(std::span(&record, 1)),
-                      socket.family.subspan(socket.page->outgoing_offset).begin());
+                      socket.out().piece(0, sizeof(record)).begin());
     socket.page->outgoing.written = written;
     client.hint(socket.handle);
     EXPECT_TRUE(engine_.until([&] { return client.is_ended(); }));
@@ -268,7 +268,7 @@ TEST_F(QueueHostileTest, AStormOfHintsDelaysNobodyForLong) {
 
 class Vandal {
  public:
-  Vandal(TestEngine& engine, Rng& rng) : rng_(rng), client_(engine) {
+  Vandal(TestEngine& engine, Rng& rng) : engine_(engine), rng_(rng), client_(engine) {
     EXPECT_TRUE(client_.greet());
     const auto pair = client_.join(client_, 1000);
     sockets_ = {pair.listener, pair.near, pair.far, client_.open(SocketType::kDatagram)};
@@ -277,7 +277,7 @@ class Vandal {
 
   // False: the engine has had enough.
   bool step() {
-    switch (rng_.below(10)) {
+    switch (rng_.below(12)) {
       case 0:
         scribble(std::span(reinterpret_cast<std::byte*>(&client_.memory()),
                            sizeof(queue::ChannelMemory)));
@@ -290,7 +290,7 @@ class Vandal {
         move_index();
         break;
       case 4:
-        scribble(any().family.subspan(queue::kFifosBegin, std::size_t{1} << 20));
+        scribble(any().family->bytes().subspan(queue::kFifosBegin, std::size_t{1} << 20));
         break;
       case 5:
         wish();
@@ -301,6 +301,13 @@ class Vandal {
       case 7:
       case 8:
         call();
+        break;
+      case 9:
+        client_.write(any(), std::string(rng_.below(100'000), 'v'));
+        break;
+      case 10:
+        client_.read(any());
+        if (rng_.below(10) == 0) engine_.skip(std::chrono::seconds(1));
         break;
       default:
         if (rng_.below(40) == 0) client_.die();
@@ -365,6 +372,7 @@ class Vandal {
     client_.memory().engine.hint(0);
   }
 
+  TestEngine& engine_;
   Rng& rng_;
   RawClient client_;
   std::unique_ptr<RawClient> child_;

@@ -73,7 +73,8 @@ Instant QueueServer::next_deadline() const {
   const bool unfinished =
       came_ > 0 || accept_again_ ||
       std::ranges::any_of(active_, [](const ServedChannel* each) { return each->has_work(); });
-  return unfinished ? Instant{} : std::min(greetings_due_, accept_at_);
+  if (unfinished) return {};
+  return std::min({greetings_due_, accept_at_, sockets_.next_rest()});
 }
 
 bool QueueServer::has_work(Instant now) {
@@ -103,6 +104,7 @@ bool QueueServer::run(Instant now) {
   take_events(now);
   if (accept_again_ || accept_at_ <= now) accept_some(now);
   if (greetings_due_ <= now) drop_silent(now);
+  sockets_.let_rest(now);
   // Channels may begin meanwhile (a fork), and are looked at in this turn, too.
   for (std::size_t i = 0; i < active_.size();) {
     ServedChannel& channel = *active_[i];

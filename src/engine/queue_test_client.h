@@ -25,9 +25,9 @@
 #include "port/memory.h"
 #include "queue/channel.h"
 #include "queue/doorbell.h"
+#include "queue/fifo_view.h"
 #include "queue/messages.h"
 #include "queue/socket_page.h"
-#include "ring/byte_fifo.h"
 
 namespace tideline::engine {
 
@@ -79,9 +79,9 @@ class TestEngine {
   // Drives the engine until `done`; false if it does not come to pass in 20 seconds.
   template <typename Done>
   bool until(Done&& done) {
-    const Instant end = monotonic_now() + std::chrono::seconds(20);
+    const Instant end = now() + std::chrono::seconds(20);
     while (!done()) {
-      const Instant now = monotonic_now();
+      const Instant now = this->now();
       if (now > end) return false;
       if (drives_) {
         worker_->turn(now);
@@ -95,8 +95,11 @@ class TestEngine {
   void stop_driving() { drives_ = false; }
   void drive_again() { drives_ = true; }
   void turns(int count) {
-    while (count-- > 0) worker_->turn(monotonic_now());
+    while (count-- > 0) worker_->turn(now());
   }
+  // As if so much time had passed meanwhile.
+  void skip(Duration time) { skipped_ += time; }
+  Instant now() const { return monotonic_now() + skipped_; }
 
  private:
   void drain() {
@@ -105,6 +108,7 @@ class TestEngine {
   }
 
   bool drives_ = true;
+  Duration skipped_{};
   ClientPolicy policy_;
   std::string path_;
   std::unique_ptr<port::Port> other_end_;
@@ -193,18 +197,29 @@ class RawClient {
     return client::failure_from(call(request).failure);
   }
 
+  // The memory of a family, whole.
+  class Family final : public queue::FifoMemory {
+   public:
+    explicit Family(Mapping mapping) : mapping_(std::move(mapping)) {}
+    std::span<std::byte> bytes() const { return mapping_.bytes(); }
+    std::span<std::byte> ring(const queue::FifoPlace& place) override {
+      if (place.size == 0 || place.size > bytes().size()) return {};
+      if (place.offset > bytes().size() - place.size) return {};
+      return bytes().subspan(place.offset, place.size);
+    }
+
+   private:
+    Mapping mapping_;
+  };
+
   // A socket that the client holds.
   struct Socket {
     std::uint32_t handle = 0;
     queue::SocketPage* page = nullptr;
-    std::span<std::byte> family;
+    Family* family = nullptr;
 
-    ring::ByteFifo out() const {
-      return {family.subspan(page->outgoing_offset, page->outgoing_size), page->outgoing};
-    }
-    ring::ByteFifo in() const {
-      return {family.subspan(page->incoming_offset, page->incoming_size), page->incoming};
-    }
+    queue::FifoView out() const { return {*family, page->outgoing_places, page->outgoing}; }
+    queue::FifoView in() const { return {*family, page->incoming_places, page->incoming}; }
     bool has(std::uint32_t flag) const { return (page->flags.load() & flag) != 0; }
   };
   Socket socket_of(const queue::Response& where) {
@@ -217,11 +232,11 @@ class RawClient {
       if (fds.size() != 1) return {};
       found = families_.emplace(where.family, map(fds[0].get(), answer.size)).first;
     }
-    const auto bytes = found->second->bytes();
+    Family& family = *found->second;
     return {.handle = where.handle,
             .page = reinterpret_cast<queue::SocketPage*>(
-                bytes.subspan(where.page * queue::kPageSize).data()),
-            .family = bytes};
+                family.bytes().subspan(where.page * queue::kPageSize).data()),
+            .family = &family};
   }
   Socket open(client::SocketType type = client::SocketType::kStream) {
     queue::Request request{.op = queue::Op::kOpen};
@@ -258,7 +273,7 @@ class RawClient {
     return size;
   }
   std::string read(const Socket& socket, std::size_t most = 1 << 20) {
-    ring::ByteFifo fifo = socket.in();
+    queue::FifoView fifo = socket.in();
     std::string text(std::min(most, fifo.readable()), '\0');
     fifo.read(std::as_writable_bytes(std::span(text)));
     if (!text.empty()) hint(socket.handle);
@@ -297,10 +312,10 @@ class RawClient {
   int rings = 0;
 
  private:
-  static std::shared_ptr<Mapping> map(int fd, std::size_t size) {
+  static std::shared_ptr<Family> map(int fd, std::size_t size) {
     auto mapping = Mapping::map(fd, size, Access::kReadWrite);
     EXPECT_TRUE(mapping.has_value());
-    return std::make_shared<Mapping>(std::move(*mapping));
+    return std::make_shared<Family>(std::move(*mapping));
   }
   bool take_welcome(std::vector<UniqueFd> fds, std::size_t first) {
     if (!heard && !welcome.channel && fds.empty()) return false;
@@ -315,7 +330,7 @@ class RawClient {
 
   TestEngine& engine_;
   Mapping memory_;
-  std::map<std::uint32_t, std::shared_ptr<Mapping>> families_;
+  std::map<std::uint32_t, std::shared_ptr<Family>> families_;
   std::optional<ring::Notifier> notifier_;
 };
 

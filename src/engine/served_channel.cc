@@ -48,6 +48,8 @@ ClientInfo ServedChannel::info() const {
           .family = family_ ? family_->number() : 0,
           .sockets = held_,
           .memory = family_ ? family_->fifo_bytes() : 0,
+          .most_sockets = policy_->most_sockets,
+          .most_memory = policy_->most_memory,
           .calls = calls_};
 }
 

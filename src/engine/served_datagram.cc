@@ -32,12 +32,10 @@ constexpr std::size_t length_of(std::size_t payload) {
 
 bool ServedDatagram::open(const std::shared_ptr<FamilyMemory>& memory) {
   if (!begin(memory)) return false;
-  if (!take_fifos(kFifo, kFifo)) {
+  if (!open_fifos(kFifo, kFifo)) {
     end();
     return false;
   }
-  outgoing_.open(family_->bytes(outgoing_place_), page().outgoing);
-  incoming_.open(family_->bytes(incoming_place_), page().incoming);
   bound_.reset();
   remote_.reset();
   return true;
@@ -138,7 +136,7 @@ std::expected<bool, EndReason> ServedDatagram::look(const ServedChannel& caller,
     if (!send(caller, *outgoing, now)) break;
     outgoing_.set_consumed(outgoing->end);
   }
-  const bool roomy = outgoing_.room() >= outgoing_.capacity() / 3;
+  const bool roomy = outgoing_.room() >= outgoing_.size() / 3;
   if (left < kMostAtOnce && roomy && page().wants_room.exchange(0) != 0) tell();
   if (!incoming_.refresh_consumed()) return std::unexpected(EndReason::kBadIndex);
   return outgoing_.used() > 0;

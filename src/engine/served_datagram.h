@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 
-#include "engine/served_fifo.h"
 #include "engine/served_socket.h"
 #include "ip/udp.h"
 #include "queue/messages.h"
@@ -58,8 +57,6 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
 
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;
-  ServedFifo outgoing_;
-  ServedFifo incoming_;
 };
 
 }  // namespace tideline::engine

@@ -3,20 +3,40 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace tideline::engine {
 
-void ServedFifo::open(std::span<std::byte> memory, ring::FifoIndices& indices) {
-  memory_ = memory;
+bool ServedFifo::open(FamilyMemory& memory, queue::FifoPlaces& shown, ring::FifoIndices& indices,
+                      std::size_t size) {
+  const auto place = memory.take_fifo(size);
+  if (!place) return false;
+  memory_ = &memory;
+  shown_ = &shown;
   indices_ = &indices;
-  written_ = consumed_ = 0;
+  old_ = {};
+  new_ = *place;
+  from_ = written_ = consumed_ = 0;
+  ring_ = 0;
   indices.written.store(0, std::memory_order_relaxed);
   indices.consumed.store(0, std::memory_order_relaxed);
+  shown.show(0, 0, *place);
+  shown.show(1, queue::FifoPlaces::kUnused, {});
+  return true;
+}
+
+void ServedFifo::close() {
+  if (!is_open()) return;
+  memory_->give_fifo(std::exchange(old_, {}));
+  memory_->give_fifo(std::exchange(new_, {}));
 }
 
 std::span<std::byte> ServedFifo::piece(std::uint64_t offset, std::size_t most) const {
-  const std::size_t begin = offset & (memory_.size() - 1);
-  return memory_.subspan(begin, std::min(most, memory_.size() - begin));
+  const bool old = offset < from_;
+  if (old) most = std::min<std::uint64_t>(most, from_ - offset);
+  const std::span<std::byte> ring = memory_->bytes(old ? old_ : new_);
+  const std::size_t begin = offset & (ring.size() - 1);
+  return ring.subspan(begin, std::min(most, ring.size() - begin));
 }
 
 void ServedFifo::copy_in(std::uint64_t offset, std::span<const std::byte> from) const {
@@ -39,7 +59,7 @@ void ServedFifo::copy_out(std::uint64_t offset, std::span<std::byte> to) const {
 
 bool ServedFifo::refresh_written() const {
   const std::uint64_t written = indices_->written.load(std::memory_order_acquire);
-  if (written < written_ || written - consumed_ > capacity()) return false;
+  if (written < written_ || written > limit()) return false;
   written_ = written;
   return true;
 }
@@ -47,12 +67,14 @@ bool ServedFifo::refresh_written() const {
 void ServedFifo::set_consumed(std::uint64_t consumed) {
   consumed_ = consumed;
   indices_->consumed.store(consumed, std::memory_order_release);
+  settle();
 }
 
-bool ServedFifo::refresh_consumed() const {
+bool ServedFifo::refresh_consumed() {
   const std::uint64_t consumed = indices_->consumed.load(std::memory_order_acquire);
   if (consumed < consumed_ || consumed > written_) return false;
   consumed_ = consumed;
+  settle();
   return true;
 }
 
@@ -61,14 +83,32 @@ void ServedFifo::set_written(std::uint64_t written) {
   indices_->written.store(written, std::memory_order_release);
 }
 
-bool ServedReceiveBuffer::put(std::uint64_t offset, packet::PacketPtr payload,
-                              packet::PassCounter& passes) {
-  passes.add(packet::Pass::kCopy, payload->size());
-  for (const packet::Segment* each = &payload->first(); each != nullptr; each = each->next()) {
-    fifo_.copy_in(offset, each->bytes());
-    offset += each->bytes().size();
-  }
+// From the end of the room on: whatever the other side does with the room that it knows of stays
+// where it is.
+bool ServedFifo::grow(std::size_t size) {
+  if (is_moving()) return false;
+  const auto place = memory_->take_fifo(size);
+  if (!place) return false;
+  from_ = limit();
+  old_ = std::exchange(new_, *place);
+  ring_ ^= 1;
+  shown_->show(ring_, from_, new_);
   return true;
 }
+
+bool ServedFifo::shrink(std::size_t size) {
+  if (used() > 0) return false;
+  const auto place = memory_->take_fifo(size);
+  if (!place) return false;
+  give_old();
+  memory_->give_fifo(std::exchange(new_, *place));
+  from_ = written_;
+  ring_ = 0;
+  shown_->show(0, from_, new_);
+  shown_->show(1, queue::FifoPlaces::kUnused, {});
+  return true;
+}
+
+void ServedFifo::give_old() { memory_->give_fifo(std::exchange(old_, {})); }
 
 }  // namespace tideline::engine

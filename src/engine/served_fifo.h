@@ -1,31 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP's ends of byte FIFOs whose other ends are a program's. The engine's own index is private and
-// shown in the page; the program's is believed as far as it is possible, and never goes back.
+// A byte FIFO whose other end is a program's, as the engine has it. The engine's own index and the
+// FIFO's places are private and shown in the page; the program's index is believed as far as it is
+// possible, and never goes back. docs/queue-pair.md, "FIFOs that move".
 //
 // Thread: the worker's.
 #pragma once
 
-#include <atomic>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "engine/family_memory.h"
 #include "queue/socket_page.h"
-#include "tcp/buffers.h"
 
 namespace tideline::engine {
 
-// One FIFO as the engine sees it. Offsets count from its beginning; the size is a power of two.
+// Offsets count from its beginning. All bytes before from_ lie in the old ring, the others in the
+// new one; both sizes are powers of two.
 class ServedFifo {
  public:
-  // A new FIFO in `memory`. Both outlive it.
-  void open(std::span<std::byte> memory, ring::FifoIndices& indices);
+  // A new one, of `size` bytes. False: there is no memory. All outlive it, until close().
+  bool open(FamilyMemory& memory, queue::FifoPlaces& shown, ring::FifoIndices& indices,
+            std::size_t size);
+  void close();
+  bool is_open() const { return new_.size != 0; }
 
-  std::size_t capacity() const { return memory_.size(); }
+  // Of the newest ring.
+  std::size_t size() const { return new_.size; }
   std::uint64_t written() const { return written_; }
   std::uint64_t consumed() const { return consumed_; }
   std::size_t used() const { return static_cast<std::size_t>(written_ - consumed_); }
-  std::size_t room() const { return capacity() - used(); }
+  // Bytes before it have room.
+  std::uint64_t limit() const { return std::max(from_, consumed_) + new_.size; }
+  std::size_t room() const { return static_cast<std::size_t>(limit() - written_); }
   std::span<std::byte> piece(std::uint64_t offset, std::size_t most) const;
   void copy_in(std::uint64_t offset, std::span<const std::byte> from) const;
   void copy_out(std::uint64_t offset, std::span<std::byte> to) const;
@@ -36,61 +44,37 @@ class ServedFifo {
   void set_consumed(std::uint64_t consumed);
 
   // The program reads.
-  bool refresh_consumed() const;
+  bool refresh_consumed();
   // The engine writes.
   void set_written(std::uint64_t written);
 
+  // It still has bytes in an old ring, and cannot grow.
+  bool is_moving() const { return old_.size != 0; }
+  // Whether it may: others of the family have what they need.
+  bool may_grow() const { return !is_moving() && !memory_->is_short(); }
+  // What has no room now goes into a ring of `size` bytes, or more. False: it moves already, or
+  // there is no memory.
+  bool grow(std::size_t size);
+  // Of an empty one, that the program is kept out of: what comes goes into a ring of `size`. False:
+  // it is not empty, or there is no memory.
+  bool shrink(std::size_t size);
+
  private:
-  std::span<std::byte> memory_;
+  void settle() {
+    if (old_.size != 0 && consumed_ >= from_) give_old();
+  }
+  void give_old();
+
+  FamilyMemory* memory_ = nullptr;
+  queue::FifoPlaces* shown_ = nullptr;
   ring::FifoIndices* indices_ = nullptr;
+  queue::FifoPlace old_;
+  queue::FifoPlace new_;
+  std::uint64_t from_ = 0;
+  unsigned ring_ = 0;  // the new one's, of `shown_`
   // What is known of the other side's index, at every look: mutable for that.
   mutable std::uint64_t written_ = 0;
-  mutable std::uint64_t consumed_ = 0;
-};
-
-// TCP reads what the program writes, until it is closed.
-class ServedSendBuffer final : public tcp::SendBuffer {
- public:
-  explicit ServedSendBuffer(ServedFifo& fifo) : fifo_(fifo) {}
-
-  void open() { closed_ = false; }
-  // What is written from now on is not sent any more: a FIN has its place.
-  void close() {
-    fifo_.refresh_written();
-    closed_ = true;
-  }
-  bool is_closed() const { return closed_; }
-
-  std::uint64_t end() const override {
-    if (!closed_) fifo_.refresh_written();
-    return fifo_.written();
-  }
-  std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const override {
-    return fifo_.piece(offset, most);
-  }
-  void release(std::uint64_t offset) override { fifo_.set_consumed(offset); }
-
- private:
-  ServedFifo& fifo_;
-  bool closed_ = false;
-};
-
-// TCP writes what the program reads, what came out of order behind a hole.
-class ServedReceiveBuffer final : public tcp::ReceiveBuffer {
- public:
-  explicit ServedReceiveBuffer(ServedFifo& fifo) : fifo_(fifo) {}
-
-  std::uint64_t limit() const override {
-    fifo_.refresh_consumed();
-    return fifo_.consumed() + fifo_.capacity();
-  }
-  std::uint64_t consumed() const override { return fifo_.consumed(); }
-  [[nodiscard]] bool put(std::uint64_t offset, packet::PacketPtr payload,
-                         packet::PassCounter& passes) override;
-  void publish(std::uint64_t end) override { fifo_.set_written(end); }
-
- private:
-  ServedFifo& fifo_;
+  std::uint64_t consumed_ = 0;
 };
 
 }  // namespace tideline::engine

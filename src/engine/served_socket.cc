@@ -23,35 +23,27 @@ bool ServedSocket::begin(std::shared_ptr<FamilyMemory> memory) {
 }
 
 void ServedSocket::end() {
-  give_fifos();
+  close_fifos();
   family_->give_page(page_index_);
   family_.reset();
   page_ = nullptr;
 }
 
-bool ServedSocket::take_fifos(std::size_t outgoing, std::size_t incoming) {
-  give_fifos();
-  const auto out = family_->take_fifo(outgoing);
-  if (!out) return false;
-  const auto in = family_->take_fifo(incoming);
-  if (!in) {
-    family_->give_fifo(*out);
+bool ServedSocket::open_fifos(std::size_t outgoing, std::size_t incoming) {
+  close_fifos();
+  if (!outgoing_.open(*family_, page_->outgoing_places, page_->outgoing, outgoing) ||
+      !incoming_.open(*family_, page_->incoming_places, page_->incoming, incoming)) {
+    close_fifos();
     return false;
   }
-  outgoing_place_ = *out;
-  incoming_place_ = *in;
-  page_->outgoing_offset = out->offset;
-  page_->outgoing_size = out->size;
-  page_->incoming_offset = in->offset;
-  page_->incoming_size = in->size;
   page_->told.store(0, std::memory_order_relaxed);
   page_->wants_room.store(0, std::memory_order_relaxed);
   return true;
 }
 
-void ServedSocket::give_fifos() {
-  family_->give_fifo(std::exchange(outgoing_place_, {}));
-  family_->give_fifo(std::exchange(incoming_place_, {}));
+void ServedSocket::close_fifos() {
+  outgoing_.close();
+  incoming_.close();
 }
 
 void ServedSocket::hold(ServedChannel& channel, std::uint32_t handle) {

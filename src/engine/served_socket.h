@@ -6,6 +6,7 @@
 // stream's business. Thread: the worker's.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -16,6 +17,7 @@
 #include "client/types.h"
 #include "engine/end_reason.h"
 #include "engine/family_memory.h"
+#include "engine/served_fifo.h"
 #include "queue/socket_page.h"
 
 namespace tideline::engine {
@@ -64,8 +66,9 @@ class ServedSocket {
   bool begin(std::shared_ptr<FamilyMemory> memory);
   // It ends: page and FIFOs can be used again.
   void end();
-  bool take_fifos(std::size_t outgoing, std::size_t incoming);
-  void give_fifos();
+  // False: there is no memory.
+  bool open_fifos(std::size_t outgoing, std::size_t incoming);
+  void close_fifos();
   // Nobody holds it any more.
   virtual void close(bool abort, Instant now) = 0;
 
@@ -84,11 +87,19 @@ class ServedSocket {
   void show_remote(const client::Endpoint& remote);
   // The channels that watch it.
   void tell() const;
+  // Does something while programs are kept out by that lock of the page; not at all if one is in.
+  template <typename Do>
+  static void keep_out(std::atomic<std::uint32_t>& lock, Do&& something) {
+    std::uint32_t open = 0;
+    if (!lock.compare_exchange_strong(open, queue::kEngineLock, std::memory_order_acquire)) return;
+    something();
+    lock.store(0, std::memory_order_release);
+  }
 
   ServedSockets& sockets_;
-  FifoPlace outgoing_place_;
-  FifoPlace incoming_place_;
   std::shared_ptr<FamilyMemory> family_;
+  ServedFifo outgoing_;
+  ServedFifo incoming_;
 
  private:
   struct Holder {

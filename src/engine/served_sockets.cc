@@ -6,6 +6,12 @@
 #include <ranges>
 
 namespace tideline::engine {
+namespace {
+
+constexpr Duration kRestEvery = std::chrono::seconds(1);
+constexpr std::size_t kRestsAtOnce = 256;
+
+}  // namespace
 
 bool ServedSockets::may_send(Instant now) {
   constexpr Duration kPatience = std::chrono::milliseconds(100);
@@ -49,6 +55,35 @@ void ServedSockets::give_back(ServedStream& stream) {
 void ServedSockets::give_back(ServedDatagram& datagram) {
   free_datagrams_.push_back(&datagram);
   --in_use_;
+}
+
+void ServedSockets::note_large(ServedStream& stream, Instant now) {
+  if (stream.large_at() != SIZE_MAX) return;
+  stream.set_large_at(large_.size());
+  large_.push_back(&stream);
+  if (rest_at_ == kNever) rest_at_ = now + kRestEvery;
+}
+
+void ServedSockets::forget_large(ServedStream& stream) {
+  if (stream.large_at() == SIZE_MAX) return;
+  large_.back()->set_large_at(stream.large_at());
+  large_[stream.large_at()] = large_.back();
+  large_.pop_back();
+  stream.set_large_at(SIZE_MAX);
+}
+
+void ServedSockets::let_rest(Instant now) {
+  if (now < rest_at_) return;
+  for (std::size_t left = std::min(kRestsAtOnce, large_.size()); left > 0; --left) {
+    if (next_large_ >= large_.size()) next_large_ = 0;
+    ServedStream& stream = *large_[next_large_];
+    if (stream.rest(now)) {
+      forget_large(stream);
+    } else {
+      ++next_large_;
+    }
+  }
+  rest_at_ = large_.empty() ? kNever : now + kRestEvery;
 }
 
 bool ServedSockets::is_taken(const client::Endpoint& local, bool shared) const {

@@ -41,6 +41,12 @@ class ServedSockets {
   // Those that TCP still works for included.
   std::size_t in_use() const { return in_use_; }
 
+  // Streams that have more memory than the least: now and then those that rest give it back.
+  void note_large(ServedStream& stream, Instant now);
+  void forget_large(ServedStream& stream);
+  void let_rest(Instant now);
+  Instant next_rest() const { return rest_at_; }
+
   // Datagrams that came and were dropped: for want of room, or from somebody else than the peer.
   void count_drop() { ++dropped_; }
   std::uint64_t dropped() const { return dropped_; }
@@ -65,6 +71,9 @@ class ServedSockets {
   std::vector<std::unique_ptr<ServedDatagram>> datagrams_;
   std::vector<ServedDatagram*> free_datagrams_;
   std::size_t in_use_ = 0;
+  std::vector<ServedStream*> large_;
+  std::size_t next_large_ = 0;
+  Instant rest_at_ = kNever;
   std::uint64_t dropped_ = 0;
   std::unordered_multimap<std::uint16_t, ServedStream*> ports_;
   std::vector<ServedChannel*> channels_;

@@ -18,13 +18,7 @@ using namespace queue;  // NOLINT(google-build-using-namespace): the bits of fla
 
 namespace {
 
-constexpr std::size_t kUsualFifo = std::size_t{256} << 10;
-constexpr std::size_t kLeastFifo = std::size_t{64} << 10;  // TCP's initial window
 constexpr std::uint32_t kMostBacklog = 4096;
-
-std::size_t fifo_size(std::size_t wanted) {
-  return wanted == 0 ? kUsualFifo : std::max(wanted, kLeastFifo);
-}
 
 // As Linux bounds them: neither a segment of a byte nor a probe each nanosecond.
 client::Options in_range(client::Options options) {
@@ -47,18 +41,16 @@ bool ServedStream::open(const std::shared_ptr<FamilyMemory>& memory) {
   tuple_ = {};
   options_ = {};
   changed_since_listen_ = false;
+  moved_ = 0;
   backlog_ = waiting_ = 0;
   next_ = nullptr;
   return true;
 }
 
-bool ServedStream::open_fifos() {
-  if (!take_fifos(fifo_size(options_.send_buffer), fifo_size(options_.receive_buffer))) {
-    return false;
-  }
-  outgoing_.open(family_->bytes(outgoing_place_), page().outgoing);
-  incoming_.open(family_->bytes(incoming_place_), page().incoming);
-  send_.open();
+bool ServedStream::open_buffers() {
+  if (!open_fifos(FamilyMemory::kLeastFifo, FamilyMemory::kLeastFifo)) return false;
+  send_.open(options_.send_buffer);
+  receive_.open(options_.receive_buffer);
   return true;
 }
 
@@ -128,12 +120,12 @@ Outcome<void> ServedStream::connect(const ServedChannel& caller,
 
 Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
                                              const client::Endpoint& remote, Instant now) {
-  if (!open_fifos()) return refuse(Failure::kNoMemory);
+  if (!open_buffers()) return refuse(Failure::kNoMemory);
   auto id =
       sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(), now);
   if (!id) {
     set_flags(0);
-    give_fifos();
+    close_fifos();
     return refuse(failure_of(id.error()));
   }
   id_ = *id;
@@ -172,7 +164,7 @@ tcp::Attachment ServedStream::incoming(tcp::ListenerId /*listener*/, tcp::Connec
   ServedStream* stream = sockets_.open_stream(family_);
   if (stream == nullptr) return {};
   stream->options_ = options_;
-  if (!stream->open_fifos()) {
+  if (!stream->open_buffers()) {
     stream->finish();
     return {};
   }
@@ -239,6 +231,7 @@ void ServedStream::close(bool abort, Instant now) {
 void ServedStream::finish() {
   if (is_held() || queued_ || held_by_tcp_) return;
   unbind();
+  sockets_.forget_large(*this);
   end();
   sockets_.give_back(*this);
 }
@@ -246,7 +239,10 @@ void ServedStream::finish() {
 void ServedStream::set_options(const client::Options& options, Instant now) {
   options_ = in_range(options);
   changed_since_listen_ |= has(kListening);
-  if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options_), now);
+  if (!held_by_tcp_) return;
+  send_.set_most(options_.send_buffer);
+  receive_.set_most(options_.receive_buffer);
+  sockets_.tcp().set_options(id_, to_tcp(options_), now);
 }
 
 client::Info ServedStream::info() const {
@@ -266,6 +262,7 @@ std::expected<bool, EndReason> ServedStream::look(const ServedChannel& /*caller*
   if (!send_.is_closed()) {
     if (!outgoing_.refresh_written()) return std::unexpected(EndReason::kBadIndex);
     sockets_.tcp().written(id_);
+    if (send_.grow_if_full()) tell_of_room(now);
   }
   if (!incoming_.refresh_consumed()) return std::unexpected(EndReason::kBadIndex);
   sockets_.tcp().consumed(id_, now);
@@ -277,17 +274,38 @@ void ServedStream::established(tcp::ConnectionId /*id*/, Instant /*now*/) {
   tell();
 }
 
-void ServedStream::readable(tcp::ConnectionId /*id*/, Instant /*now*/) { tell(); }
+void ServedStream::readable(tcp::ConnectionId /*id*/, Instant now) {
+  if (incoming_.size() > FamilyMemory::kLeastFifo) sockets_.note_large(*this, now);
+  tell();
+}
 
 void ServedStream::peer_closed(tcp::ConnectionId /*id*/, Instant /*now*/) {
   set_flags(flags() | kPeerClosed);
   tell();
 }
 
-void ServedStream::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
+void ServedStream::writable(tcp::ConnectionId /*id*/, Instant now) {
   if (!send_.is_closed()) outgoing_.refresh_written();
+  send_.grow_if_full();
+  tell_of_room(now);
+}
+
+void ServedStream::tell_of_room(Instant now) {
+  if (outgoing_.size() > FamilyMemory::kLeastFifo) sockets_.note_large(*this, now);
   // The exchange is the fence between the room that was made and the look at who wants it.
-  if (outgoing_.room() >= outgoing_.capacity() / 3 && page().wants_room.exchange(0) != 0) tell();
+  if (outgoing_.room() >= outgoing_.size() / 3 && page().wants_room.exchange(0) != 0) tell();
+}
+
+bool ServedStream::rest(Instant now) {
+  incoming_.refresh_consumed();
+  const std::uint64_t moved = outgoing_.written() + incoming_.written() + incoming_.consumed();
+  if (std::exchange(moved_, moved) == moved) {
+    keep_out(page().sending, [this] { send_.shrink(); });
+    keep_out(page().receiving, [this] { receive_.shrink(); });
+    // Who looked for room meanwhile, without the lock, may have seen half of it.
+    tell_of_room(now);
+  }
+  return std::max(outgoing_.size(), incoming_.size()) <= FamilyMemory::kLeastFifo;
 }
 
 void ServedStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {

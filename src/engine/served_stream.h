@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-#include "engine/served_fifo.h"
+#include "engine/served_buffers.h"
 #include "engine/served_socket.h"
 #include "engine/socket_values.h"
 #include "tcp/tcp.h"
@@ -40,6 +40,13 @@ class ServedStream final : public ServedSocket,
   client::Endpoint local() const override;
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
 
+  // Asked now and then of one with more memory than the least: gives it back if nothing has moved
+  // since it was asked last. Whether it has no more than the least.
+  bool rest(Instant now);
+  // Its place in the list of those.
+  std::size_t large_at() const { return large_at_; }
+  void set_large_at(std::size_t place) { large_at_ = place; }
+
   // The connection that has waited longest, which the caller must hold() at once.
   client::Outcome<ServedStream*> accept(Instant now);
 
@@ -55,7 +62,7 @@ class ServedStream final : public ServedSocket,
   void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
   void released(tcp::ConnectionId id, Instant now) override;
 
-  bool open_fifos();
+  bool open_buffers();
   tcp::Attachment attachment() { return {.owner = this, .send = &send_, .receive = &receive_}; }
   void show(const tcp::Tuple& tuple);
   client::Outcome<void> start_connecting(const client::Endpoint& local,
@@ -64,6 +71,7 @@ class ServedStream final : public ServedSocket,
   void abort_queued(Instant now);
   void unbind();
   void finish();
+  void tell_of_room(Instant now);
 
   bool bound_ = false;
   Binding binding_;
@@ -75,10 +83,11 @@ class ServedStream final : public ServedSocket,
   client::Options options_;
   bool changed_since_listen_ = false;  // the options
 
-  ServedFifo outgoing_;
-  ServedFifo incoming_;
   ServedSendBuffer send_{outgoing_};
   ServedReceiveBuffer receive_{incoming_};
+
+  std::uint64_t moved_ = 0;  // bytes, when rest() was asked last
+  std::size_t large_at_ = SIZE_MAX;
 
   std::uint32_t backlog_ = 0;
   std::uint32_t waiting_ = 0;  // connections for accept()

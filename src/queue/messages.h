@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.

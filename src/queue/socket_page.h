@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "base/bits.h"
+#include "queue/fifo_places.h"
 #include "queue/messages.h"
 #include "ring/byte_fifo.h"
 
@@ -46,6 +47,8 @@ class WatcherSlot {
   static constexpr unsigned hint(std::uint64_t slot) { return static_cast<unsigned>(slot & 0xfff); }
 };
 
+inline constexpr std::uint32_t kEngineLock = UINT32_MAX;
+
 struct SocketPage {
   static constexpr std::size_t kWatchers = 15;
 
@@ -57,27 +60,24 @@ struct SocketPage {
   EndpointRecord local{};
   EndpointRecord remote{};
 
+  // The program's. A lock holds the channel's number + 1; the engine opens those of a dead channel,
+  // and takes one itself (kEngineLock), if it is open, for as long as it moves an empty FIFO.
+  std::atomic<std::uint32_t> sending{0};
+  std::atomic<std::uint32_t> receiving{0};
+
   // The program writes `outgoing.written` and `incoming.consumed`, the engine the other two.
   ring::FifoIndices outgoing;
   ring::FifoIndices incoming;
 
-  // Where the FIFOs lie in the family's memory, and how long they are: powers of two; 0: there is
-  // none. Written before kConnecting and kConnected, and of a datagram socket before its open is
-  // answered.
-  alignas(kCacheLine) std::uint64_t outgoing_offset = 0;
-  std::uint64_t incoming_offset = 0;
-  std::uint32_t outgoing_size = 0;
-  std::uint32_t incoming_size = 0;
-  // The program's. A lock holds the channel's number + 1; the engine opens those of a dead channel.
-  std::atomic<std::uint32_t> sending{0};
-  std::atomic<std::uint32_t> receiving{0};
-  // A look for room found too little: the watchers are to be told of the next.
-  std::atomic<std::uint32_t> wants_room{0};
-  // Which of incoming.consumed the engine was told of last.
-  std::atomic<std::uint64_t> told{0};
+  // The engine's. Of a stream there are none before kConnecting and kConnected.
+  alignas(kCacheLine) FifoPlaces outgoing_places;
+  FifoPlaces incoming_places;
 
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kWatchers> watchers{};
-  std::atomic<std::uint64_t> reserved{0};
+  // The program's: a look for room found too little, so the watchers are to be told of the next.
+  std::atomic<std::uint32_t> wants_room{0};
+  // The program's: of which incoming.consumed, modulo 2^32, the engine was told last.
+  std::atomic<std::uint32_t> told{0};
 };
 static_assert(sizeof(SocketPage) == 512);
 

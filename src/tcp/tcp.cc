@@ -421,6 +421,7 @@ void Tcp::run_timers(Instant now) {
 const Counters& Tcp::counters() const { return core_->counters; }
 const packet::PassCounter& Tcp::passes() const { return core_->passes; }
 std::size_t Tcp::connections() const { return core_->tcbs.size(); }
+std::size_t Tcp::most_connections() const { return core_->tcbs.capacity(); }
 std::size_t Tcp::ranges_in_use() const { return core_->ranges.size(); }
 
 }  // namespace tideline::tcp

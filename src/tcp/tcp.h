@@ -77,6 +77,7 @@ class Tcp final : public ip::ProtocolHandler {
   const Counters& counters() const;
   const packet::PassCounter& passes() const;
   std::size_t connections() const;  // TIME-WAIT included
+  std::size_t most_connections() const;
   std::size_t ranges_in_use() const;
 
  private:

@@ -42,7 +42,10 @@ int refused(int error) {
 int add_ours(File& file) {
   if (file.ours.load() != nullptr) return 0;
   const auto opened = process.sockets()->open(file.type);
-  if (!opened) return -errno_of(opened.error());
+  if (!opened) {
+    process.tell_exhausted(errno_of(opened.error()));
+    return -errno_of(opened.error());
+  }
   (*opened)->set_options(file.options);
   file.ours.store(*opened, std::memory_order_release);
   return 0;
@@ -105,6 +108,7 @@ int connect_ours(int fd, File& file, const Endpoint& destination) {
   if (begun) return 0;
   if (begun.error() == Failure::kWouldBlock) return -EALREADY;
   if (begun.error() != Failure::kInProgress || file.nonblocking.load()) {
+    process.tell_exhausted(errno_of(begun.error()));
     return -errno_of(begun.error());
   }
   return wait_until_connected(fd, file, destination);
@@ -137,7 +141,10 @@ int adopt_connection(const File& listener, client::Socket& socket, int fd, int f
 int accept_now(int fd, File& file, sockaddr* address, socklen_t* size, int flags) {
   if ((file.socket().readiness(POLLIN) & POLLIN) != 0) {
     const int number = libc().socket(file.domain, SOCK_STREAM | (flags & SOCK_CLOEXEC), 0);
-    if (number < 0) return -errno;
+    if (number < 0) {
+      process.tell_exhausted(errno);
+      return -errno;
+    }
     const auto accepted =
         FdTable::holds(number) ? file.socket().accept() : std::unexpected(Failure::kNoMemory);
     if (accepted) {

@@ -5,6 +5,7 @@
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/option.h"
+#include "shim/sockets/process.h"
 
 using namespace tideline::shim::sockets;  // NOLINT(google-build-using-namespace): the C face of it
 
@@ -13,7 +14,11 @@ extern "C" {
 
 int socket(int domain, int type, int protocol) noexcept {
   const int fd = libc().socket(domain, type, protocol);
-  if (fd >= 0) note_socket(fd, domain, type);
+  if (fd >= 0) {
+    note_socket(fd, domain, type);
+  } else if (errno == EMFILE) {
+    process.tell_exhausted(EMFILE);
+  }
   return fd;
 }
 

@@ -2,8 +2,10 @@
 #include "shim/sockets/process.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -57,6 +59,26 @@ void Process::tell_forked() {
                "tideline: pid %d was forked off a program whose network stack is in it: sockets of "
                "that stack are not the child's (placement app)\n",
                ::getpid());
+}
+
+void Process::tell_exhausted(int error) {
+  const int before = errno;
+  rlimit limit{};
+  if (error == EMFILE && !descriptors_told_.exchange(true)) {
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    std::fprintf(stderr,
+                 "tideline: pid %d: no descriptor is left for a socket: RLIMIT_NOFILE is %llu, at "
+                 "most %llu (ulimit -n, ulimit -Hn)\n",
+                 ::getpid(), static_cast<unsigned long long>(limit.rlim_cur),
+                 static_cast<unsigned long long>(limit.rlim_max));
+  }
+  if (error == ENOBUFS && !quota_told_.exchange(true)) {
+    std::fprintf(stderr,
+                 "tideline: pid %d: no room for another socket: sockets, buffers, connections or "
+                 "ports are used up; `tideline status` shows how many there may be\n",
+                 ::getpid());
+  }
+  errno = before;
 }
 
 std::unique_ptr<client::Waiter> Process::take_waiter() {

@@ -43,6 +43,8 @@ class Process {
   bool is_forked() const { return forked_; }
   // Says so, once.
   void tell_forked();
+  // Says, once, what a call that failed with EMFILE or ENOBUFS has run out of. errno stays.
+  void tell_exhausted(int error);
 
   void count(Count what) {
     counts_[static_cast<std::size_t>(what)].fetch_add(1, std::memory_order_relaxed);
@@ -71,6 +73,8 @@ class Process {
   bool stats_ = false;
   bool forked_ = false;
   bool forked_told_ = false;
+  std::atomic<bool> descriptors_told_{false};
+  std::atomic<bool> quota_told_{false};
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Count::kCount)> counts_{};
 };
 
