@@ -52,6 +52,7 @@ std::vector<Workload> choose_workloads(const CompareOptions& options) {
     const auto found = std::ranges::find(all, name, &Workload::name);
     if (found == all.end()) {
       std::vector<std::string> known;
+      known.reserve(all.size());
       for (const Workload& each : all) known.push_back(each.name);
       fail_unknown("workload", name, known);
     }
@@ -63,6 +64,7 @@ std::vector<Workload> choose_workloads(const CompareOptions& options) {
 Placements choose_placements(const CompareOptions& options) {
   Placements all = all_placements();
   std::vector<std::string> known;
+  known.reserve(all.size());
   for (const auto& each : all) known.emplace_back(each->about().name);
   for (const std::string& name : options.placements) {
     if (std::ranges::find(known, name) == known.end()) fail_unknown("placement", name, known);
@@ -152,8 +154,8 @@ void Comparing::run_round(std::size_t round, Progress& progress) {
       if (!row.left_out[placement].empty()) continue;
       progress.step(label(row, placement));
       // What does not work does not begin to.
-      const bool failed = round > 0 && row.rounds.front()[placement] &&
-                          !row.rounds.front()[placement]->failure.empty();
+      const auto& first = row.rounds.front()[placement];
+      const bool failed = first.has_value() && !first->failure.empty();
       if (failed || (round > 0 && is_time_up())) continue;
       row.rounds.back()[placement] = run(row, placement, false);
     }

@@ -245,7 +245,8 @@ std::string latency_plot(const Abouts& placements, const std::vector<Cell>& cell
     if (cells[i].quantiles.size() < 2) continue;
     text += curve_of(axes, cells[i], i, placements[i]->title);
     const double x = static_cast<double>(shown % 2) * kWidth / 2;
-    const double y = kLegend + static_cast<double>(shown / 2) * 16;
+    const std::size_t line = shown / 2;
+    const double y = kLegend + static_cast<double>(line) * 16;
     text += fmt::format(
         "<rect class=\"p{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"10\" height=\"10\"/>"
         "<text class=\"soft\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
