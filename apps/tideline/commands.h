@@ -22,6 +22,7 @@ int perf(const WireOptions& wire, const PerfOptions& options);
 int serve(const WireOptions& wire, const ServeOptions& options);
 int get(const WireOptions& wire, const GetOptions& options);
 int copy_file(const WireOptions& wire, const CopyOptions& options);
+int compare_placements(const CompareOptions& options);
 int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 
 }  // namespace tideline::app

@@ -31,6 +31,8 @@ constexpr const char* kExamples = R"(Examples:
   tideline copy --listen /srv/incoming
       then, elsewhere: tideline copy big.img 198.18.0.1:big.img
 As root:
+  tideline compare --quick --html compare.html
+      the same programs over Linux and in every placement of tideline: what each costs
   tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
       then, elsewhere: ping 192.0.2.2
   tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
@@ -59,6 +61,7 @@ struct Arguments {
   StatusOptions status;
   UpOptions up;
   DownOptions down;
+  CompareOptions compare;
 };
 
 // One of the commands: what it is called with, and what it does.
@@ -258,6 +261,34 @@ Command add_down(CLI::App& app, Arguments& arguments) {
   return {.parser = command, .run = [](const Arguments& a) { return down(a.down); }};
 }
 
+Command add_compare(CLI::App& app, Arguments& arguments) {
+  CompareOptions& options = arguments.compare;
+  CLI::App* command = app.add_subcommand(
+      "compare",
+      "run the same unmodified programs in every placement, in turn, and show what each costs");
+  command->add_flag("--quick", options.quick, "two rounds of a second each, under 5 minutes");
+  command
+      ->add_option("--placement", options.placements,
+                   "one of them, several times if wanted: linux, app, frontend, frontends, "
+                   "app-tap, app-xdp (default: all)")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--workload", options.files,
+                   "a workload of your own, described like apps/tideline/compare/workloads/*.toml")
+      ->allow_extra_args(false);
+  command->add_option("--seconds", options.seconds, "of a run (default: 2, or 1)")
+      ->check(CLI::Range(1, 3600));
+  command->add_option("--rounds", options.rounds, "of all runs (default: 3, or 2)")
+      ->check(CLI::Range(1, 1000));
+  command->add_flag("--json", options.json, "print one JSON object, in base units");
+  command->add_option("--html", options.html, "write a page with plots to this file");
+  command->add_option("NAME", options.names,
+                      "of workloads: iperf3-tcp, iperf3-udp, sockperf, redis, nginx, curl, "
+                      "ib_write_bw, ib_send_lat (default: all)");
+  return {.parser = command,
+          .run = [](const Arguments& a) { return compare_placements(a.compare); }};
+}
+
 Command add_run(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand(
       "run", "run a program over tideline: its sockets and RDMA devices (libibverbs) are ours");
@@ -284,9 +315,9 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Arguments arguments;
   std::vector<Command> commands;
-  for (const auto add :
-       {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor, add_udp_blast, add_perf,
-        add_serve, add_get, add_copy, add_devices, add_run, add_status, add_up, add_down}) {
+  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor,
+                         add_udp_blast, add_perf, add_serve, add_get, add_copy, add_devices,
+                         add_run, add_status, add_up, add_down, add_compare}) {
     commands.push_back(add(app, arguments));
     commands.back().parser->footer(kExamples);
   }

@@ -116,6 +116,17 @@ struct RelayOptions {
   std::vector<std::string> wires;  // two
 };
 
+struct CompareOptions {
+  bool quick = false;
+  bool json = false;
+  std::string html;                     // a file; empty: no report
+  std::vector<std::string> placements;  // empty: all
+  std::vector<std::string> files;       // workloads of the user's own
+  std::vector<std::string> names;       // of workloads; empty: the files', or all built-in ones
+  unsigned seconds = 0;                 // of a run; 0: as quick says
+  unsigned rounds = 0;                  // likewise
+};
+
 // What every command on wires has but for naming them; spoiling and capturing what they carry.
 void add_link_options(CLI::App& command, WireOptions& options);
 void add_impair_options(CLI::App& command, WireOptions& options);

@@ -2,8 +2,7 @@
 // `tideline run -- PROGRAM`: starts an unmodified program with tideline's libraries in front of the
 // system's. In placement `app` the engine starts in it at the first use of a device, or of a socket
 // that may be tideline's; what the user says of the wire goes along in the environment. In
-// placement `frontend` the program attaches to one that runs (`tideline up`); verbs have no such
-// placement yet.
+// placement `frontend` the program attaches to one that runs (`tideline up`).
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -92,12 +91,8 @@ int run_program(const WireOptions& wire, const RunOptions& options) {
   set("TIDELINE_TELL", "1");
   // The first has the engine of both.
   const std::string sockets = (libraries / kSocketsPreload).string();
-  if (in_front_end) {
-    prepend("LD_PRELOAD", sockets);
-  } else {
-    prepend("LD_PRELOAD", (libraries / kPreload).string() + ":" + sockets);
-    prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
-  }
+  prepend("LD_PRELOAD", (libraries / kPreload).string() + ":" + sockets);
+  prepend("LD_LIBRARY_PATH", (libraries / kDropIn).string());
 
   std::vector<char*> words;
   words.reserve(options.program.size() + 1);

@@ -153,6 +153,8 @@ engine::ClientPolicy read_rights(TomlReader& reader, engine::ClientPolicy otherw
   rights.most_memory = reader.bytes("memory").value_or(rights.most_memory);
   rights.most_channels = count_in(reader, "processes", 65535, rights.most_channels);
   rights.most_descriptors = count_in(reader, "descriptors", 1 << 20, rights.most_descriptors);
+  rights.most_queue_pairs = count_in(reader, "queue_pairs", 65535, rights.most_queue_pairs);
+  rights.most_registered = reader.bytes("registered").value_or(rights.most_registered);
   return rights;
 }
 

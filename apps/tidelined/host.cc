@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fault_handler.h"
 #include "base/thread.h"
 #include "log.h"
 
@@ -64,7 +65,22 @@ Status HostRunner::attach() {
   auto worker = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
   if (!worker) return fail(std::move(worker.error()));
   worker_ = std::move(*worker);
-  return worker_->add_host(options_);
+  // The GID at index 0; an address of the host like the others.
+  const wire::Ipv6Address link_local(0xfe80000000000000,
+                                     engine::eui64_of(worker_->function().mac()));
+  engine::HostOptions whole = options_;
+  whole.ipv6.insert(whole.ipv6.begin(), {.address = link_local, .length = 64});
+  if (Status s = worker_->add_host(whole); !s) return s;
+  add_device(whole);
+  return {};
+}
+
+void HostRunner::add_device(const engine::HostOptions& host) {
+  rng_ = Rng(engine::random_seed());
+  device_.emplace(engine::device_options(host, worker_->function().mac()), worker_->host()->stack(),
+                  worker_->pool(), rng_, keys_);
+  engine::fill_gids(device_->gids(), host);
+  engine::join(*device_, *worker_);
 }
 
 HostRunner::~HostRunner() {
@@ -75,6 +91,8 @@ HostRunner::~HostRunner() {
     ::pthread_join(thread_, nullptr);
     worker_->pool().adopt();
   }
+  if (server_) server_->leave_rdma();
+  device_.reset();
   if (worker_) worker_->set_service(nullptr);
   worker_.reset();
   if (const Status written = wires_.flush(); !written) {
@@ -86,6 +104,8 @@ Status HostRunner::serve(UniqueFd listening, engine::QueueServer::Policy policy)
   auto server = engine::QueueServer::create(*worker_, std::move(listening), std::move(policy));
   if (!server) return fail(std::move(server.error()));
   server_ = std::move(*server);
+  if (Status s = install_fault_handlers(); !s) return s;
+  server_->serve_rdma(*device_);
   server_->set_log([this](const engine::ClientInfo& client, engine::EndReason reason) {
     log_end(client, reason);
   });
@@ -106,7 +126,7 @@ Status HostRunner::start(const ring::EventBell& news, UniqueFd listening,
   }
   thread_ = *thread;
   started_ = true;
-  subject_.emplace(*worker_, nullptr, server_.get());
+  subject_.emplace(*worker_, &*device_, server_.get());
   auto status = control::Server::start(
       *subject_,
       {.wire = wire(), .addresses = texts_of(options_), .front_end = front_end, .host = name()},
@@ -118,6 +138,7 @@ Status HostRunner::start(const ring::EventBell& news, UniqueFd listening,
 
 void* HostRunner::main(void* host) {
   auto& self = *static_cast<HostRunner*>(host);
+  unblock_fault_signals();  // of programs' memory that has gone
   ::prctl(PR_SET_NAME, self.name().substr(0, 15).c_str());
   self.worker_->pool().adopt();
   self.worker_->run(self);

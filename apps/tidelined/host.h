@@ -17,7 +17,9 @@
 #include "control/subject.h"
 #include "engine/attachment.h"
 #include "engine/queue_server.h"
+#include "engine/rdma_service.h"
 #include "engine/worker.h"
+#include "rdma/device.h"
 #include "ring/bell.h"
 
 namespace tideline::daemon {
@@ -53,6 +55,7 @@ class HostRunner final : private engine::Task {
   explicit HostRunner(const HostConfig& config) : config_(config), wires_(config.attachment) {}
 
   Status attach();
+  void add_device(const engine::HostOptions& host);
   static void* main(void* host);
   Status serve(UniqueFd listening, engine::QueueServer::Policy policy);
   void log_end(const engine::ClientInfo& client, engine::EndReason reason);
@@ -65,8 +68,11 @@ class HostRunner final : private engine::Task {
   HostConfig config_;
   engine::WireOpener wires_;
   engine::HostOptions options_;
+  engine::RandomKeys keys_;
+  Rng rng_{0};
   std::unique_ptr<engine::QueueServer> server_;  // frames of the worker's borrow from it
   std::unique_ptr<engine::Worker> worker_;
+  std::optional<rdma::Device> device_;
   std::optional<control::WorkerSubject> subject_;
   std::unique_ptr<control::Server> status_;
   const ring::EventBell* news_ = nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/queue_channel.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -248,6 +249,19 @@ Outcome<queue::Response> QueueChannel::call(const queue::Request& request) {
   return result;
 }
 
+Outcome<queue::VerbsResponse> QueueChannel::call_verbs(const queue::VerbsRequest& request) {
+  const Uncancelled whole;
+  if (!begin_call()) return refuse(Failure::kForked);
+  Outcome<queue::VerbsResponse> result = refuse(Failure::kReset);
+  if (wait_for_answer()) {
+    channel_->call.verbs_request = request;
+    submit({.op = queue::Op::kVerbs});
+    if (wait_for_answer()) result = channel_->call.verbs_response;
+  }
+  end_call();
+  return result;
+}
+
 void QueueChannel::post(const queue::Request& request) {
   const Uncancelled whole;
   if (!begin_call()) return;
@@ -288,6 +302,25 @@ FamilyView* QueueChannel::family(std::uint32_t number) {
   if (!opened) return nullptr;
   families_.push_back(std::move(*opened));
   return &*families_.back();
+}
+
+FamilyView* QueueChannel::own_family() {
+  const std::scoped_lock lock(families_mutex_);
+  return families_.empty() ? nullptr : &*families_.front();
+}
+
+UniqueFd QueueChannel::heap(std::uint64_t& size) {
+  UniqueFd memory;
+  const auto answer = wish({.wish = queue::Wish::kHeap}, {}, &memory);
+  if (answer) size = answer->size;
+  return memory;
+}
+
+void QueueChannel::give_memory() {
+  const UniqueFd memory(::open("/proc/self/mem", O_RDWR | O_CLOEXEC));
+  const int fd = memory.get();
+  if (memory) [[maybe_unused]]
+    const auto taken = wish({.wish = queue::Wish::kMemory}, {&fd, 1}, nullptr);
 }
 
 Outcome<UniqueFd> QueueChannel::token(std::uint32_t handle) {
@@ -356,6 +389,13 @@ void QueueChannel::after_fork_in_parent() {
   call_mutex_.unlock();
   waiters_mutex_.unlock();
   families_mutex_.unlock();
+}
+
+void QueueChannel::abandon() {
+  gone_.store(true, std::memory_order_release);
+  socket_.reset();
+  bell_.reset();
+  end_.reset();
 }
 
 void QueueChannel::after_fork_in_child() {

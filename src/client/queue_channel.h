@@ -46,6 +46,8 @@ class QueueChannel {
 
   // Done when it returns, or refused.
   Outcome<queue::Response> call(const queue::Request& request);
+  // The same of a verb; its own refusals are in the response.
+  Outcome<queue::VerbsResponse> call_verbs(const queue::VerbsRequest& request);
   // Done some time before the next call.
   void post(const queue::Request& request);
   // The socket's page is to be looked at.
@@ -54,10 +56,17 @@ class QueueChannel {
   // Null: there is none, or no memory.
   queue::SocketPage* page(const queue::Response& where);
   FamilyView* family(std::uint32_t number);
+  // The one that this process has founded.
+  FamilyView* own_family();
 
   // docs/queue-pair.md: kToken, and kAdopt, which gives a handle.
   Outcome<UniqueFd> token(std::uint32_t handle);
   Outcome<std::uint32_t> adopt(int token);
+
+  // docs/queue-pair.md: kHeap. Nothing: there is none.
+  UniqueFd heap(std::uint64_t& size);
+  // The same, kMemory: the engine may look into this process, if it will.
+  void give_memory();
 
   // Null: no descriptor was to be had, or kWaiters are in use.
   std::unique_ptr<Waiter> make_waiter();
@@ -66,6 +75,8 @@ class QueueChannel {
   void before_fork();
   void after_fork_in_parent();
   void after_fork_in_child();
+  // In a child that leaves the channel to its parent: it holds nothing of it any more.
+  void abandon();
 
  private:
   QueueChannel() = default;

@@ -27,8 +27,10 @@ bool QueueSocket::has_room() const {
   return roomy();
 }
 
-Outcome<void> QueueSocket::bind(const Endpoint& local, bool shared) {
-  queue::Request bind = request(queue::Op::kBind, shared ? queue::kShared : std::uint16_t{0});
+Outcome<void> QueueSocket::bind(const Endpoint& local, Sharing sharing) {
+  std::uint16_t flags = sharing == Sharing::kNone ? 0 : queue::kShared;
+  if (sharing == Sharing::kPort) flags |= queue::kSharedPort;
+  queue::Request bind = request(queue::Op::kBind, flags);
   bind.endpoint = to_record(local);
   const auto bound = call(bind);
   if (!bound) return std::unexpected(bound.error());
@@ -55,7 +57,8 @@ Info QueueSocket::info() {
 void QueueSocket::set_options(const Options& options) {
   queue::Request set = request(queue::Op::kSetOptions);
   set.options = to_record(options);
-  [[maybe_unused]] const auto done = call(set);
+  // Nothing comes back, and servers set TCP_CORK for each answer.
+  sockets_.channel().post(set);
 }
 
 void QueueSocket::close_handle(bool abort, bool may_wait) {

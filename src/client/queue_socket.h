@@ -21,7 +21,7 @@ namespace tideline::client {
 
 class QueueSocket : public Socket {
  public:
-  Outcome<void> bind(const Endpoint& local, bool shared) final;
+  Outcome<void> bind(const Endpoint& local, Sharing sharing) final;
   Failure take_error() final;
   Endpoint local() final;
   Info info() final;

@@ -26,8 +26,8 @@ namespace tideline::client {
 
 class Socket {
  public:
-  // --- Control. `shared`: SO_REUSEADDR. Port 0: one that is free.
-  virtual Outcome<void> bind(const Endpoint& local, bool shared) = 0;
+  // --- Control. Port 0: one that is free.
+  virtual Outcome<void> bind(const Endpoint& local, Sharing sharing) = 0;
   virtual Outcome<void> listen(std::uint32_t backlog) = 0;
   // A stream: kInProgress, and readiness() tells (POLLOUT), take_error() why not. A datagram
   // socket: its peer from now on; without `remote` it has none any more.

@@ -57,6 +57,10 @@ struct Endpoint {
 // In the order of tcp::CongestionAlgorithm.
 enum class Congestion : std::uint8_t { kCubic, kReno, kBbr, kDctcp };
 
+// With whom an address and port may be shared: SO_REUSEADDR, SO_REUSEPORT, which has the first in
+// it. Who shares a port in the second way takes a part of what comes, if all are the same user's.
+enum class Sharing : std::uint8_t { kNone, kAddress, kPort };
+
 // Of a stream, or of what a listener accepts. Buffers count from the connection's beginning on.
 struct Options {
   std::size_t send_buffer = 0;  // bytes; 0: as the engine thinks fit

@@ -25,18 +25,18 @@ void AppDatagram::open() {
   remote_.reset();
 }
 
-Outcome<void> AppDatagram::bind(const client::Endpoint& local, bool shared) {
+Outcome<void> AppDatagram::bind(const client::Endpoint& local, client::Sharing sharing) {
   Outcome<void> result;
   const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-    result = bound_ ? refuse(Failure::kInvalid) : bind_now(local, shared);
+    result = bound_ ? refuse(Failure::kInvalid) : bind_now(local, sharing);
   });
   return ran ? result : ran;
 }
 
-Outcome<void> AppDatagram::bind_now(const client::Endpoint& local, bool shared) {
+Outcome<void> AppDatagram::bind_now(const client::Endpoint& local, client::Sharing sharing) {
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
-    return udp.bind({.address = local.address, .port = port}, *this, shared).has_value();
+    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing)).has_value();
   };
   client::Endpoint wanted = local;
   if (local.port == 0) {
@@ -62,7 +62,7 @@ Outcome<void> AppDatagram::connect(const std::optional<client::Endpoint>& remote
       result = refuse(Failure::kNetworkUnreachable);
       return;
     }
-    if (remote && !bound_) result = bind_now({}, false);
+    if (remote && !bound_) result = bind_now({}, client::Sharing::kNone);
     if (!result) return;
     remote_ = remote;
     // What came from others before is not the peer's.
@@ -113,7 +113,8 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
                                            Instant now) {
   ip::Stack& stack = sockets_.stack();
   if (!bound_) {
-    if (const auto bound = bind_now({}, false); !bound) return refuse(bound.error());
+    if (const auto bound = bind_now({}, client::Sharing::kNone); !bound)
+      return refuse(bound.error());
   }
   const client::Endpoint local = bound_.value_or(client::Endpoint{});
   auto source = std::optional(local.address);

@@ -29,7 +29,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   void open();
   std::uint64_t dropped() const { return dropped_; }
 
-  client::Outcome<void> bind(const client::Endpoint& local, bool shared) override;
+  client::Outcome<void> bind(const client::Endpoint& local, client::Sharing sharing) override;
   client::Outcome<void> listen(std::uint32_t backlog) override;
   client::Outcome<void> connect(const std::optional<client::Endpoint>& remote) override;
   client::Outcome<client::Socket*> accept() override;
@@ -60,7 +60,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   void receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) override;
   void failed(const ip::PathError& error, Instant now) override;
 
-  client::Outcome<void> bind_now(const client::Endpoint& local, bool shared);
+  client::Outcome<void> bind_now(const client::Endpoint& local, client::Sharing sharing);
   client::Outcome<std::size_t> send_now(std::span<const iovec> from, const client::Endpoint& to,
                                         Instant now);
   client::Received take_now(std::span<const iovec> into, bool peek);

@@ -120,10 +120,10 @@ void AppSockets::give_buffer(std::span<std::byte> buffer) {
   if (!buffer.empty()) free_buffers_.push_back(buffer);
 }
 
-bool AppSockets::is_taken(const client::Endpoint& local, bool shared, const AppStream* self) const {
+bool AppSockets::is_taken(const Binding& wanted, const AppStream* self) const {
   return std::ranges::any_of(streams_, [&](const auto& stream) {
     return &*stream != self && stream->is_open() && stream->is_bound() &&
-           excludes(stream->binding(), local, shared);
+           excludes(stream->binding(), wanted);
   });
 }
 

@@ -17,6 +17,7 @@
 
 #include "client/sockets.h"
 #include "engine/app_engine.h"
+#include "engine/socket_values.h"
 #include "packet/pass_counter.h"
 
 namespace tideline::engine {
@@ -81,7 +82,7 @@ class AppSockets final : public client::Sockets {
   static std::size_t buffer_size(std::size_t wanted);
   void give_buffer(std::span<std::byte> buffer);
   // Whether a stream other than `self` has the endpoint, or one that cannot share it has its port.
-  bool is_taken(const client::Endpoint& local, bool shared, const AppStream* self) const;
+  bool is_taken(const Binding& wanted, const AppStream* self) const;
 
  private:
   AppEngine& engine_;

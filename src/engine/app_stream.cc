@@ -33,7 +33,7 @@ void AppStream::open() {
   listener_ = {};
   tuple_ = {};
   bound_.reset();
-  shared_ = false;
+  sharing_ = client::Sharing::kNone;
   options_ = {};
   backlog_ = 0;
   changed_since_listen_.store(false, std::memory_order_relaxed);
@@ -64,11 +64,12 @@ bool AppStream::take_buffers() {
   return true;
 }
 
-Outcome<void> AppStream::bind(const client::Endpoint& local, bool shared) {
+Outcome<void> AppStream::bind(const client::Endpoint& local, client::Sharing sharing) {
   Outcome<void> result;
   const auto ran = sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
     const auto is_free = [&](std::uint16_t port) {
-      return !sockets_.is_taken({.address = local.address, .port = port}, shared, this);
+      return !sockets_.is_taken(
+          {.local = {.address = local.address, .port = port}, .sharing = sharing}, this);
     };
     client::Endpoint wanted = local;
     if (bound_) {
@@ -81,7 +82,7 @@ Outcome<void> AppStream::bind(const client::Endpoint& local, bool shared) {
       return;
     }
     bound_ = wanted;
-    shared_ = shared;
+    sharing_ = sharing;
   });
   return ran ? result : ran;
 }
@@ -95,9 +96,12 @@ Outcome<void> AppStream::listen(std::uint32_t backlog) {
       result = refuse(Failure::kInvalid);
       return;
     }
-    auto id = sockets_.tcp().listen(
-        to_tcp(*bound_),
-        {.backlog = backlog_, .fast_open = options_.fast_open, .stream = to_tcp(options_)}, *this);
+    auto id = sockets_.tcp().listen(to_tcp(*bound_),
+                                    {.backlog = backlog_,
+                                     .fast_open = options_.fast_open,
+                                     .shared = sharing_ == client::Sharing::kPort,
+                                     .stream = to_tcp(options_)},
+                                    *this);
     if (!id) {
       result = refuse(failure_of(id.error()));
       return;

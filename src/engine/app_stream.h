@@ -32,7 +32,7 @@ class AppStream final : public client::Socket,
   bool is_bound() const { return bound_.has_value(); }
   Binding binding() const {
     return {.local = bound_.value_or(client::Endpoint{}),
-            .shared = shared_,
+            .sharing = sharing_,
             .listening = has(kListening)};
   }
   bool is_open() const { return held_by_program_; }
@@ -42,7 +42,7 @@ class AppStream final : public client::Socket,
   bool is_ending() const;
   std::uint64_t acknowledged() const { return sockets_.tcp().info(id_).bytes_acked; }
 
-  client::Outcome<void> bind(const client::Endpoint& local, bool shared) override;
+  client::Outcome<void> bind(const client::Endpoint& local, client::Sharing sharing) override;
   client::Outcome<void> listen(std::uint32_t backlog) override;
   client::Outcome<void> connect(const std::optional<client::Endpoint>& remote) override;
   client::Outcome<client::Socket*> accept() override;
@@ -146,7 +146,7 @@ class AppStream final : public client::Socket,
   tcp::ListenerId listener_;
   tcp::Tuple tuple_;
   std::optional<client::Endpoint> bound_;
-  bool shared_ = false;
+  client::Sharing sharing_ = client::Sharing::kNone;
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   client::Options options_;

@@ -24,6 +24,9 @@ struct ClientPolicy {
   std::size_t most_memory = std::size_t{1} << 30;       // bytes of FIFOs, likewise
   std::size_t most_channels = 256;                      // of a user: processes
   std::size_t most_descriptors = std::size_t{8} << 10;  // of a user: of the engine's own
+  std::size_t most_queue_pairs = 1024;                  // of a user; of each other object of verbs,
+                                                        // all kinds together, eight times as many
+  std::size_t most_registered = std::size_t{64} << 30;  // of a user: bytes of memory regions
 };
 
 struct ClientInfo {

@@ -29,6 +29,8 @@ std::string_view name_of(EndReason reason) {
       return "an index of a FIFO that cannot be";
     case EndReason::kBadDatagram:
       return "a datagram that is longer than its FIFO's content";
+    case EndReason::kBadRing:
+      return "an index of a ring that cannot be";
   }
   return "unknown";
 }

@@ -21,8 +21,9 @@ enum class EndReason : std::uint8_t {
   kBadHandle,    //
   kBadIndex,     //
   kBadDatagram,  //
+  kBadRing,      //
 };
-inline constexpr std::size_t kEndReasons = 12;
+inline constexpr std::size_t kEndReasons = 13;
 
 // "an index of a FIFO that cannot be".
 std::string_view name_of(EndReason reason);

@@ -81,7 +81,7 @@ class ServedFifoTest : public ::testing::Test, private queue::FifoMemory {
 };
 
 TEST_F(ServedFifoTest, WhatAProgramWritesArrivesWhereverItMoves) {
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     if (rng_.below(8) == 0) move();
     view().write(bytes_of(pattern(view().written(), rng_.below(40'000))));
     ASSERT_TRUE(fifo_.refresh_written());
@@ -95,7 +95,7 @@ TEST_F(ServedFifoTest, WhatAProgramWritesArrivesWhereverItMoves) {
 }
 
 TEST_F(ServedFifoTest, WhatTheEngineWritesArrivesWhereverItMoves) {
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     if (rng_.below(8) == 0) move();
     const std::string text = pattern(fifo_.written(), std::min(fifo_.room(), rng_.below(40'000)));
     fifo_.copy_in(fifo_.written(), bytes_of(text));

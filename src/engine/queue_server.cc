@@ -41,12 +41,22 @@ Result<std::unique_ptr<QueueServer>> QueueServer::create(Worker& worker, UniqueF
 }
 
 QueueServer::QueueServer(Worker& worker, UniqueFd listening, UniqueFd epoll, Policy policy)
-    : listening_(std::move(listening)),
+    : worker_(worker),
+      listening_(std::move(listening)),
       epoll_(std::move(epoll)),
       policy_(std::move(policy)),
       sockets_(worker) {}
 
 QueueServer::~QueueServer() = default;
+
+void QueueServer::serve_rdma(rdma::Device& device) { rdma_.emplace(device, worker_); }
+
+void QueueServer::leave_rdma() {
+  for (Place& place : places_) {
+    if (place.channel != nullptr) place.channel->end(EndReason::kStopped);
+  }
+  rdma_.reset();
+}
 
 bool QueueServer::watch(int fd, std::uint32_t events, Source source, std::uint32_t number,
                         std::uint32_t generation) {
@@ -74,7 +84,8 @@ Instant QueueServer::next_deadline() const {
       came_ > 0 || accept_again_ ||
       std::ranges::any_of(active_, [](const ServedChannel* each) { return each->has_work(); });
   if (unfinished) return {};
-  return std::min({greetings_due_, accept_at_, sockets_.next_rest()});
+  const Instant rdma = rdma_ ? rdma_->next_deadline() : kNever;
+  return std::min({greetings_due_, accept_at_, sockets_.next_rest(), rdma});
 }
 
 bool QueueServer::has_work(Instant now) {
@@ -118,7 +129,13 @@ bool QueueServer::run(Instant now) {
     active_[i] = active_.back();
     active_.pop_back();
   }
+  if (rdma_) worked |= rdma_->run(now);
   return worked;
+}
+
+void QueueServer::end_turn() {
+  for (ServedChannel* channel : ringing_) channel->ring_bells();
+  ringing_.clear();
 }
 
 void QueueServer::activate(ServedChannel& channel) {
@@ -240,6 +257,30 @@ bool QueueServer::charge(const ServedChannel& channel, std::size_t descriptors) 
   return true;
 }
 
+bool QueueServer::charge(const ServedChannel& channel, const RdmaUse& use) {
+  constexpr std::size_t kObjectsPerPair = 8;
+  RdmaUse& used = user(channel.peer().uid).rdma;
+  const ClientPolicy& policy = channel.policy();
+  const std::size_t free_bytes =
+      policy.most_registered - std::min(policy.most_registered, used.registered);
+  if (used.queue_pairs + use.queue_pairs > policy.most_queue_pairs ||
+      used.objects + use.objects > policy.most_queue_pairs * kObjectsPerPair ||
+      use.registered > free_bytes) {
+    return false;
+  }
+  used.queue_pairs += use.queue_pairs;
+  used.objects += use.objects;
+  used.registered += use.registered;
+  return true;
+}
+
+void QueueServer::release(const ServedChannel& channel, const RdmaUse& use) {
+  RdmaUse& used = user(channel.peer().uid).rdma;
+  used.queue_pairs -= use.queue_pairs;
+  used.objects -= use.objects;
+  used.registered -= use.registered;
+}
+
 QueueServer::User& QueueServer::user(uid_t uid) {
   User& found = users_[uid];
   if (found.closer == nullptr) {
@@ -321,6 +362,7 @@ void QueueServer::remove(ServedChannel& channel) {
   owner.descriptors -= channel.descriptors();
   --channels_;
   forget_users();
+  std::erase(ringing_, &channel);
   Place& place = places_[number];
   place.channel.reset();
   place.active = false;

@@ -20,6 +20,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -30,6 +31,7 @@
 #include "engine/end_reason.h"
 #include "engine/fd_closer.h"
 #include "engine/served_channel.h"
+#include "engine/served_rdma.h"
 #include "engine/served_sockets.h"
 #include "engine/served_tokens.h"
 #include "engine/worker.h"
@@ -53,6 +55,11 @@ class QueueServer final : public Service {
   ~QueueServer();
 
   void set_log(Log log) { log_ = std::move(log); }
+  // Programs may use that device, too. Before the first of them attaches; it outlives the server,
+  // and the calling thread's fault handlers are installed (base/fault_handler.h).
+  void serve_rdma(rdma::Device& device);
+  // What programs have of it goes. They are to have been told that they end.
+  void leave_rdma();
 
   // --- Service.
   Instant next_deadline() const override;
@@ -61,6 +68,7 @@ class QueueServer final : public Service {
   int fd() const override { return epoll_.get(); }
   void arm() override;
   void disarm() override;
+  void end_turn() override;
 
   // --- For reports.
   void for_each_client(const std::function<void(const ClientInfo&)>& visit) const;
@@ -78,6 +86,10 @@ class QueueServer final : public Service {
 
   // --- For its channels.
   ServedSockets& sockets() { return sockets_; }
+  // Null: there are no verbs.
+  ServedRdma* rdma() { return rdma_ ? &*rdma_ : nullptr; }
+  bool charge(const ServedChannel& channel, const RdmaUse& use);
+  void release(const ServedChannel& channel, const RdmaUse& use);
   // Within the user's quota of descriptors.
   bool charge(const ServedChannel& channel, std::size_t descriptors);
   bool has_room_for(const ServedChannel& channel);
@@ -86,6 +98,8 @@ class QueueServer final : public Service {
   ServedChannel* make_child(const ServedChannel& parent, std::vector<UniqueFd>& fds, Instant now);
   UniqueFd make_token(ServedSocket& socket, const ServedChannel& channel);
   ServedSocket* socket_of_token(int fd) const { return tokens_.find(fd); }
+  // Rings what the channel has to ring, at the end of the turn.
+  void ring_later(ServedChannel& channel) { ringing_.push_back(&channel); }
   bool watch_attach(int fd, const ServedChannel& channel);
   bool watch_bell(int fd, const ServedChannel& channel);
   void note_end(ServedChannel& channel, EndReason reason);
@@ -104,6 +118,7 @@ class QueueServer final : public Service {
   struct User {
     std::size_t channels = 0;
     std::size_t descriptors = 0;
+    RdmaUse rdma{};
     std::unique_ptr<FdCloser> closer{};
 
     // Whether his descriptors are closed as they should be.
@@ -131,16 +146,19 @@ class QueueServer final : public Service {
   User& user(uid_t uid);
   void forget_users();
 
+  Worker& worker_;
   UniqueFd listening_;
   UniqueFd epoll_;
   Policy policy_;
   Log log_;
   ServedSockets sockets_;
   ServedTokens tokens_;
+  std::optional<ServedRdma> rdma_;  // outlives the channels
 
   std::vector<Place> places_;
   std::deque<std::uint16_t> free_numbers_;  // the longest unused first
   std::vector<ServedChannel*> active_;
+  std::vector<ServedChannel*> ringing_;
   std::size_t channels_ = 0;
   std::unordered_map<uid_t, User> users_;
   std::uint32_t next_family_ = 1;

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <span>
+
+#include "wire/roce.h"
 
 namespace tideline::engine {
 namespace {
@@ -35,6 +38,25 @@ std::uint64_t eui64_of(const wire::MacAddress& mac) {
     if (i == 2) value = value << 16 | 0xfffe;
   }
   return value ^ (std::uint64_t{2} << 56);
+}
+
+void fill_gids(rdma::GidTable& gids, const HostOptions& host) {
+  gids.add({.gid = host.ipv6.front().address});
+  for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
+  for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
+  gids.add_v1();
+}
+
+rdma::DeviceOptions device_options(const HostOptions& host, const wire::MacAddress& mac) {
+  rdma::DeviceOptions options{.node_guid = eui64_of(mac), .link_mtu = host.mtu};
+  if (!host.ipv4.empty()) options.lids = rdma::LidNetwork(host.ipv4.front());
+  return options;
+}
+
+void join(rdma::Device& device, Worker& worker) {
+  ip::Stack& stack = worker.host()->stack();
+  stack.udp().set_tunnel(wire::kRocePort, &device);
+  stack.grh().set_handler(&device);
 }
 
 bool RdmaService::run(Instant now) {

@@ -27,6 +27,13 @@ class RandomKeys final : public rdma::KeySource {
 // RFC 4291 appendix A, and what Linux makes of a MAC: the device's GUID.
 std::uint64_t eui64_of(const wire::MacAddress& mac);
 
+// The host's addresses in the order of the table; then the same of RoCE v1.
+void fill_gids(rdma::GidTable& gids, const HostOptions& host);
+// What a device is like beside that host.
+rdma::DeviceOptions device_options(const HostOptions& host, const wire::MacAddress& mac);
+// From now on the worker's host has RoCE for that device. Both outlive each other's packets.
+void join(rdma::Device& device, Worker& worker);
+
 // The device as the worker's loop sees it. It sends what the wire takes: what a full wire drops is
 // found missing by a time-out only, and programs choose long ones (UCX: a second).
 class RdmaService final : public Service {

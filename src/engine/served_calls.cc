@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -50,7 +51,12 @@ bool ServedChannel::answer_call(Instant now) {
   // A copy, which does not change while it is looked at.
   Request request;
   std::memcpy(&request, &slot.request, sizeof(request));
-  const std::optional<Response> response = execute(request, now);
+  std::optional<Response> response;
+  if (request.op != Op::kVerbs) {
+    response = execute(request, now);
+  } else if (answer_verbs(now)) {
+    response.emplace();
+  }
   if (!response) {
     called_ = state_ == State::kServing;
     return true;
@@ -62,6 +68,31 @@ bool ServedChannel::answer_call(Instant now) {
   if (slot.sleeps.load(std::memory_order_seq_cst) != 0) {
     ::syscall(SYS_futex, &slot.answered, FUTEX_WAKE, 1, nullptr, nullptr, 0);
   }
+  return true;
+}
+
+// What was posted before the call comes first: those hints were left before `asked` was moved. A
+// program that posts without end is answered in the end.
+bool ServedChannel::answer_verbs(Instant now) {
+  constexpr int kMostTurns = 512;
+  take_hints();
+  if (hinted_words_ != 0 && verbs_put_off_++ < kMostTurns) return false;
+  verbs_put_off_ = 0;
+  queue::CallSlot& slot = memory().call;
+  queue::VerbsRequest request;
+  std::memcpy(&request, &slot.verbs_request, sizeof(request));
+  queue::VerbsResponse response;
+  if (verbs() == nullptr) {
+    response.error = ENODEV;
+  } else {
+    const auto done = verbs_->execute(request, response, now);
+    if (!done) {
+      end(done.error());
+      return false;
+    }
+    response.error = static_cast<std::uint32_t>(*done);
+  }
+  std::memcpy(&slot.verbs_response, &response, sizeof(response));
   return true;
 }
 
@@ -85,6 +116,8 @@ std::optional<Response> ServedChannel::execute(const Request& request, Instant n
       if (ServedSocket* socket = find(request.handle)) return execute_on(*socket, request, now);
       end(EndReason::kBadHandle);
       return std::nullopt;
+    case Op::kVerbs:
+      break;
   }
   end(EndReason::kBadCall);
   return std::nullopt;
@@ -96,7 +129,10 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
   const auto is = [&](std::uint16_t flag) { return (request.flags & flag) != 0; };
   switch (request.op) {
     case Op::kBind:
-      return done(socket.bind(*this, client::from_record(request.endpoint), is(queue::kShared)));
+      return done(socket.bind(*this, client::from_record(request.endpoint),
+                              !is(queue::kShared)      ? client::Sharing::kNone
+                              : is(queue::kSharedPort) ? client::Sharing::kPort
+                                                       : client::Sharing::kAddress));
     case Op::kListen:
       return done(socket.listen(request.number));
     case Op::kConnect:
@@ -125,6 +161,7 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
     case Op::kOpen:
     case Op::kRoute:
     case Op::kOwnAddress:
+    case Op::kVerbs:
       break;
   }
   return failed(Failure::kInvalid);

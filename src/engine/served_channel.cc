@@ -91,8 +91,23 @@ wire::Ipv6Address ServedChannel::bound_by_itself(const wire::Ipv6Address& source
 void ServedChannel::hint_waiter(std::uint16_t waiter, unsigned hint) {
   if (waiter >= bells_.size()) return;
   memory().waiters[waiter].hint(hint);
-  auto& bell = bells_[waiter];
-  if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
+  hinted_waiters_[waiter / 64] |= std::uint64_t{1} << waiter % 64;
+  if (!std::exchange(rings_, true)) server_.ring_later(*this);
+}
+
+void ServedChannel::ring_bells() {
+  rings_ = false;
+  for (std::size_t word = 0; word < hinted_waiters_.size(); ++word) {
+    for (std::uint64_t bits = std::exchange(hinted_waiters_[word], 0); bits != 0;
+         bits &= bits - 1) {
+      auto& bell = bells_[word * 64 + static_cast<unsigned>(std::countr_zero(bits))];
+      if (bell && bell->notifier.should_ring()) queue::Doorbell::ring(bell->ringer.get());
+    }
+  }
+}
+
+void ServedChannel::ring_waiter(std::uint16_t waiter) {
+  if (waiter < bells_.size() && bells_[waiter]) queue::Doorbell::ring(bells_[waiter]->ringer.get());
 }
 
 bool ServedChannel::make_memory(std::vector<UniqueFd>& for_program) {
@@ -173,7 +188,7 @@ void ServedChannel::look_later(std::uint32_t handle) {
 // Begins where it has stopped the turn before, so that no socket waits for others for ever.
 bool ServedChannel::look_at_sockets(Instant now) {
   if (hinted_words_ == 0) return false;
-  std::array<std::uint32_t, kLooksAtOnce + queue::kMostSockets / kHints> again;
+  std::array<std::uint32_t, kLooksAtOnce + queue::kMostSockets / kHints + 1> again;
   std::size_t unfinished = 0;
   for (int left = kLooksAtOnce; hinted_words_ != 0 && left > 0;) {
     const auto skip = std::countr_zero(std::rotr(hinted_words_, static_cast<int>(next_word_)));
@@ -185,6 +200,15 @@ bool ServedChannel::look_at_sockets(Instant now) {
       next_word_ = (word + 1) % 64;
     } else {
       next_word_ = word;
+    }
+    if (verbs_ != nullptr) {
+      const auto more = verbs_->look(word * 64 + bit, now);
+      if (!more) {
+        end(more.error());
+        return true;
+      }
+      --left;
+      if (*more) again[unfinished++] = word * 64 + bit;
     }
     for (std::uint32_t handle = word * 64 + bit; handle < sockets_.size(); handle += kHints) {
       if (sockets_[handle] == nullptr) continue;
@@ -247,6 +271,7 @@ void ServedChannel::end(EndReason reason) {
   if (state_ == State::kEnding) return;
   state_ = State::kEnding;
   server_.note_end(*this, reason);
+  verbs_.reset();
   // The program sees it at once, whoever closes the descriptor when.
   ::shutdown(attach_.get(), SHUT_RDWR);
   // What the program could still fill, or hear.

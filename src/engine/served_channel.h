@@ -27,6 +27,7 @@
 #include "engine/client_policy.h"
 #include "engine/end_reason.h"
 #include "engine/family_memory.h"
+#include "engine/served_verbs.h"
 #include "queue/channel.h"
 #include "queue/messages.h"
 #include "ring/wake_flag.h"
@@ -59,7 +60,13 @@ class ServedChannel {
   // What a datagram socket without an address of its own is bound to, before it sends from
   // `source`: any, or that one where the policy names some.
   wire::Ipv6Address bound_by_itself(const wire::Ipv6Address& source) const;
+  // Rings its doorbell, if it sleeps, when the turn ends.
   void hint_waiter(std::uint16_t waiter, unsigned hint);
+
+  // --- For verbs.
+  FamilyMemory& family() const { return *family_; }
+  // A byte for its doorbell, whether anybody sleeps or not.
+  void ring_waiter(std::uint16_t waiter);
 
   // --- For the server.
   // One turn: hints, a call, some of the sockets. Returns whether there was anything to do.
@@ -74,6 +81,7 @@ class ServedChannel {
   const std::shared_ptr<const ClientPolicy>& shared_policy() const { return policy_; }
   // Of the engine's, that it takes.
   std::size_t descriptors() const { return descriptors_; }
+  void ring_bells();
   // Around sleeps: from arm() on, a hint rings the eventfd.
   void arm() {
     if (!std::exchange(armed_, true)) memory().engine.arm();
@@ -119,6 +127,8 @@ class ServedChannel {
 
   // served_calls.cc
   bool answer_call(Instant now);
+  // False: the call waits, or has ended the channel.
+  bool answer_verbs(Instant now);
   // Nothing: the call waits, or has ended the channel.
   std::optional<queue::Response> execute(const queue::Request& request, Instant now);
   std::optional<queue::Response> execute_on(ServedSocket& socket, const queue::Request& request,
@@ -138,6 +148,10 @@ class ServedChannel {
   void give_child(Instant now);
   void give_family(std::uint32_t number);
   void give_token(std::uint32_t handle);
+  void give_heap();
+  void take_memory(UniqueFd memory);
+  // Null: the front end has no verbs.
+  ServedVerbs* verbs();
   void adopt(const UniqueFd& token);
   template <typename Message>
   void send(const Message& message, std::span<const int> fds);
@@ -175,6 +189,12 @@ class ServedChannel {
   unsigned next_word_ = 0;
 
   std::array<std::optional<Bell>, queue::ChannelMemory::kWaiters> bells_;
+  // Waiters that were hinted in this turn: bits.
+  std::array<std::uint64_t, queue::ChannelMemory::kWaiters / 64> hinted_waiters_{};
+  bool rings_ = false;
+
+  std::unique_ptr<ServedVerbs> verbs_;  // null: it has asked for nothing yet
+  int verbs_put_off_ = 0;               // turns that the call has waited for what was posted
 };
 
 }  // namespace tideline::engine

@@ -42,16 +42,16 @@ bool ServedDatagram::open(const std::shared_ptr<FamilyMemory>& memory) {
 }
 
 Outcome<void> ServedDatagram::bind(const ServedChannel& caller, const client::Endpoint& local,
-                                   bool shared) {
+                                   client::Sharing sharing) {
   if (bound_) return refuse(Failure::kInvalid);
   if (!caller.may_bind(local)) return refuse(Failure::kNotPermitted);
-  return bind_now(local, shared);
+  return bind_now(local, sharing);
 }
 
-Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, bool shared) {
+Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, client::Sharing sharing) {
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
-    return udp.bind({.address = local.address, .port = port}, *this, shared).has_value();
+    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing)).has_value();
   };
   client::Endpoint wanted = local;
   if (local.port == 0) {
@@ -82,7 +82,7 @@ Outcome<void> ServedDatagram::connect(const ServedChannel& caller,
   if (!source) return refuse(source.error());
   if (!bound_) {
     const client::Endpoint local{.address = caller.bound_by_itself(*source)};
-    if (auto bound = bind_now(local, false); !bound) return bound;
+    if (auto bound = bind_now(local, client::Sharing::kNone); !bound) return bound;
   }
   remote_ = remote;
   show_remote(*remote);
@@ -152,7 +152,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
   if (!source) {
     ready = refuse(source.error());
   } else if (!bound_) {
-    ready = bind_now({.address = caller.bound_by_itself(*source)}, false);
+    ready = bind_now({.address = caller.bound_by_itself(*source)}, client::Sharing::kNone);
   }
   if (!ready) {
     set_error(ready.error());

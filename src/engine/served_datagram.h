@@ -24,7 +24,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   bool open(const std::shared_ptr<FamilyMemory>& memory);
 
   client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
-                             bool shared) override;
+                             client::Sharing sharing) override;
   client::Outcome<void> listen(std::uint32_t backlog) override;
   client::Outcome<void> connect(const ServedChannel& caller,
                                 const std::optional<client::Endpoint>& remote,
@@ -48,7 +48,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   void receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) override;
   void failed(const ip::PathError& error, Instant now) override;
 
-  client::Outcome<void> bind_now(const client::Endpoint& local, bool shared);
+  client::Outcome<void> bind_now(const client::Endpoint& local, client::Sharing sharing);
   std::expected<Outgoing, EndReason> first_outgoing() const;
   // False: no memory now.
   bool send(const ServedChannel& caller, const Outgoing& outgoing, Instant now);

@@ -46,7 +46,7 @@ class ServedSocket {
 
   // --- What programs ask for.
   virtual client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
-                                     bool shared) = 0;
+                                     client::Sharing sharing) = 0;
   virtual client::Outcome<void> listen(std::uint32_t backlog) = 0;
   virtual client::Outcome<void> connect(const ServedChannel& caller,
                                         const std::optional<client::Endpoint>& remote,

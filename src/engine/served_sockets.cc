@@ -86,10 +86,10 @@ void ServedSockets::let_rest(Instant now) {
   rest_at_ = large_.empty() ? kNever : now + kRestEvery;
 }
 
-bool ServedSockets::is_taken(const client::Endpoint& local, bool shared) const {
-  const auto [first, last] = ports_.equal_range(local.port);
+bool ServedSockets::is_taken(const Binding& wanted) const {
+  const auto [first, last] = ports_.equal_range(wanted.local.port);
   return std::ranges::any_of(std::ranges::subrange(first, last), [&](const auto& entry) {
-    return excludes(entry.second->binding(), local, shared);
+    return excludes(entry.second->binding(), wanted);
   });
 }
 

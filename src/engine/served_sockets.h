@@ -52,7 +52,7 @@ class ServedSockets {
   std::uint64_t dropped() const { return dropped_; }
 
   // Streams by what they have bound.
-  bool is_taken(const client::Endpoint& local, bool shared) const;
+  bool is_taken(const Binding& wanted) const;
   void bound(ServedStream& stream);
   void unbound(ServedStream& stream);
 

@@ -55,18 +55,21 @@ bool ServedStream::open_buffers() {
 }
 
 Outcome<void> ServedStream::bind(const ServedChannel& caller, const client::Endpoint& local,
-                                 bool shared) {
+                                 client::Sharing sharing) {
   if (bound_ || has(kListening | kConnecting | kConnected)) return refuse(Failure::kInvalid);
   if (!caller.may_bind(local)) return refuse(Failure::kNotPermitted);
   if (!is_any(local.address) && !owns(sockets_.stack(), local.address)) {
     return refuse(Failure::kAddressUnknown);
   }
-  const auto is_free = [&](std::uint16_t port) {
-    return !sockets_.is_taken({.address = local.address, .port = port}, shared);
+  const auto binding = [&](std::uint16_t port) {
+    return Binding{.local = {.address = local.address, .port = port},
+                   .sharing = sharing,
+                   .user = family().user()};
   };
+  const auto is_free = [&](std::uint16_t port) { return !sockets_.is_taken(binding(port)); };
   const std::uint16_t port = local.port == 0 ? find_free_port(is_free) : local.port;
   if (port == 0 || !is_free(port)) return refuse(Failure::kAddressInUse);
-  binding_ = {.local = {.address = local.address, .port = port}, .shared = shared};
+  binding_ = binding(port);
   bound_ = true;
   sockets_.bound(*this);
   show_local(binding_.local);
@@ -82,9 +85,12 @@ Outcome<void> ServedStream::listen(std::uint32_t backlog) {
   if (!has(kListening)) {
     if (!bound_ || has(kConnecting | kConnected)) return refuse(Failure::kInvalid);
     const std::uint32_t most = std::clamp<std::uint32_t>(backlog, 1, kMostBacklog);
-    auto id = sockets_.tcp().listen(
-        to_tcp(binding_.local),
-        {.backlog = most, .fast_open = options_.fast_open, .stream = to_tcp(options_)}, *this);
+    auto id = sockets_.tcp().listen(to_tcp(binding_.local),
+                                    {.backlog = most,
+                                     .fast_open = options_.fast_open,
+                                     .shared = binding_.sharing == client::Sharing::kPort,
+                                     .stream = to_tcp(options_)},
+                                    *this);
     if (!id) return refuse(failure_of(id.error()));
     listener_ = *id;
     binding_.listening = true;

@@ -29,7 +29,7 @@ class ServedStream final : public ServedSocket,
   const Binding& binding() const { return binding_; }
 
   client::Outcome<void> bind(const ServedChannel& caller, const client::Endpoint& local,
-                             bool shared) override;
+                             client::Sharing sharing) override;
   client::Outcome<void> listen(std::uint32_t backlog) override;
   client::Outcome<void> connect(const ServedChannel& caller,
                                 const std::optional<client::Endpoint>& remote,

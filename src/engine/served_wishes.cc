@@ -2,6 +2,7 @@
 // What comes on a channel's attach socket: docs/queue-pair.md, "Attach".
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -123,7 +124,8 @@ void ServedChannel::greet(const ReceivedMessage& message, const Hello& hello, In
 }
 
 void ServedChannel::grant(WishMessage wish, ReceivedMessage& message, Instant now) {
-  const bool carries = wish.wish == Wish::kWaiter || wish.wish == Wish::kAdopt;
+  const bool carries =
+      wish.wish == Wish::kWaiter || wish.wish == Wish::kAdopt || wish.wish == Wish::kMemory;
   if (message.fds.size() != (carries ? 1U : 0U)) return end(EndReason::kBadWish);
   switch (wish.wish) {
     case Wish::kWaiter:
@@ -136,6 +138,10 @@ void ServedChannel::grant(WishMessage wish, ReceivedMessage& message, Instant no
       return give_token(wish.number);
     case Wish::kAdopt:
       return adopt(message.fds[0]);
+    case Wish::kHeap:
+      return give_heap();
+    case Wish::kMemory:
+      return take_memory(std::move(message.fds[0]));
   }
   end(EndReason::kBadWish);
 }
@@ -191,6 +197,36 @@ void ServedChannel::give_token(std::uint32_t handle) {
   }
   const int fd = near.get();
   send(WishAnswer{.number = handle}, {&fd, 1});
+}
+
+ServedVerbs* ServedChannel::verbs() {
+  if (verbs_ == nullptr && server_.rdma() != nullptr) {
+    verbs_ = std::make_unique<ServedVerbs>(server_, *this, *server_.rdma());
+  }
+  return verbs_.get();
+}
+
+// Of another user's program we make no use.
+void ServedChannel::take_memory(UniqueFd memory) {
+  const bool taken = verbs() != nullptr && !verbs_->program().has_memory() &&
+                     peer_.uid == ::geteuid() && ClientMemory::is_memory(memory.get()) &&
+                     server_.charge(*this, 1);
+  if (taken) {
+    ++descriptors_;
+    verbs_->program().set_memory(std::move(memory));
+  } else {
+    server_.discard(std::move(memory), peer_.uid);
+  }
+  const Failure failure = taken ? Failure::kNone : Failure::kNotPermitted;
+  send(WishAnswer{.failure = static_cast<std::uint32_t>(failure)}, {});
+}
+
+void ServedChannel::give_heap() {
+  const int fd = verbs() == nullptr ? -1 : verbs_->make_heap();
+  if (fd < 0) {
+    return send(WishAnswer{.failure = static_cast<std::uint32_t>(Failure::kNoMemory)}, {});
+  }
+  send(WishAnswer{.size = verbs_->heap_size()}, {&fd, 1});
 }
 
 void ServedChannel::adopt(const UniqueFd& token) {

@@ -110,10 +110,13 @@ bool is_any(const wire::Ipv6Address& address) {
          (address.is_mapped() && address.mapped_ipv4().is_unspecified());
 }
 
-bool excludes(const Binding& other, const client::Endpoint& local, bool shared) {
+bool excludes(const Binding& other, const Binding& wanted) {
+  using enum client::Sharing;
+  const client::Endpoint& local = wanted.local;
   if (other.local.port != local.port) return false;
-  const bool both_share = shared && other.shared;
-  if (other.local == local) return !both_share || other.listening;
+  const bool both_share = wanted.sharing != kNone && other.sharing != kNone;
+  const bool group = wanted.sharing == kPort && other.sharing == kPort && wanted.user == other.user;
+  if (other.local == local) return !group && (!both_share || other.listening);
   // 0.0.0.0 and :: may share a port: that is how servers listen for both versions.
   const bool overlap = is_any(other.local.address) != is_any(local.address) &&
                        other.local.address.is_mapped() == local.address.is_mapped();

@@ -4,6 +4,8 @@
 // worker's.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -27,6 +29,9 @@ inline std::unexpected<client::Failure> refuse(client::Failure failure) {
 inline tcp::Endpoint to_tcp(const client::Endpoint& endpoint) {
   return {.address = endpoint.address, .port = endpoint.port};
 }
+inline ip::UdpSharing to_udp(client::Sharing sharing) {
+  return static_cast<ip::UdpSharing>(sharing);
+}
 inline ip::UdpEndpoint to_udp(const client::Endpoint& endpoint) {
   return {.address = endpoint.address, .port = endpoint.port};
 }
@@ -48,11 +53,12 @@ bool is_any(const wire::Ipv6Address& address);
 // What a stream has bound.
 struct Binding {
   client::Endpoint local{};
-  bool shared = false;  // SO_REUSEADDR
+  client::Sharing sharing = client::Sharing::kNone;
+  uid_t user = 0;
   bool listening = false;
 };
-// Whether `other` keeps a stream from having `local`.
-bool excludes(const Binding& other, const client::Endpoint& local, bool shared);
+// Whether `other` keeps a stream from having what it wants.
+bool excludes(const Binding& other, const Binding& wanted);
 
 // RFC 6056 §3.2.
 inline constexpr std::uint16_t kFirstFreePort = 32768;

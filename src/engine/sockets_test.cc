@@ -31,6 +31,7 @@ namespace {
 
 using client::Endpoint;
 using client::Failure;
+using client::Sharing;
 using client::Socket;
 using client::SocketType;
 
@@ -190,7 +191,7 @@ class SocketsTest : public ::testing::TestWithParam<Placement> {
   // A listener on the right, and a connection to it.
   void join() {
     listener_ = open(right_);
-    ASSERT_TRUE(listener_->bind({.address = kAny, .port = 80}, false));
+    ASSERT_TRUE(listener_->bind({.address = kAny, .port = 80}, Sharing::kNone));
     ASSERT_TRUE(listener_->listen(4));
     near_ = open(left_);
     EXPECT_EQ(near_->connect(Endpoint{kRight, 80}).error(), Failure::kInProgress);
@@ -275,7 +276,7 @@ TEST_P(SocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
   ASSERT_TRUE(until([&] { return socket->readiness(POLLOUT) != 0; }));
   EXPECT_EQ(socket->take_error(), Failure::kRefused);
   listener_ = open(right_);
-  ASSERT_TRUE(listener_->bind({.address = kAny, .port = 81}, false));
+  ASSERT_TRUE(listener_->bind({.address = kAny, .port = 81}, Sharing::kNone));
   ASSERT_TRUE(listener_->listen(1));
   EXPECT_EQ(socket->connect(Endpoint{kRight, 81}).error(), Failure::kInProgress);
   ASSERT_TRUE(until([&] { return socket->readiness(POLLOUT) == POLLOUT; }));
@@ -284,11 +285,13 @@ TEST_P(SocketsTest, AClosedPortRefusesAndTheSocketCanTryAgain) {
 
 TEST_P(SocketsTest, APortIsTakenUntilItsSocketCloses) {
   Socket* first = open(left_);
-  ASSERT_TRUE(first->bind({.address = kAny, .port = 80}, true));
+  ASSERT_TRUE(first->bind({.address = kAny, .port = 80}, Sharing::kAddress));
   Socket* second = open(left_);
-  EXPECT_EQ(second->bind({.address = kAny, .port = 80}, false).error(), Failure::kAddressInUse);
-  EXPECT_EQ(second->bind({.address = kLeft, .port = 80}, false).error(), Failure::kAddressInUse);
-  ASSERT_TRUE(second->bind({.address = kAny, .port = 80}, true));
+  EXPECT_EQ(second->bind({.address = kAny, .port = 80}, Sharing::kNone).error(),
+            Failure::kAddressInUse);
+  EXPECT_EQ(second->bind({.address = kLeft, .port = 80}, Sharing::kNone).error(),
+            Failure::kAddressInUse);
+  ASSERT_TRUE(second->bind({.address = kAny, .port = 80}, Sharing::kAddress));
   ASSERT_TRUE(first->listen(1));
   EXPECT_EQ(second->listen(1).error(), Failure::kAddressInUse);
   first->close(false);
@@ -297,7 +300,7 @@ TEST_P(SocketsTest, APortIsTakenUntilItsSocketCloses) {
 
 TEST_P(SocketsTest, DatagramsComeWholeOneByOne) {
   Socket* server = open(right_, SocketType::kDatagram);
-  ASSERT_TRUE(server->bind({.address = kAny, .port = 53}, false));
+  ASSERT_TRUE(server->bind({.address = kAny, .port = 53}, Sharing::kNone));
   Socket* asker = open(left_, SocketType::kDatagram);
   EXPECT_EQ(send(asker, "to nobody").error(), Failure::kNoDestination);
   ASSERT_TRUE(asker->connect(Endpoint{kRight, 53}));
@@ -386,7 +389,7 @@ TEST_P(SocketsTest, AForkedChildOfAFrontEndsSharesItsParentsSockets) {
     bool good = left_.sockets->after_fork_in_child();
     good &= send(near_, "child").has_value();
     Socket* own = open(left_);
-    good &= own->bind({.address = kAny, .port = 90}, false).has_value();
+    good &= own->bind({.address = kAny, .port = 90}, Sharing::kNone).has_value();
     near_->close(false);
     ::_exit(good ? 0 : 1);
   }
@@ -399,7 +402,8 @@ TEST_P(SocketsTest, AForkedChildOfAFrontEndsSharesItsParentsSockets) {
   ASSERT_TRUE(until([&] { return receive(far_) == "parent"; }));
   // What the child had alone is closed with it.
   Socket* own = open(left_);
-  EXPECT_TRUE(until([&] { return own->bind({.address = kAny, .port = 90}, false).has_value(); }));
+  EXPECT_TRUE(
+      until([&] { return own->bind({.address = kAny, .port = 90}, Sharing::kNone).has_value(); }));
 }
 
 TEST_P(SocketsTest, ATokenStandsForASocket) {

@@ -97,8 +97,7 @@ bool Worker::turn(Instant now) {
     worked = true;
   }
   if (service_ != nullptr) worked |= service_->run(now);
-  if (host_) host_->flush(now);
-  function_.flush(now);
+  flush(now);
   pool_->reclaim();
   return worked;
 }

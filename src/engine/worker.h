@@ -49,6 +49,9 @@ class Service {
   // For work that comes neither from the wire nor by time: whether there is some for run(). Asked
   // all the time while the worker looks for work.
   virtual bool has_work(Instant /*now*/) { return false; }
+  // The turn's last word, when all has happened and before frames leave: who was told of something
+  // in this turn is woken here, once, and not before there is all of it.
+  virtual void end_turn() {}
   // Around a sleep of the worker: from arm() on, such work makes fd() readable. The worker asks
   // has_work() once more before it sleeps.
   virtual int fd() const { return -1; }
@@ -84,6 +87,7 @@ class Worker {
   // Sends what the host has left in the burst since the last turn.
   void flush(Instant now) {
     if (host_) host_->flush(now);
+    if (service_ != nullptr) service_->end_turn();
     function_.flush(now);
   }
   // The half of a turn that sends what a service has been given.

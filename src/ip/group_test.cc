@@ -44,8 +44,8 @@ class GroupDelivery : public ::testing::Test {
 TEST_F(GroupDelivery, RcvUdp_ToABroadcast_AllListenersHearIt) {
   const Ipv4Address broadcast(192, 0, 2, 255);
   const Ipv6Address ours = Ipv6Address::mapped(broadcast);
-  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, true));
-  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, second, true));
+  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, UdpSharing::kAddress));
+  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, second, UdpSharing::kAddress));
   ASSERT_TRUE(udp_of_host().bind({.address = ours, .port = kPort}, specific));
   for (const std::size_t size : {0U, 1U, 1400U}) {
     const ByteVector data = pattern(size, 1);
@@ -59,8 +59,8 @@ TEST_F(GroupDelivery, RcvUdp_ToABroadcast_AllListenersHearIt) {
 }
 
 TEST_F(GroupDelivery, RcvUdp_ToUs_OneOfThoseWhoShareHearsIt) {
-  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, true));
-  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, second, true));
+  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, UdpSharing::kAddress));
+  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, second, UdpSharing::kAddress));
   host->receive(datagram_to(kOurs4, pattern(5, 1)));
   EXPECT_EQ(first.heard.size(), 0U);
   EXPECT_EQ(second.heard.size(), 1U);
@@ -73,11 +73,11 @@ TEST_F(GroupDelivery, RcvUdp_ToUs_OneOfThoseWhoShareHearsIt) {
 }
 
 TEST_F(GroupDelivery, Bind_SharedOnlyIfAllAgree) {
-  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, true));
+  ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first, UdpSharing::kAddress));
   EXPECT_FALSE(udp_of_host().bind({.port = kPort}, second));
   udp_of_host().unbind({.port = kPort});
   ASSERT_TRUE(udp_of_host().bind({.port = kPort}, first));
-  EXPECT_FALSE(udp_of_host().bind({.port = kPort}, second, true));
+  EXPECT_FALSE(udp_of_host().bind({.port = kPort}, second, UdpSharing::kAddress));
 }
 
 TEST_F(GroupDelivery, RcvUdp_ToAGroup_OnlyMembersHearIt) {

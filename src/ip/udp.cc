@@ -58,17 +58,18 @@ Udp::Udp(Context& context, Upcalls& upcalls, Sender& sender)
       sender_(sender),
       handlers_(16, EndpointHash{HashKey::random(context.rng)}) {}
 
-Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, bool shared) {
+Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, UdpSharing sharing) {
   if (local.port == 0) {
     return fail({.kind = ErrorKind::kUsage, .what = "cannot bind UDP port 0"});
   }
-  Listeners& listeners = handlers_.try_emplace(local, Listeners{.shared = shared}).first->second;
-  if (!listeners.handlers.empty() && !(shared && listeners.shared)) {
+  Listeners& listeners = handlers_.try_emplace(local, Listeners{.sharing = sharing}).first->second;
+  if (!listeners.handlers.empty() && std::min(sharing, listeners.sharing) == UdpSharing::kNone) {
     return fail(
         {.kind = ErrorKind::kUsage,
          .what = fmt::format("UDP port {} of {} is in use", local.port, local.address.to_text())});
   }
   listeners.handlers.push_back(&handler);
+  listeners.sharing = std::min(sharing, listeners.sharing);
   return {};
 }
 
@@ -81,11 +82,25 @@ void Udp::unbind(const UdpEndpoint& local, const UdpHandler& handler) {
   if (found->second.handlers.empty()) handlers_.erase(found);
 }
 
+namespace {
+
+UdpEndpoint source_of(const PathError& error) {
+  return {.address = error.quote.source, .port = error.quote.source_port()};
+}
+UdpEndpoint destination_of(const PathError& error) {
+  return {.address = error.quote.destination, .port = error.quote.destination_port()};
+}
+
+}  // namespace
+
 // The most specific listener: RFC 1122 §4.1.3.5.
-UdpHandler* Udp::find(const UdpEndpoint& local) const {
+UdpHandler* Udp::find(const UdpEndpoint& local, const UdpEndpoint& remote) const {
   for (const Ipv6Address& address : addresses_of(local)) {
     const auto found = handlers_.find({.address = address, .port = local.port});
-    if (found != handlers_.end()) return found->second.handlers.back();
+    if (found == handlers_.end()) continue;
+    const auto& [sharing, handlers] = found->second;
+    if (sharing != UdpSharing::kBalanced) return handlers.back();
+    return handlers[handlers_.hash_function()(remote) % handlers.size()];
   }
   return nullptr;
 }
@@ -103,7 +118,7 @@ void Udp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
       .destination = {.address = datagram.destination, .port = header.destination_port.value()},
       .hop_limit = datagram.hop_limit,
       .traffic_class = datagram.traffic_class};
-  UdpHandler* handler = find(path.destination);
+  UdpHandler* handler = find(path.destination, path.source);
   if (handler == nullptr) {
     context_.drops.count(Discard::kUdpPortClosed);
     upcalls_.report(*packet, layout, {.kind = Problem::Kind::kPortUnreachable}, now);
@@ -200,7 +215,7 @@ bool Udp::recognises(const PathError& error) const {
   if (tunnel_ != nullptr && error.quote.destination_port() == tunnel_port_) {
     return tunnel_->recognises(error);
   }
-  return find({.address = error.quote.source, .port = error.quote.source_port()}) != nullptr;
+  return find(source_of(error), destination_of(error)) != nullptr;
 }
 
 void Udp::failed(const PathError& error, Instant now) {
@@ -208,7 +223,7 @@ void Udp::failed(const PathError& error, Instant now) {
     tunnel_->failed(error, now);
     return;
   }
-  UdpHandler* handler = find({.address = error.quote.source, .port = error.quote.source_port()});
+  UdpHandler* handler = find(source_of(error), destination_of(error));
   if (handler != nullptr) handler->failed(error, now);
 }
 

@@ -48,14 +48,18 @@ class UdpHandler {
   ~UdpHandler() = default;
 };
 
+enum class UdpSharing : std::uint8_t { kNone, kAddress, kBalanced };
+
 class Udp final : public ProtocolHandler {
  public:
   Udp(Context& context, Upcalls& upcalls, Sender& sender);
 
   // Fails if the endpoint is taken. :: listens for both IP versions. An endpoint may have several
   // listeners if all say that they share it (SO_REUSEADDR): a broadcast or multicast goes to all
-  // that listen on its port, a unicast to who bound last.
-  Status bind(const UdpEndpoint& local, UdpHandler& handler, bool shared = false);
+  // that listen on its port, a unicast to who bound last, or, if all balance, to one of them, by
+  // its sender (SO_REUSEPORT).
+  Status bind(const UdpEndpoint& local, UdpHandler& handler,
+              UdpSharing sharing = UdpSharing::kNone);
   // All listeners of the endpoint; or one of those that share it.
   void unbind(const UdpEndpoint& local);
   void unbind(const UdpEndpoint& local, const UdpHandler& handler);
@@ -86,12 +90,12 @@ class Udp final : public ProtocolHandler {
     }
   };
   struct Listeners {
-    bool shared = false;
-    std::vector<UdpHandler*> handlers{};  // who bound last is last
+    UdpSharing sharing = UdpSharing::kNone;  // the least of all of them
+    std::vector<UdpHandler*> handlers{};     // who bound last is last
   };
 
   bool check_checksum(const packet::Packet& packet, const Datagram& datagram);
-  UdpHandler* find(const UdpEndpoint& local) const;
+  UdpHandler* find(const UdpEndpoint& local, const UdpEndpoint& remote) const;
   void deliver_to_all(packet::PacketPtr payload, const UdpPath& path, Instant now);
 
   Context& context_;

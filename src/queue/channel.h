@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "queue/hint_board.h"
 #include "queue/messages.h"
+#include "queue/verbs.h"
 
 namespace tideline::queue {
 
@@ -23,6 +24,9 @@ struct CallSlot {
   std::atomic<std::uint32_t> sleeps{0};
   alignas(kCacheLine) Request request;
   alignas(kCacheLine) Response response;
+  // Of Op::kVerbs.
+  alignas(kCacheLine) VerbsRequest verbs_request;
+  alignas(kCacheLine) VerbsResponse verbs_response;
 };
 
 struct ChannelMemory {
@@ -34,6 +38,11 @@ struct ChannelMemory {
   CallSlot call;
   std::array<HintBoard, kWaiters> waiters;  // waiting contexts, that the program is to look at
 };
+
+// Which bit of the engine's board hints an object of verbs: from the end, where sockets are last.
+constexpr unsigned verbs_hint(std::uint32_t handle) {
+  return HintBoard::kHints - 1 - handle % (HintBoard::kHints - 1);
+}
 
 // Handles of a channel, and sockets of a family: 1 .. this - 1, each with its page.
 inline constexpr std::uint32_t kMostSockets = 1 << 16;

@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -45,6 +45,8 @@ enum class Wish : std::uint32_t {
   kFamily,  // the memory of family `number`
   kToken,   // a descriptor that stands for socket `number`, whoever holds it
   kAdopt,   // carries such a descriptor: the socket is this channel's, too
+  kHeap,    // memory for buffers that verbs reach by plain copies
+  kMemory,  // carries /proc/self/mem, for verbs to reach the rest
 };
 
 struct WishMessage {
@@ -52,7 +54,8 @@ struct WishMessage {
   std::uint32_t number = 0;
 };
 
-// To kFamily and kToken with the descriptor, to kAdopt with the socket's handle.
+// To kFamily, kToken and kHeap with the descriptor, to kAdopt with the socket's handle;
+// to kMemory: kNotPermitted if the engine makes no use of it.
 struct WishAnswer {
   std::uint32_t failure = 0;  // client::Failure
   std::uint32_t number = 0;
@@ -110,7 +113,7 @@ static_assert(sizeof(InfoRecord) == 208);
 
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
-  kBind,        // handle, endpoint, kShared
+  kBind,        // handle, endpoint, kShared, kSharedPort
   kListen,      // handle, number: backlog
   kConnect,     // handle, endpoint, kHasEndpoint
   kAccept,      // handle                              -> handle, family, page
@@ -121,6 +124,7 @@ enum class Op : std::uint16_t {
   kDescribe,    // handle, of one that was adopted     -> handle, family, page
   kRoute,       // endpoint: its address               -> number: kOwns, kReaches
   kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
+  kVerbs,       // CallSlot::verbs_request             -> verbs_response
 };
 
 // Bits of Request::flags.
@@ -130,6 +134,7 @@ inline constexpr std::uint16_t kReceiving = 4;
 inline constexpr std::uint16_t kSending = 8;
 inline constexpr std::uint16_t kAbort = 16;
 inline constexpr std::uint16_t kWantsIpv4 = 32;
+inline constexpr std::uint16_t kSharedPort = 64;  // with kShared
 
 // Bits of Response::number, of kRoute.
 inline constexpr std::uint32_t kOwns = 1;

@@ -51,6 +51,7 @@ class CompletionQueue {
 
   Context& context() const { return context_; }
   void* user() const { return user_; }
+  void set_user(void* user) { user_ = user; }
   // At least what was asked for.
   std::uint32_t entries() const { return mask_ + 1; }
 

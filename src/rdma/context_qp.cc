@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <numeric>
 #include <utility>
 
 #include "rdma/context.h"
@@ -20,35 +19,6 @@ namespace tideline::rdma {
 using M = QpMask;
 
 namespace {
-
-// What each transport's send queue takes: table 35 of IBA 9.2.1, and 10.6.7 for keys.
-bool takes(QpType type, SendOpcode opcode) {
-  switch (opcode) {
-    case SendOpcode::kSend:
-    case SendOpcode::kSendImm:
-      return true;
-    case SendOpcode::kWrite:
-    case SendOpcode::kWriteImm:
-    case SendOpcode::kLocalInvalidate:
-    case SendOpcode::kBindWindow:
-      return type != QpType::kUd;
-    case SendOpcode::kRead:
-    case SendOpcode::kCompareSwap:
-    case SendOpcode::kFetchAdd:
-    case SendOpcode::kSendInvalidate:
-      return type == QpType::kRc;
-  }
-  return false;
-}
-
-bool is_atomic(SendOpcode opcode) {
-  return opcode == SendOpcode::kCompareSwap || opcode == SendOpcode::kFetchAdd;
-}
-
-std::uint64_t length_of(std::span<const Sge> sges) {
-  return std::accumulate(sges.begin(), sges.end(), std::uint64_t{0},
-                         [](std::uint64_t sum, const Sge& sge) { return sum + sge.length; });
-}
 
 void put_up_requester(QueuePair& qp) {
   RequesterState& req = qp.requester;
@@ -238,23 +208,13 @@ Posted Context::check_send(const QueuePair& qp, const SendRequest& request) cons
   if (qp.state == QpState::kReset || qp.state == QpState::kInit || qp.state == QpState::kRtr) {
     return Posted::kWrongState;
   }
-  if (!takes(qp.init.type, request.opcode)) return Posted::kInvalid;
-  const std::uint64_t length = length_of(request.sges);
-  if ((request.flags & SendFlags::kInline) != 0) {
-    const bool sends =
-        request.opcode <= SendOpcode::kSendImm || request.opcode == SendOpcode::kSendInvalidate;
-    if (!sends || length > queue.inline_size()) return Posted::kInvalid;
-  } else if (request.sges.size() > queue.max_sge()) {
+  if (!fits(request, {.type = qp.init.type,
+                      .max_sge = queue.max_sge(),
+                      .max_inline = queue.inline_size(),
+                      .mtu = qp.mtu})) {
     return Posted::kInvalid;
   }
-  if (length > kMaxMessage) return Posted::kInvalid;
-  if (is_atomic(request.opcode) && (length < 8 || request.remote_address % 8 != 0)) {
-    return Posted::kInvalid;
-  }
-  if (qp.init.type == QpType::kUd &&
-      (request.ah == nullptr || request.ah->pd != qp.pd || length > qp.mtu)) {
-    return Posted::kInvalid;
-  }
+  if (qp.init.type == QpType::kUd && request.ah->pd != qp.pd) return Posted::kInvalid;
   return queue.full() ? Posted::kFull : Posted::kPosted;
 }
 
@@ -263,19 +223,22 @@ Posted Context::post_send(QueuePair& qp, const SendRequest& request, Instant now
   SendQueue& queue = qp.send_queue;
   SendWqe& wqe = queue.slot();
   wqe.request = request;
-  wqe.length = is_atomic(request.opcode) ? 8 : static_cast<std::uint32_t>(length_of(request.sges));
+  wqe.length = is_atomic(request.opcode) ? 8 : static_cast<std::uint32_t>(length_of(request));
   wqe.started = wqe.finished = false;
   wqe.status = WcStatus::kSuccess;
   if (request.ah != nullptr) wqe.route = request.ah->route;
   wqe.request.ah = nullptr;  // it may be destroyed before we send
   if ((request.flags & SendFlags::kInline) != 0) {
     std::span<std::byte> to = queue.slot_inline();
+    std::ranges::copy(request.inline_data, to.begin());
+    to = to.subspan(request.inline_data.size());
     for (const Sge& sge : request.sges) {
       if (!memory_.load(sge.address, to.first(sge.length))) return Posted::kFault;
       to = to.subspan(sge.length);
     }
     core().counters.passes.add(packet::Pass::kCopy, wqe.length);
     wqe.request.sges = {};
+    wqe.request.inline_data = {};
   } else {
     const std::span<Sge> sges = queue.slot_sges().first(request.sges.size());
     std::ranges::copy(request.sges, sges.begin());

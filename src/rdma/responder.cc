@@ -399,7 +399,9 @@ bool take_receive(QueuePair& qp) {
   ResponderState& resp = qp.responder;
   if (resp.has_receive) return true;
   SharedReceiveQueue* srq = qp.init.srq;
-  resp.has_receive = (srq != nullptr ? srq->queue : qp.receive_queue).take(resp.receive);
+  ReceiveQueue& queue = srq != nullptr ? srq->queue : qp.receive_queue;
+  queue.refill();
+  resp.has_receive = queue.take(resp.receive);
   // 10.2.9.2: the limit is armed for one event.
   if (srq != nullptr && srq->limit > 0 && srq->queue.size() < srq->limit) {
     srq->limit = 0;

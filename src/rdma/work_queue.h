@@ -85,6 +85,16 @@ struct ReceiveWqe {
   std::array<Sge, kMaxSge> sges;
 };
 
+// What its owner has posted where the queue does not see it: a ring in memory that both share.
+class ReceiveSource {
+ public:
+  // Brings what there is, and has room. May be called while a message waits for a request.
+  virtual void refill() = 0;
+
+ protected:
+  ~ReceiveSource() = default;
+};
+
 class ReceiveQueue {
  public:
   ReceiveQueue() = default;
@@ -98,6 +108,12 @@ class ReceiveQueue {
   Posted post(const ReceiveRequest& request);
   // Takes the oldest; false if there is none.
   bool take(ReceiveWqe& out);
+  // Must outlive the queue.
+  void set_source(ReceiveSource& source) { source_ = &source; }
+  // What was posted before the peer sent a message is here before that message looks for it.
+  void refill() {
+    if (empty() && source_ != nullptr) source_->refill();
+  }
   void clear() { head_ = tail_ = 0; }
   // SRQ resize. Those that wait stay.
   void resize(std::uint32_t capacity);
@@ -107,6 +123,7 @@ class ReceiveQueue {
     std::uint64_t wr_id = 0;
     std::uint32_t sge_count = 0;
   };
+  ReceiveSource* source_ = nullptr;
   std::vector<Slot> slots_;
   std::vector<Sge> sges_;
   std::uint32_t mask_ = 0;

@@ -2,6 +2,7 @@
 // What a program posts: IBA 11.4.1. Values that the caller owns; posting copies them. Thread: any.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -19,6 +20,8 @@ struct SendRequest {
   std::uint32_t immediate = 0;  // kSendImm, kWriteImm: the 4 bytes as they go to the wire;
                                 // kSendInvalidate, kLocalInvalidate: the rkey in host order
   std::span<const Sge> sges{};  // at most the queue pair's max_send_sge; inline: copied now
+  // Inline data that the caller has at hand; then there are no pieces.
+  std::span<const std::byte> inline_data{};
 
   // One-sided operations.
   std::uint64_t remote_address = 0;
@@ -33,6 +36,21 @@ struct SendRequest {
 
   WindowBinding bind{};  // kBindWindow
 };
+
+constexpr bool is_atomic(SendOpcode opcode) {
+  return opcode == SendOpcode::kCompareSwap || opcode == SendOpcode::kFetchAdd;
+}
+std::uint64_t length_of(const SendRequest& request);
+
+// What a send queue takes.
+struct SendShape {
+  QpType type = QpType::kRc;
+  std::uint32_t max_sge = 0;
+  std::uint32_t max_inline = 0;
+  std::uint32_t mtu = 0;  // UD
+};
+// Whether the request is one that the queue takes at all; otherwise Posted::kInvalid.
+bool fits(const SendRequest& request, const SendShape& shape);
 
 struct ReceiveRequest {
   std::uint64_t wr_id = 0;

@@ -139,6 +139,20 @@ Listener* find(Core& core, ListenerId id) {
   return listener.owner != nullptr && listener.generation == id.generation ? &listener : nullptr;
 }
 
+Listener* member_for(Core& core, Listener& first, const Tuple& tuple) {
+  if (first.next_of_group == Listener::kNone) return &first;
+  std::uint64_t count = 0;
+  for (Listener* each = &first;; each = &core.listeners[each->next_of_group]) {
+    ++count;
+    if (each->next_of_group == Listener::kNone) break;
+  }
+  Listener* member = &first;
+  for (auto skip = siphash<2, 4>(table_key(core), tuple.words()) % count; skip > 0; --skip) {
+    member = &core.listeners[member->next_of_group];
+  }
+  return member;
+}
+
 // The most specific: RFC 9293 §3.10.1, MUST-44.
 Listener* find_listener(Core& core, const Endpoint& local) {
   if (core.listening.empty()) return nullptr;

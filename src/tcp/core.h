@@ -23,10 +23,13 @@
 namespace tideline::tcp {
 
 struct Listener {
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
   Endpoint local;
   ListenOptions options;
   ListenerOwner* owner = nullptr;  // null: the slot is free
   std::uint32_t generation = 0;
+  std::uint32_t next_of_group = kNone;
   std::uint32_t half_open = 0;
   std::uint32_t unaccepted = 0;
   std::uint32_t unanswered = 0;         // by peers of fast open
@@ -94,6 +97,8 @@ Tcb* find(Core& core, ConnectionId id);
 Listener* find(Core& core, ListenerId id);
 // The listener for this address and port; null if there is none.
 Listener* find_listener(Core& core, const Endpoint& local);
+// Of its group, the one whose connections of that tuple are.
+Listener* member_for(Core& core, Listener& first, const Tuple& tuple);
 
 // The only place where a connection's state changes.
 void set_state(Core& core, Tcb& tcb, State state, Instant now);

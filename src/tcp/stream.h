@@ -127,6 +127,9 @@ struct ListenOptions {
   std::uint32_t backlog = 128;
   // RFC 7413: so many connections may have sent data with their SYN, and not answered yet; 0: none.
   std::uint32_t fast_open = 0;
+  // With others that say so, the endpoint is a group's: each connection is for one of them
+  // (SO_REUSEPORT).
+  bool shared = false;
   StreamOptions stream{};
 };
 

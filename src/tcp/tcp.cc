@@ -150,7 +150,10 @@ Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& optio
     return fail({.kind = ErrorKind::kUsage, .what = "cannot listen on TCP port 0"});
   }
   Core& core = *core_;
-  if (core.listening.contains(local)) {
+  const auto taken = core.listening.find(local);
+  const bool joins = taken != core.listening.end() && options.shared &&
+                     core.listeners[taken->second].options.shared;
+  if (taken != core.listening.end() && !joins) {
     return fail(
         {.kind = ErrorKind::kUsage,
          .what = fmt::format("TCP port {} of {} is in use", local.port, local.address.to_text())});
@@ -160,7 +163,8 @@ Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& optio
   const std::uint32_t generation = slot->generation + 1;
   *slot = {.local = local, .options = options, .owner = &owner, .generation = generation};
   const auto index = static_cast<std::uint32_t>(slot - core.listeners.begin());
-  core.listening.emplace(local, index);
+  if (joins) slot->next_of_group = taken->second;
+  core.listening[local] = index;
   return ListenerId{.index = index, .generation = generation};
 }
 
@@ -171,7 +175,18 @@ void Tcp::set_options(ListenerId id, const StreamOptions& options) {
 void Tcp::close(ListenerId id) {
   Listener* listener = find(*core_, id);
   if (listener == nullptr) return;
-  core_->listening.erase(listener->local);
+  const auto found = core_->listening.find(listener->local);
+  if (found->second == id.index) {
+    if (listener->next_of_group == Listener::kNone) {
+      core_->listening.erase(found);
+    } else {
+      found->second = listener->next_of_group;
+    }
+  } else {
+    Listener* before = &core_->listeners[found->second];
+    while (before->next_of_group != id.index) before = &core_->listeners[before->next_of_group];
+    before->next_of_group = listener->next_of_group;
+  }
   listener->owner = nullptr;
 }
 
@@ -352,7 +367,7 @@ void Tcp::dispatch(Segment& segment, Instant now) {
   if (tcb != nullptr) {
     segment_arrives(core, *tcb, segment, now);
   } else if (Listener* listener = find_listener(core, segment.tuple.local)) {
-    listen_arrives(core, *listener, segment, after, now);
+    listen_arrives(core, *member_for(core, *listener, segment.tuple), segment, after, now);
   } else {
     core.counters.count(Discard::kPortClosed);
     answer_with_reset(core, segment, now);

@@ -131,7 +131,7 @@ PYTHON
 check_iperf() {
   local words all=("" "-R" "-u -b 100M")
   # On tap each start takes seconds, in which addresses are tested for duplicates.
-  [ "$kind" = tap ] || all+=("-P 4" "--bidir" "-Z" "-6")
+  [ "$kind" = tap ] || all+=("-P 8" "--bidir" "-Z" "-6")
   for words in "${all[@]}"; do
     serve 5201 iperf3 -s -1
     local to=$address4

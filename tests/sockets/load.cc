@@ -125,8 +125,10 @@ void exchange(int fd, std::uint64_t seed, std::size_t size) {
   std::size_t sent = 0;
   std::size_t received = 0;
   while (received < size) {
-    const bool moved = send_some(fd, pattern, sent, size) | compare_some(fd, pattern, received);
-    if (!moved) wait_events(fd, static_cast<short>(sent < size ? POLLIN | POLLOUT : POLLIN));
+    const bool taken = send_some(fd, pattern, sent, size);
+    const bool came = compare_some(fd, pattern, received);
+    if (!taken && !came)
+      wait_events(fd, static_cast<short>(sent < size ? POLLIN | POLLOUT : POLLIN));
   }
 }
 

@@ -81,7 +81,7 @@ int bind_any(int fd, File& file, const sockaddr* address, socklen_t size, Endpoi
     }
   }
   if (const int error = add_ours(file); error < 0) return error;
-  const auto bound = file.socket().bind(local, file.shares_address.load());
+  const auto bound = file.socket().bind(local, file.sharing());
   if (!bound) return -errno_of(bound.error());
   decide(fd, file, with_kernel ? Side::kBoth : Side::kOurs);
   return 0;
@@ -206,7 +206,7 @@ int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size) {
                         : process.sockets() != nullptr && process.sockets()->owns(local->address);
   if (!ours) return process.is_strict() ? refused(EADDRNOTAVAIL) : pass_on(fd, file);
   if (const int error = add_ours(file); error < 0) return error;
-  const auto bound = file.socket().bind(*local, file.shares_address.load());
+  const auto bound = file.socket().bind(*local, file.sharing());
   if (bound) decide(fd, file, Side::kOurs);
   return result_of(bound);
 }

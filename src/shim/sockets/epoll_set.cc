@@ -228,7 +228,7 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
     Item& item = items_[index];
     unsigned ready = 0;
     if (item.fd >= 0 && item.watched && !item.disabled) {
-      ready = item.file->socket().readiness(item.events & 0x3fff);
+      ready = item.file->readiness(item.events & 0x3fff);
     }
     const bool edge = (item.events & EPOLLET) != 0;
     if (ready != 0 && (!edge || item.hinted)) {
@@ -403,6 +403,13 @@ void EpollSet::decided(int fd, File& file) {
       --set.kernel_items_;
     }
     set.watch(item);
+    if (set.sleepers_ > 0) set.ring();
+  });
+}
+
+void EpollSet::look_again(int fd) {
+  in_all(fd, [](EpollSet& set, Item& item) {
+    set.suggest(static_cast<std::size_t>(&item - set.items_.data()));
     if (set.sleepers_ > 0) set.ring();
   });
 }

@@ -40,6 +40,8 @@ class EpollSet final : public Counted {
   // In all sets: `fd` is being closed; it is ours too now, or ours alone; it is the kernel's alone.
   static void forget_everywhere(int fd);
   static void decided(int fd, File& file);
+  // Something holds of it that the engine does not know.
+  static void look_again(int fd);
   static void pass_on(int fd);
   static void after_fork_in_child();
 

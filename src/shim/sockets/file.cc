@@ -20,7 +20,12 @@ File* File::open(int domain, client::SocketType type, bool nonblocking) {
   file->send_timeout_us.store(0, std::memory_order_relaxed);
   file->linger_s.store(-1, std::memory_order_relaxed);
   file->shares_address.store(false, std::memory_order_relaxed);
+  file->shares_port.store(false, std::memory_order_relaxed);
   file->has_asked_kernel.store(false, std::memory_order_relaxed);
+  file->packet_info.store(false, std::memory_order_relaxed);
+  file->zero_copy.store(false, std::memory_order_relaxed);
+  file->zero_copied.store(0, std::memory_order_relaxed);
+  file->told.store(0, std::memory_order_relaxed);
   file->options = {};
   file->start();
   return file;

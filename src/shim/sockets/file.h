@@ -9,6 +9,8 @@
 // Thread: any. Files are pooled and never unmapped, so that a look-up may race with a close.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <cstdint>
 
@@ -36,6 +38,18 @@ struct File final : Counted {
   client::Socket& socket() const { return *ours.load(std::memory_order_acquire); }
   Side where() const { return side.load(std::memory_order_acquire); }
   bool has_ours() const { return where() == Side::kOurs || where() == Side::kBoth; }
+  client::Sharing sharing() const {
+    if (shares_port.load(std::memory_order_relaxed)) return client::Sharing::kPort;
+    return shares_address.load(std::memory_order_relaxed) ? client::Sharing::kAddress
+                                                          : client::Sharing::kNone;
+  }
+  // What poll(2) says: also that notifications of MSG_ZEROCOPY wait.
+  unsigned readiness(unsigned wanted) const {
+    return socket().readiness(wanted) | (notifications() > 0 ? unsigned{POLLERR} : 0);
+  }
+  std::uint32_t notifications() const {
+    return zero_copied.load(std::memory_order_acquire) - told.load(std::memory_order_relaxed);
+  }
   // What the program has chosen reaches `ours`.
   void apply_options() { socket().set_options(options); }
 
@@ -46,9 +60,14 @@ struct File final : Counted {
   std::atomic<bool> nonblocking{false};
   std::atomic<std::int64_t> receive_timeout_us{0};  // 0: none
   std::atomic<std::int64_t> send_timeout_us{0};
-  std::atomic<int> linger_s{-1};  // -1: off
-  std::atomic<bool> shares_address{false};
+  std::atomic<int> linger_s{-1};              // -1: off
+  std::atomic<bool> shares_address{false};    // SO_REUSEADDR
+  std::atomic<bool> shares_port{false};       // SO_REUSEPORT
   std::atomic<bool> has_asked_kernel{false};  // a datagram socket: somebody may answer there
+  std::atomic<bool> packet_info{false};       // IP_PKTINFO, IPV6_RECVPKTINFO
+  std::atomic<bool> zero_copy{false};         // SO_ZEROCOPY
+  std::atomic<std::uint32_t> zero_copied{0};  // sends with MSG_ZEROCOPY
+  std::atomic<std::uint32_t> told{0};         // of these, on the error queue
   client::Options options;  // changed by setsockopt only, whose callers do not race in earnest
   File* next_free = nullptr;
 };

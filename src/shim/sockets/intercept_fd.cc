@@ -14,6 +14,7 @@
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/option.h"
+#include "shim/sockets/stdio.h"
 
 using namespace tideline::shim::sockets;  // NOLINT(google-build-using-namespace): the C face of it
 
@@ -61,7 +62,10 @@ void closefrom(int first) noexcept {
 
 int dup(int fd) noexcept {
   const int copy = libc().dup(fd);
-  if (copy >= 0 && !passes_through(fd)) share_number(fd, copy);
+  if (copy >= 0 && !passes_through(fd)) {
+    share_number(fd, copy);
+    renew_standard_stream(copy);
+  }
   return copy;
 }
 
@@ -71,7 +75,10 @@ int dup3(int from, int to, int flags) noexcept {
   // Before the kernel puts something else there.
   if (libc().fcntl(from, F_GETFD) >= 0 && to >= 0) forget_number(to);
   const int copy = libc().dup3(from, to, flags);
-  if (copy >= 0) share_number(from, to);
+  if (copy >= 0) {
+    share_number(from, to);
+    renew_standard_stream(to);
+  }
   return copy;
 }
 

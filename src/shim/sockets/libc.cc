@@ -42,6 +42,9 @@ Libc find_all() {
   find(next.sendmsg, "sendmsg");
   find(next.recvmmsg, "recvmmsg");
   find(next.sendmmsg, "sendmmsg");
+  find(next.fdopen, "fdopen");
+  find(next.fileno, "fileno");
+  find(next.vdprintf, "vdprintf");
   find(next.sendfile, "sendfile64");
   find(next.execve, "execve");
   find(next.execvpe, "execvpe");

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -44,6 +46,9 @@ struct Libc {
   ssize_t (*sendmsg)(int, const msghdr*, int);
   int (*recvmmsg)(int, mmsghdr*, unsigned, int, timespec*);
   int (*sendmmsg)(int, mmsghdr*, unsigned, int);
+  FILE* (*fdopen)(int, const char*);
+  int (*fileno)(FILE*);
+  int (*vdprintf)(int, const char*, va_list);
   ssize_t (*sendfile)(int, int, off_t*, std::size_t);
   int (*execve)(const char*, char* const*, char* const*);
   int (*execvpe)(const char*, char* const*, char* const*);

@@ -167,8 +167,13 @@ std::uint64_t pacing_rate_of(const void* value, socklen_t size) {
 void note_socket_option(File& file, int name, const void* value, socklen_t size, int number) {
   switch (name) {
     case SO_REUSEADDR:
-    case SO_REUSEPORT:
       file.shares_address.store(number != 0);
+      return;
+    case SO_REUSEPORT:
+      file.shares_port.store(number != 0);
+      return;
+    case SO_ZEROCOPY:
+      file.zero_copy.store(number != 0);
       return;
     case SO_KEEPALIVE:
       file.options.keepalive = number != 0;
@@ -265,6 +270,9 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const client::Options before = file.options;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
+  const bool packet_info =
+      level == IPPROTO_IP ? name == IP_PKTINFO : level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO;
+  if (packet_info) file.packet_info.store(number != 0);
   // TCP_NODELAY sends what was held back, each time.
   const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
   if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();

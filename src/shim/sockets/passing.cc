@@ -18,6 +18,7 @@
 #include "shim/sockets/calls.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
+#include "shim/sockets/stdio.h"
 
 namespace tideline::shim::sockets {
 namespace {
@@ -80,6 +81,7 @@ void adopt(int fd) {
   file->ours.store(adopted->socket, std::memory_order_release);
   file->side.store(Side::kOurs, std::memory_order_release);
   fd_table.set(fd, Kind::kSocket, file);
+  renew_standard_stream(fd);
   process.count(Count::kOurs);
 }
 

@@ -15,6 +15,7 @@
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/file.h"
 #include "shim/sockets/passing.h"
+#include "shim/sockets/stdio.h"
 
 namespace tideline::shim::sockets {
 namespace {
@@ -95,6 +96,7 @@ void Process::give_waiter(std::unique_ptr<client::Waiter> waiter) {
 // What exit() leaves unsent would be lost with the engine.
 void Process::finish_at_exit() {
   if (process.forked_) return;
+  flush_streams();
   constexpr Duration kLongest = std::chrono::seconds(30);
   process.running()->finish(kLongest);
   if (process.stats_) process.report();

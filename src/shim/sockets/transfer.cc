@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/sockets/transfer.h"
 
+#include <linux/errqueue.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "shim/sockets/address.h"
+#include "shim/sockets/epoll_set.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
@@ -74,6 +79,56 @@ ssize_t broken_pipe(const File& file, int flags) {
   return -EPIPE;
 }
 
+void put_control(msghdr& message, int level, int type, const void* data, std::size_t size) {
+  if (message.msg_control == nullptr || message.msg_controllen < CMSG_LEN(size)) {
+    if (message.msg_controllen > 0) message.msg_flags |= MSG_CTRUNC;
+    message.msg_controllen = 0;
+    return;
+  }
+  auto* header = static_cast<cmsghdr*>(message.msg_control);
+  header->cmsg_level = level;
+  header->cmsg_type = type;
+  header->cmsg_len = CMSG_LEN(size);
+  std::memcpy(CMSG_DATA(header), data, size);
+  message.msg_controllen = std::min<std::size_t>(message.msg_controllen, CMSG_SPACE(size));
+}
+
+// Where a datagram was sent to. Of the interface there is no index that the kernel would know.
+void put_packet_info(const File& file, const Endpoint& to, msghdr& message) {
+  if (!file.packet_info.load(std::memory_order_relaxed)) {
+    message.msg_controllen = 0;
+  } else if (file.domain == AF_INET) {
+    const in_addr address{.s_addr = htonl(to.address.mapped_ipv4().value())};
+    const in_pktinfo info{.ipi_ifindex = 0, .ipi_spec_dst = address, .ipi_addr = address};
+    put_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+  } else {
+    const in6_pktinfo info{.ipi6_addr = std::bit_cast<in6_addr>(to.address.bytes()),
+                           .ipi6_ifindex = 0};
+    put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+  }
+}
+
+// The error queue: sends with MSG_ZEROCOPY, which copy, and say so. As Linux has it, several are
+// told at once.
+ssize_t notify(File& file, msghdr& message) {
+  const std::uint32_t last = file.zero_copied.load(std::memory_order_acquire);
+  const std::uint32_t first = file.told.exchange(last, std::memory_order_acq_rel);
+  if (first == last) return -EAGAIN;
+  struct {
+    sock_extended_err error{};
+    sockaddr_in6 nobody{};
+  } told;
+  told.error.ee_origin = SO_EE_ORIGIN_ZEROCOPY;
+  told.error.ee_code = SO_EE_CODE_ZEROCOPY_COPIED;
+  told.error.ee_info = first;
+  told.error.ee_data = last - 1;
+  message.msg_flags = MSG_ERRQUEUE;
+  const bool ipv4 = file.domain == AF_INET;
+  put_control(message, ipv4 ? SOL_IP : SOL_IPV6, ipv4 ? IP_RECVERR : IPV6_RECVERR, &told,
+              sizeof(told.error) + (ipv4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)));
+  return 0;
+}
+
 // `size` bytes, or as many as there are before something ends it.
 ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags) {
   Rest rest(from);
@@ -120,37 +175,44 @@ ssize_t send_datagram(int fd, File& file, std::span<const iovec> from, int flags
 
 // Of a datagram socket with two halves: what the kernel's has.
 ssize_t receive_from_kernel(int fd, std::span<const iovec> into, int flags, sockaddr* address,
-                            socklen_t* address_size, bool* truncated) {
+                            socklen_t* address_size, msghdr* given) {
   msghdr message{.msg_name = address,
                  .msg_namelen = address_size == nullptr ? 0 : *address_size,
                  .msg_iov = const_cast<iovec*>(into.data()),
                  .msg_iovlen = into.size(),
-                 .msg_control = nullptr,
-                 .msg_controllen = 0,
+                 .msg_control = given == nullptr ? nullptr : given->msg_control,
+                 .msg_controllen = given == nullptr ? 0 : given->msg_controllen,
                  .msg_flags = 0};
   const ssize_t size = libc().recvmsg(fd, &message, flags | MSG_DONTWAIT);
   if (size < 0) return -errno;
   if (address_size != nullptr) *address_size = message.msg_namelen;
-  if (truncated != nullptr) *truncated = (message.msg_flags & MSG_TRUNC) != 0;
+  if (given != nullptr) {
+    given->msg_controllen = message.msg_controllen;
+    given->msg_flags = message.msg_flags;
+  }
   return size;
 }
 
 ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
-                     socklen_t* address_size, bool* truncated) {
+                     socklen_t* address_size, msghdr* message) {
   const auto got = file.socket().receive(into, (flags & MSG_PEEK) != 0);
   if (got) {
     if (file.is_stream()) {
       if (address_size != nullptr) *address_size = 0;
+      if (message != nullptr) message->msg_controllen = 0;
       return static_cast<ssize_t>(got->size);
     }
     to_sockaddr(got->from, file.domain, address, address_size);
-    if (truncated != nullptr) *truncated = got->size < got->whole;
+    if (message != nullptr) {
+      message->msg_flags = got->size < got->whole ? MSG_TRUNC : 0;
+      put_packet_info(file, got->to, *message);
+    }
     return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? got->whole : got->size);
   }
   if (got.error() != Failure::kWouldBlock || file.where() != Side::kBoth || file.is_stream()) {
     return -errno_of(got.error());
   }
-  return receive_from_kernel(fd, into, flags, address, address_size, truncated);
+  return receive_from_kernel(fd, into, flags, address, address_size, message);
 }
 
 // What a receiving call does when there is nothing.
@@ -223,16 +285,21 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
-  return file.is_stream() ? send_stream(fd, file, from, size, flags)
-                          : send_datagram(fd, file, from, flags, std::nullopt);
+  const ssize_t sent = file.is_stream() ? send_stream(fd, file, from, size, flags)
+                                        : send_datagram(fd, file, from, flags, std::nullopt);
+  if (sent > 0 && (flags & MSG_ZEROCOPY) != 0 && file.zero_copy.load(std::memory_order_relaxed)) {
+    file.zero_copied.fetch_add(1, std::memory_order_acq_rel);
+    EpollSet::look_again(fd);
+  }
+  return sent;
 }
 
 ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
-                      socklen_t* address_size, bool* truncated) {
+                      socklen_t* address_size, msghdr* message) {
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0) return -EINVAL;
-  if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
+  if ((flags & MSG_ERRQUEUE) != 0) return message == nullptr ? -EAGAIN : notify(file, *message);
   std::size_t size = 0;
   if (const int error = check(into, size); error < 0) return error;
   if (file.is_stream() && (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL) {
@@ -240,7 +307,7 @@ ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags
   }
   Patience patience(fd, file, flags);
   for (;;) {
-    const ssize_t got = receive_once(fd, file, into, flags, address, address_size, truncated);
+    const ssize_t got = receive_once(fd, file, into, flags, address, address_size, message);
     if (got != -EAGAIN) return got;
     if (const int error = patience.wait(); error < 0) return error;
   }
@@ -252,13 +319,14 @@ ssize_t send_message(int fd, File& file, const msghdr& message, int flags) {
 }
 
 ssize_t receive_message(int fd, File& file, msghdr& message, int flags) {
-  bool truncated = false;
+  msghdr taken = message;
+  taken.msg_flags = 0;
   const ssize_t size =
       receive_parts(fd, file, {message.msg_iov, message.msg_iovlen}, flags,
-                    static_cast<sockaddr*>(message.msg_name), &message.msg_namelen, &truncated);
+                    static_cast<sockaddr*>(message.msg_name), &message.msg_namelen, &taken);
   if (size < 0) return size;
-  message.msg_controllen = 0;
-  message.msg_flags = truncated ? MSG_TRUNC : 0;
+  message.msg_controllen = taken.msg_controllen;
+  message.msg_flags = taken.msg_flags;
   return size;
 }
 

@@ -15,9 +15,9 @@ namespace tideline::shim::sockets {
 
 ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
                    const sockaddr* address, socklen_t address_size);
-// `truncated`: a datagram was longer than the room.
+// `message`: gets flags and, where there is room, ancillary data.
 ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
-                      socklen_t* address_size, bool* truncated);
+                      socklen_t* address_size, msghdr* message);
 ssize_t send_message(int fd, File& file, const msghdr& message, int flags);
 ssize_t receive_message(int fd, File& file, msghdr& message, int flags);
 ssize_t send_file(int fd, File& file, int from, off_t* offset, std::size_t size);

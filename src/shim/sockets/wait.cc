@@ -118,14 +118,19 @@ class PollCall {
     for (std::size_t i = 0; i < fds_.size(); ++i) {
       fds_[i].revents = 0;
       if (files_[i] == nullptr) continue;
-      fds_[i].revents = static_cast<short>(
-          files_[i]->socket().readiness(static_cast<unsigned short>(fds_[i].events)));
+      fds_[i].revents =
+          static_cast<short>(readiness_of(*files_[i], static_cast<unsigned short>(fds_[i].events)));
       if (fds_[i].revents != 0) ++ours;
     }
     if (!at_kernel || kernels_ == 0) return ours;
     constexpr timespec kNow{};
     const int found = libc().ppoll(kernel_.data(), fds_.size(), &kNow, mask_);
     return found < 0 ? -errno : merge();
+  }
+
+  // A call that blocks does not wait for notifications.
+  unsigned readiness_of(const File& file, unsigned wanted) const {
+    return known_ != nullptr ? file.socket().readiness(wanted) : file.readiness(wanted);
   }
 
   // Adds the kernel's events; how many have some.

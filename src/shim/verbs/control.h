@@ -4,6 +4,7 @@
 #pragma once
 
 #include <infiniband/verbs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -38,17 +39,14 @@ ibv_ah_attr to_ibv(const rdma::AddressVector& vector);
 inline int errno_of(const Error& error) { return error.errno_value != 0 ? error.errno_value : EIO; }
 inline int errno_of(const Status& status) { return status ? 0 : errno_of(status.error()); }
 
-// Runs `body(now) -> Status` under the engine's lock. An errno.
-template <typename Body>
-int control(const Body& body) {
-  int error = EIO;
-  the_engine().locked([&](Instant now) { error = errno_of(body(now)); });
-  return error;
+// Waits until `has_way()`, at most for a second, as the kernel resolves addresses in these verbs:
+// nothing that is posted next is lost for want of a neighbour.
+template <typename HasWay>
+void wait_for_way(const HasWay& has_way) {
+  constexpr int kPatienceUs = 1'000'000;
+  constexpr int kPauseUs = 100;
+  for (int waited = 0; !has_way() && waited < kPatienceUs; waited += kPauseUs) ::usleep(kPauseUs);
 }
-
-// Waits until packets along that route would leave at once, at most for a second, as the kernel
-// resolves addresses in these verbs: nothing that is posted next is lost for want of a neighbour.
-void wait_for_way(const rdma::Route& route);
 
 // What a verb that makes an object returns when it cannot.
 template <typename T>

@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <span>
 
-#include "base/clock.h"
 #include "shim/verbs/engine.h"
 #include "shim/verbs/idle_poll.h"
 #include "shim/verbs/objects.h"
@@ -105,7 +104,7 @@ rdma::SendRequest to_request(const ibv_send_wr& wr, ibv_qp_type type) {
       break;
     default:
       if (type == IBV_QPT_UD) {
-        request.ah = wr.wr.ud.ah == nullptr ? nullptr : of(wr.wr.ud.ah).ah;
+        request.ah = wr.wr.ud.ah == nullptr ? nullptr : of(wr.wr.ud.ah).ah->handle;
         request.remote_qpn = wr.wr.ud.remote_qpn;
         request.remote_qkey = wr.wr.ud.remote_qkey;
       } else {
@@ -119,9 +118,9 @@ rdma::SendRequest to_request(const ibv_send_wr& wr, ibv_qp_type type) {
 }  // namespace
 
 rdma::WindowBinding to_binding(ibv_mw* mw, std::uint32_t key, const ibv_mw_bind_info& info) {
-  return {.window = mw == nullptr ? nullptr : of(mw).window,
+  return {.window = mw == nullptr ? nullptr : of(mw).window->window,
           .new_key = key,
-          .region = info.mr == nullptr ? nullptr : of(info.mr).region,
+          .region = info.mr == nullptr ? nullptr : of(info.mr).region->region,
           .address = info.addr,
           .length = info.length,
           .access = static_cast<rdma::Access>(info.mw_access_flags)};
@@ -143,60 +142,48 @@ int errno_of(rdma::Posted posted) {
 }
 
 int post_send(ibv_qp* handle, ibv_send_wr* wr, ibv_send_wr** bad) {
-  Qp& qp = of(handle);
-  rdma::Context& context = *context_of(handle->context).context;
   int error = 0;
-  const auto post = [&](Instant now) {
+  const auto post = [&](SendPoster& poster) {
     for (; wr != nullptr && error == 0; wr = error == 0 ? wr->next : wr) {
       if (!is_known(wr->opcode) || wr->num_sge < 0) {
         error = EINVAL;
       } else {
-        error = errno_of(context.post_send(*qp.qp, to_request(*wr, handle->qp_type), now));
+        error = errno_of(poster.post(to_request(*wr, handle->qp_type)));
       }
     }
   };
-  if (!the_engine().locked(post)) error = EIO;
+  if (!of(handle).qp->send(post)) error = EIO;
   if (error != 0 && bad != nullptr) *bad = wr;
   return error;
 }
 
-int post_recv(ibv_qp* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
-  Qp& qp = of(handle);
-  rdma::Context& context = *context_of(handle->context).context;
+namespace {
+
+// To a receive queue of either kind.
+template <typename Queue>
+int post_receives(Queue& queue, ibv_recv_wr* wr, ibv_recv_wr** bad) {
   int error = 0;
-  const auto post = [&] {
-    // Only what is flushed at once wants to know the time.
-    const Instant now = qp.qp->state == rdma::QpState::kErr ? monotonic_now() : Instant{};
+  const auto post = [&](ReceivePoster& poster) {
     for (; wr != nullptr; wr = wr->next) {
-      error =
-          wr->num_sge < 0
-              ? EINVAL
-              : errno_of(context.post_recv(
-                    *qp.qp, {.wr_id = wr->wr_id, .sges = pieces(wr->sg_list, wr->num_sge)}, now));
+      error = wr->num_sge < 0 ? EINVAL
+                              : errno_of(poster.post({.wr_id = wr->wr_id,
+                                                      .sges = pieces(wr->sg_list, wr->num_sge)}));
       if (error != 0) return;
     }
   };
-  if (!the_engine().locked_to_receive(post)) error = EIO;
+  if (!queue.receive(post)) error = EIO;
   if (error != 0 && bad != nullptr) *bad = wr;
   return error;
 }
 
-int post_srq_recv(ibv_srq* handle, ibv_recv_wr* wr, ibv_recv_wr** bad) {
-  Srq& srq = of(handle);
-  rdma::Context& context = *context_of(handle->context).context;
-  int error = 0;
-  const auto post = [&] {
-    for (; wr != nullptr; wr = wr->next) {
-      error = wr->num_sge < 0
-                  ? EINVAL
-                  : errno_of(context.post_srq_recv(
-                        *srq.srq, {.wr_id = wr->wr_id, .sges = pieces(wr->sg_list, wr->num_sge)}));
-      if (error != 0) return;
-    }
-  };
-  if (!the_engine().locked_to_receive(post)) error = EIO;
-  if (error != 0 && bad != nullptr) *bad = wr;
-  return error;
+}  // namespace
+
+int post_recv(ibv_qp* qp, ibv_recv_wr* wr, ibv_recv_wr** bad) {
+  return post_receives(*of(qp).qp, wr, bad);
+}
+
+int post_srq_recv(ibv_srq* srq, ibv_recv_wr* wr, ibv_recv_wr** bad) {
+  return post_receives(*of(srq).srq, wr, bad);
 }
 
 int poll_cq(ibv_cq* handle, int wanted, ibv_wc* wc) {

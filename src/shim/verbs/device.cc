@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "shim/verbs/control.h"
 #include "shim/verbs/data.h"
@@ -52,11 +53,11 @@ ibv_device& the_device() {
 }
 
 void fill(ibv_device_attr& attr) {
-  rdma::Device& device = the_engine().device();
-  const rdma::DeviceLimits& limits = device.limits();
+  const DeviceTraits& traits = the_engine().traits();
+  const rdma::DeviceLimits& limits = traits.limits;
   attr = {};
   std::snprintf(attr.fw_ver, sizeof(attr.fw_ver), "tideline");
-  attr.node_guid = __builtin_bswap64(device.node_guid());
+  attr.node_guid = __builtin_bswap64(traits.node_guid);
   attr.sys_image_guid = attr.node_guid;
   attr.max_mr_size = limits.max_mr_size;
   attr.page_size_cap = 0xfffff000;
@@ -93,11 +94,11 @@ void fill(ibv_port_attr& attr) {
   attr = {};
   attr.state = IBV_PORT_ACTIVE;
   attr.max_mtu = IBV_MTU_4096;
-  attr.active_mtu = static_cast<ibv_mtu>(the_engine().device().active_mtu());
+  attr.active_mtu = static_cast<ibv_mtu>(the_engine().traits().active_mtu);
   attr.gid_tbl_len = static_cast<int>(rdma::GidTable::size());
   attr.port_cap_flags = IBV_PORT_CM_SUP | IBV_PORT_IP_BASED_GIDS;
   attr.max_msg_sz = rdma::kMaxMessage;
-  attr.lid = the_engine().device().lid();
+  attr.lid = the_engine().traits().lid;
   attr.pkey_tbl_len = 1;
   attr.max_vl_num = 1;
   attr.active_width = kWidth4x;
@@ -162,13 +163,8 @@ void set_calls(verbs_context& verbs) {
   ops.post_srq_recv = post_srq_recv;
 }
 
-rdma::MemoryAccess& program_memory() {
-  static rdma::GuardedMemory memory;
-  return memory;
-}
-
 bool fill(std::size_t index, ibv_gid_entry& entry) {
-  const auto& found = the_engine().device().gids().at(index);
+  const auto& found = the_engine().traits().gids.at(index);
   if (!found) return false;
   entry = {};
   std::memcpy(entry.gid.raw, found->gid.bytes().data(), sizeof(entry.gid.raw));
@@ -206,7 +202,7 @@ int ibv_get_device_index(ibv_device* /*device*/) { return 0; }
 
 __be64 ibv_get_device_guid(ibv_device* /*device*/) {
   const auto engine = Engine::get();
-  return engine ? __builtin_bswap64((*engine)->device().node_guid()) : 0;
+  return engine ? __builtin_bswap64((*engine)->traits().node_guid) : 0;
 }
 
 ibv_context* ibv_open_device(ibv_device* device) {
@@ -216,7 +212,12 @@ ibv_context* ibv_open_device(ibv_device* device) {
     return nullptr;
   }
   auto context = std::make_unique<Context>();
-  if (!context->async_events.open()) return nullptr;
+  auto opened = (*engine)->open();
+  if (!opened) {
+    errno = errno_of(opened.error());
+    return nullptr;
+  }
+  context->device = std::move(*opened);
   context->base.priv = reinterpret_cast<verbs_ex_private*>(context.get());
   context->base.sz = sizeof(verbs_context);
   set_calls(context->base);
@@ -225,22 +226,13 @@ ibv_context* ibv_open_device(ibv_device* device) {
   handle.abi_compat = __VERBS_ABI_IS_EXTENDED;
   handle.num_comp_vectors = 1;
   handle.cmd_fd = -1;
-  handle.async_fd = context->async_events.fd();
+  handle.async_fd = context->device->events_fd();
   ::pthread_mutex_init(&handle.mutex, nullptr);
-  const bool open = (*engine)->locked([&](tideline::Instant /*now*/) {
-    context->context = &(*engine)->device().open(program_memory(), *context);
-  });
-  if (!open) {
-    errno = EIO;
-    return nullptr;
-  }
   return context.release()->handle();
 }
 
 int ibv_close_device(ibv_context* handle) {
   const std::unique_ptr<Context> context(&context_of(handle));
-  the_engine().locked(
-      [&](tideline::Instant /*now*/) { the_engine().device().close(*context->context); });
   ::pthread_mutex_destroy(&handle->mutex);
   return 0;
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -23,6 +24,8 @@
 #include "engine/rdma_service.h"
 #include "placement/placement.h"
 #include "shim/engine/app_process.h"
+#include "shim/verbs/app_device.h"
+#include "shim/verbs/queue_device.h"
 #include "shim/verbs/shared_heap.h"
 #include "wire/roce.h"
 
@@ -36,14 +39,6 @@ bool wants_direct_path(const engine::AttachmentOptions& options) {
          text_of("TIDELINE_DIRECT") != "0";
 }
 
-// The addresses in the order of the table; then the same of RoCE v1.
-void fill_gids(rdma::GidTable& gids, const engine::HostOptions& host) {
-  gids.add({.gid = host.ipv6.front().address});
-  for (const auto& prefix : host.ipv4) gids.add({.gid = rdma::Gid::mapped(prefix.address)});
-  for (const auto& prefix : std::span(host.ipv6).subspan(1)) gids.add({.gid = prefix.address});
-  gids.add_v1();
-}
-
 // Of KIND:NAME[,...] where the name is an interface's.
 std::string interface_of(std::string_view wire) {
   for (const std::string_view kind : {"packet:", "xdp:", "tap:"}) {
@@ -54,16 +49,21 @@ std::string interface_of(std::string_view wire) {
   return {};
 }
 
-class AppEngineOfProcess final : public Engine {
+class AppEngineOfProcess final : public Engine, private EngineLock {
  public:
   // Without the device, which programs of sockets do without.
   static Result<std::unique_ptr<AppEngineOfProcess>> start();
   // The first time: makes it.
   Status open_device();
 
-  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): open_device() fills it, or gives no engine
-  rdma::Device& device() override { return *device_; }
+  const DeviceTraits& traits() const override { return traits_; }
   std::string interface() const override { return interface_; }
+  // NOLINTBEGIN(bugprone-unchecked-optional-access): open_device() fills it, or gives no engine
+  Result<rdma::AddressVector> address_of(std::uint16_t lid) override {
+    return device_->address_of(lid);
+  }
+  Result<std::unique_ptr<OpenDevice>> open() override { return open_in_process(*this, *device_); }
+  // NOLINTEND(bugprone-unchecked-optional-access)
   void poll() override { process_->engine().poll(); }
   void about_to_sleep() override { process_->engine().hand_to_helper(); }
   client::Sockets& sockets() { return process_->sockets(); }
@@ -77,10 +77,10 @@ class AppEngineOfProcess final : public Engine {
                      std::unique_ptr<placement::Placement> placement)
       : interface_(interface_of(options.wire)), placement_(std::move(placement)) {}
 
-  bool run_locked(void (*body)(const void*, Instant), const void* context, bool sends) override {
+  bool run_locked(const Callback<Instant>& body, bool sends) override {
     using Turn = engine::AppEngine::Turn;
     return process_->engine().exclusively(
-        [&](engine::Worker& /*worker*/, Instant now) { body(context, now); },
+        [&](engine::Worker& /*worker*/, Instant now) { body(now); },
         sends ? Turn::kWhole : Turn::kNone);
   }
   void make_device(engine::Worker& worker);
@@ -93,6 +93,7 @@ class AppEngineOfProcess final : public Engine {
   std::unique_ptr<AppProcess> process_;
   std::optional<rdma::Device> device_;
   std::optional<engine::RdmaService> service_;
+  DeviceTraits traits_;
 };
 
 Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
@@ -110,7 +111,7 @@ Result<std::unique_ptr<AppEngineOfProcess>> AppEngineOfProcess::start() {
     };
     hooks.addresses_known = [](void* object, const engine::HostOptions& host) {
       rdma::GidTable gids;
-      fill_gids(gids, host);
+      engine::fill_gids(gids, host);
       static_cast<placement::Placement*>(object)->set_gids(gids);
     };
   }
@@ -139,17 +140,18 @@ Status AppEngineOfProcess::open_device() {
 void AppEngineOfProcess::make_device(engine::Worker& worker) {
   const engine::HostOptions& host = process_->host();
   rng_ = Rng(engine::random_seed());
-  ip::Stack& stack = worker.host()->stack();
-  rdma::DeviceOptions device{.node_guid = engine::eui64_of(worker.function().mac()),
-                             .link_mtu = host.mtu};
-  if (!host.ipv4.empty()) device.lids = rdma::LidNetwork(host.ipv4.front());
-  device_.emplace(device, stack, worker.pool(), rng_, keys_);
-  fill_gids(device_->gids(), host);
+  device_.emplace(engine::device_options(host, worker.function().mac()), worker.host()->stack(),
+                  worker.pool(), rng_, keys_);
+  engine::fill_gids(device_->gids(), host);
   if (placement_ != nullptr) device_->set_direct_path(&*placement_);
-  stack.udp().set_tunnel(wire::kRocePort, &*device_);
-  stack.grh().set_handler(&*device_);
+  engine::join(*device_, worker);
   worker.set_service(&service_.emplace(*device_, worker));
   process_->set_device(&*device_);
+  traits_ = {.limits = device_->limits(),
+             .node_guid = device_->node_guid(),
+             .lid = device_->lid(),
+             .active_mtu = device_->active_mtu(),
+             .gids = device_->gids()};
 }
 
 void AppEngineOfProcess::report(bool counters) {
@@ -211,6 +213,14 @@ Result<AppEngineOfProcess*> start_own() {
 }
 
 Result<Engine*> start_own_device() {
+  if (text_of("TIDELINE_PLACEMENT") == "frontend") {
+    auto attached =
+        attach_to_front_end(text_of("TIDELINE_FRONT_END"), ::program_invocation_short_name);
+    if (!attached) {
+      std::fprintf(stderr, "tideline: %s\n", attached.error().message().c_str());
+    }
+    return attached;
+  }
   auto started = start_own();
   const Status opened = started ? (*started)->open_device() : fail(started.error());
   if (opened) return *started;

@@ -3,11 +3,42 @@
 
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 #include "shim/verbs/engine.h"
 
 namespace tideline::shim::verbs {
 namespace {
+
+// What the union holds depends on the type.
+ibv_async_event to_ibv(const DeviceEvent& event) {
+  ibv_async_event told{};
+  told.event_type = static_cast<ibv_event_type>(event.type);
+  switch (event.type) {
+    case rdma::EventType::kCqError:
+      told.element.cq = static_cast<Cq*>(event.user)->base_cq();
+      break;
+    case rdma::EventType::kSrqError:
+    case rdma::EventType::kSrqLimitReached:
+      told.element.srq = &static_cast<Srq*>(event.user)->base;
+      break;
+    case rdma::EventType::kQpFatal:
+    case rdma::EventType::kQpRequestError:
+    case rdma::EventType::kQpAccessError:
+    case rdma::EventType::kCommunicationEstablished:
+    case rdma::EventType::kSendQueueDrained:
+    case rdma::EventType::kLastWqeReached:
+      told.element.qp = &static_cast<Qp*>(event.user)->base.qp_base;
+      break;
+    case rdma::EventType::kDeviceFatal:
+    case rdma::EventType::kPortActive:
+    case rdma::EventType::kPortError:
+    case rdma::EventType::kGidChange:
+      told.element.port_num = 1;
+      break;
+  }
+  return told;
+}
 
 template <typename Base, typename Ready>
 void wait_acknowledged(Base& base, Ready&& ready) {
@@ -39,9 +70,7 @@ const void* object_of(const ibv_async_event& event) {
 }
 
 void forget_async(ibv_context* context, const void* object) {
-  context_of(context).async_events.remove_if_gone(
-      [](const ibv_async_event& event, const void* gone) { return object_of(event) == gone; },
-      object);
+  context_of(context).device->forget_events(object);
 }
 
 // Adds to a count of an object under the lock that its end waits with.
@@ -75,13 +104,8 @@ void count(const ibv_async_event& event, Side side) {
 }  // namespace
 
 void forget_events(Cq& cq) {
-  const void* handle = cq.base_cq();
-  if (cq.base.channel != nullptr) {
-    of(cq.base.channel)
-        .events.remove_if_gone([](ibv_cq* const& event, const void* gone) { return event == gone; },
-                               handle);
-  }
-  forget_async(cq.base.context, handle);
+  if (cq.base.channel != nullptr) of(cq.base.channel).events->forget(&cq);
+  forget_async(cq.base.context, &cq);
   wait_acknowledged(cq.base, [&] {
     return cq.base.comp_events_completed == cq.completion_events &&
            cq.base.async_events_completed == cq.async_events;
@@ -89,13 +113,13 @@ void forget_events(Cq& cq) {
 }
 
 void forget_events(Srq& srq) {
-  forget_async(srq.base.context, &srq.base);
+  forget_async(srq.base.context, &srq);
   wait_acknowledged(srq.base, [&] { return srq.base.events_completed == srq.async_events; });
 }
 
 void forget_events(Qp& qp) {
   ibv_qp& base = qp.base.qp_base;
-  forget_async(base.context, &base);
+  forget_async(base.context, &qp);
   wait_acknowledged(base, [&] { return base.events_completed == qp.async_events; });
 }
 
@@ -107,8 +131,13 @@ extern "C" {
 
 ibv_comp_channel* ibv_create_comp_channel(ibv_context* context) {
   auto channel = std::make_unique<Channel>();
-  if (!channel->events.open()) return nullptr;
-  channel->base = {.context = context, .fd = channel->events.fd(), .refcnt = 0};
+  auto events = context_of(context).device->create_channel();
+  if (!events) {
+    errno = events.error().errno_value != 0 ? events.error().errno_value : ENOMEM;
+    return nullptr;
+  }
+  channel->events = std::move(*events);
+  channel->base = {.context = context, .fd = channel->events->fd(), .refcnt = 0};
   return &channel.release()->base;
 }
 
@@ -120,7 +149,9 @@ int ibv_destroy_comp_channel(ibv_comp_channel* channel) {
 
 int ibv_get_cq_event(ibv_comp_channel* channel, ibv_cq** cq, void** user) {
   the_engine().about_to_sleep();
-  if (!of(channel).events.pop(*cq)) return -1;
+  auto* found = static_cast<Cq*>(of(channel).events->pop());
+  if (found == nullptr) return -1;
+  *cq = found->base_cq();
   add(**cq, of(*cq).completion_events, 1);
   *user = (*cq)->cq_context;
   return 0;
@@ -130,7 +161,9 @@ void ibv_ack_cq_events(ibv_cq* cq, unsigned count) { add(*cq, cq->comp_events_co
 
 int ibv_get_async_event(ibv_context* context, ibv_async_event* event) {
   the_engine().about_to_sleep();
-  if (!context_of(context).async_events.pop(*event)) return -1;
+  DeviceEvent told;
+  if (!context_of(context).device->pop_event(told)) return -1;
+  *event = to_ibv(told);
   count(*event, Side::kGiven);
   return 0;
 }

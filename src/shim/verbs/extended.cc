@@ -98,7 +98,7 @@ void wr_set_xrc_srqn(ibv_qp_ex* qp, std::uint32_t /*number*/) { refuse(qp, EOPNO
 void wr_set_ud_addr(ibv_qp_ex* qp, ibv_ah* ah, std::uint32_t qpn, std::uint32_t qkey) {
   Batch::Entry* entry = last(qp);
   if (entry == nullptr) return;
-  entry->request.ah = of(ah).ah;
+  entry->request.ah = of(ah).ah->handle;
   entry->request.remote_qpn = qpn;
   entry->request.remote_qkey = qkey;
 }
@@ -152,28 +152,22 @@ int wr_complete(ibv_qp_ex* handle) {
   Qp& qp = of(handle);
   Batch& batch = qp.batch;
   int error = batch.error;
-  const auto post = [&](Instant now) {
-    const rdma::SendQueue& queue = qp.qp->send_queue;
-    if (queue.capacity() - (queue.tail() - queue.head()) < batch.entries.size()) {
+  const auto post = [&](SendPoster& poster) {
+    if (poster.room() < batch.entries.size()) {
       error = ENOMEM;
       return;
     }
-    rdma::Context& context = *context_of(handle->qp_base.context).context;
     for (Batch::Entry& entry : batch.entries) {
-      rdma::Sge inline_piece{};
-      if (entry.inline_bytes != 0) {
-        inline_piece.address =
-            reinterpret_cast<std::uintptr_t>(batch.inline_data.data() + entry.first_inline);
-        inline_piece.length = static_cast<std::uint32_t>(entry.inline_bytes);
-        entry.request.sges = std::span(&inline_piece, 1);
-      } else {
+      entry.request.inline_data =
+          std::span(batch.inline_data).subspan(entry.first_inline, entry.inline_bytes);
+      if (entry.inline_bytes == 0) {
         entry.request.sges = std::span(batch.sges).subspan(entry.first_sge, entry.sges);
       }
-      error = errno_of(context.post_send(*qp.qp, entry.request, now));
+      error = errno_of(poster.post(entry.request));
       if (error != 0) return;
     }
   };
-  if (error == 0 && !the_engine().locked(post)) error = EIO;
+  if (error == 0 && !qp.qp->send(post)) error = EIO;
   qp.batch_lock.unlock();
   return error;
 }

@@ -122,9 +122,9 @@ int read_text(const std::string& path, std::string& text) {
   if (needs_facts(path)) {
     const auto engine = Engine::get();
     if (!engine) return ENODEV;
-    facts = {.node_guid = (*engine)->device().node_guid(),
-             .lid = (*engine)->device().lid(),
-             .gids = &(*engine)->device().gids(),
+    facts = {.node_guid = (*engine)->traits().node_guid,
+             .lid = (*engine)->traits().lid,
+             .gids = &(*engine)->traits().gids,
              .interface = (*engine)->interface()};
   }
   auto found = text_of(path, facts);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Protection domains, memory regions and windows, address handles.
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -39,25 +37,20 @@ ibv_mr* register_region(ibv_pd* pd, void* address, std::size_t length, std::uint
                         int access) {
   if ((access & ~kAccessSupported) != 0) return refused<ibv_mr>(EOPNOTSUPP);
   auto mr = std::make_unique<Mr>();
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto region = context_of(pd->context)
-                      .context->register_region(
-                          *of(pd).pd, {.address = reinterpret_cast<std::uintptr_t>(address),
-                                       .length = length,
-                                       .iova = iova,
-                                       .access = to_access(access)});
-    if (!region) return fail(std::move(region.error()));
-    mr->region = *region;
-    return {};
-  });
-  if (error != 0) return refused<ibv_mr>(error);
+  auto region = of(pd).pd->register_region({.address = reinterpret_cast<std::uintptr_t>(address),
+                                            .length = length,
+                                            .iova = iova,
+                                            .access = to_access(access)});
+  if (!region) return refused<ibv_mr>(errno_of(region.error()));
+  mr->region = std::move(*region);
+  const std::uint32_t key = mr->region->region->key;
   mr->base = {.context = pd->context,
               .pd = pd,
               .addr = address,
               .length = length,
-              .handle = mr->region->key,
-              .lkey = mr->region->key,
-              .rkey = mr->region->key};
+              .handle = key,
+              .lkey = key,
+              .rkey = key};
   return &mr.release()->base;
 }
 
@@ -91,7 +84,7 @@ Result<rdma::AddressVector> to_address_vector(const ibv_ah_attr& attr) {
                  .errno_value = EINVAL});
   }
   if (attr.is_global != 0) return to_vector(attr);
-  auto vector = the_engine().device().address_of(attr.dlid);
+  auto vector = the_engine().address_of(attr.dlid);
   if (vector) vector->service_level = attr.sl;
   return vector;
 }
@@ -113,46 +106,21 @@ ibv_ah_attr to_ibv(const rdma::AddressVector& vector) {
   return attr;
 }
 
-void wait_for_way(const rdma::Route& route) {
-  constexpr int kPatienceUs = 1'000'000;
-  constexpr int kPauseUs = 100;
-  bool known = false;
-  for (int waited = 0; !known && waited < kPatienceUs; waited += kPauseUs) {
-    if (waited > 0) ::usleep(kPauseUs);
-    // Each look is a turn of the engine, too: the answer is taken here.
-    if (!the_engine().locked(
-            [&](Instant now) { known = the_engine().device().prepare(route, now); })) {
-      return;
-    }
-  }
-}
-
 ibv_mw* alloc_mw(ibv_pd* pd, ibv_mw_type type) {
   if (type != IBV_MW_TYPE_1 && type != IBV_MW_TYPE_2) return refused<ibv_mw>(EINVAL);
   auto mw = std::make_unique<Mw>();
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto window =
-        context_of(pd->context)
-            .context->alloc_window(
-                *of(pd).pd, type == IBV_MW_TYPE_1 ? rdma::WindowType::k1 : rdma::WindowType::k2);
-    if (!window) return fail(std::move(window.error()));
-    mw->window = *window;
-    return {};
-  });
-  if (error != 0) return refused<ibv_mw>(error);
-  mw->base = {.context = pd->context,
-              .pd = pd,
-              .rkey = mw->window->key,
-              .handle = mw->window->key,
-              .type = type};
+  auto window =
+      of(pd).pd->alloc_window(type == IBV_MW_TYPE_1 ? rdma::WindowType::k1 : rdma::WindowType::k2);
+  if (!window) return refused<ibv_mw>(errno_of(window.error()));
+  mw->window = std::move(*window);
+  const std::uint32_t key = mw->window->window->key;
+  mw->base = {.context = pd->context, .pd = pd, .rkey = key, .handle = key, .type = type};
   return &mw.release()->base;
 }
 
 int dealloc_mw(ibv_mw* handle) {
   Mw& mw = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->dealloc_window(*mw.window);
-  });
+  const int error = errno_of(mw.window->destroy());
   if (error == 0) delete &mw;
   return error;
 }
@@ -196,29 +164,22 @@ ibv_pd* alloc_parent_domain(ibv_context* context, ibv_parent_domain_init_attr* i
 }  // namespace tideline::shim::verbs
 
 using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace): the C face of it
-using tideline::Instant;
-using tideline::Status;
 
 extern "C" {
 
 ibv_pd* ibv_alloc_pd(ibv_context* context) {
   auto pd = std::make_unique<Pd>();
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto allocated = context_of(context).context->alloc_pd();
-    if (!allocated) return tideline::fail(std::move(allocated.error()));
-    pd->pd = *allocated;
-    return {};
-  });
-  if (error != 0) return refused<ibv_pd>(error);
+  auto allocated = context_of(context).device->alloc_domain();
+  if (!allocated) return refused<ibv_pd>(errno_of(allocated.error()));
+  pd->own = std::move(*allocated);
+  pd->pd = pd->own.get();
   pd->base.context = context;
   return &pd.release()->base;
 }
 
 int ibv_dealloc_pd(ibv_pd* handle) {
   Pd& pd = of(handle);
-  const int error = pd.parent != nullptr ? 0 : control([&](Instant /*now*/) {
-    return context_of(handle->context).context->dealloc_pd(*pd.pd);
-  });
+  const int error = pd.own == nullptr ? 0 : errno_of(pd.own->destroy());
   if (error == 0) delete &pd;
   return error;
 }
@@ -241,15 +202,12 @@ int ibv_rereg_mr(ibv_mr* handle, int flags, ibv_pd* pd, void* address, std::size
                  int access) {
   if ((flags & ~IBV_REREG_MR_FLAGS_SUPPORTED) != 0) return IBV_REREG_MR_ERR_INPUT;
   Mr& mr = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context)
-        .context->reregister_region(
-            *mr.region, {.flags = static_cast<unsigned>(flags),
-                         .address = reinterpret_cast<std::uintptr_t>(address),
-                         .length = length,
-                         .pd = (flags & IBV_REREG_MR_CHANGE_PD) != 0 ? of(pd).pd : nullptr,
-                         .access = to_access(access)});
-  });
+  const int error =
+      errno_of(mr.region->reregister({.flags = static_cast<unsigned>(flags),
+                                      .address = reinterpret_cast<std::uintptr_t>(address),
+                                      .length = length,
+                                      .access = to_access(access)},
+                                     (flags & IBV_REREG_MR_CHANGE_PD) != 0 ? of(pd).pd : nullptr));
   if (error != 0) {
     errno = error;
     return IBV_REREG_MR_ERR_CMD;  // the region is as it was
@@ -259,39 +217,32 @@ int ibv_rereg_mr(ibv_mr* handle, int flags, ibv_pd* pd, void* address, std::size
     handle->length = length;
   }
   if ((flags & IBV_REREG_MR_CHANGE_PD) != 0) handle->pd = pd;
-  handle->lkey = handle->rkey = mr.region->key;
+  handle->lkey = handle->rkey = mr.region->region->key;
   return 0;
 }
 
 int ibv_dereg_mr(ibv_mr* handle) {
   Mr& mr = of(handle);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context).context->deregister_region(*mr.region);
-  });
+  const int error = errno_of(mr.region->destroy());
   if (error == 0) delete &mr;
   return error;
 }
 
 ibv_ah* ibv_create_ah(ibv_pd* pd, ibv_ah_attr* attr) {
   auto ah = std::make_unique<Ah>();
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto vector = to_address_vector(*attr);
-    if (!vector) return tideline::fail(std::move(vector.error()));
-    auto created = context_of(pd->context).context->create_ah(*of(pd).pd, *vector);
-    if (!created) return tideline::fail(std::move(created.error()));
-    ah->ah = *created;
-    return {};
-  });
-  if (error != 0) return refused<ibv_ah>(error);
-  wait_for_way(ah->ah->route);
+  const auto vector = to_address_vector(*attr);
+  if (!vector) return refused<ibv_ah>(errno_of(vector.error()));
+  auto created = of(pd).pd->create_address(*vector);
+  if (!created) return refused<ibv_ah>(errno_of(created.error()));
+  ah->ah = std::move(*created);
+  wait_for_way([&] { return ah->ah->has_way(); });
   ah->base = {.context = pd->context, .pd = pd, .handle = 0};
   return &ah.release()->base;
 }
 
 int ibv_destroy_ah(ibv_ah* handle) {
   Ah& ah = of(handle);
-  const int error = control(
-      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_ah(*ah.ah); });
+  const int error = errno_of(ah.ah->destroy());
   if (error == 0) delete &ah;
   return error;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects that programs hold: the structures of verbs.h first, so that a pointer to one is a
-// pointer to the other, and behind them what they stand for in the room `rdma`.
+// pointer to the other, and behind them what they stand for in the engine.
 //
 // Lifetime: as in libibverbs, from create to destroy by the program. Thread: as verbs say, any; a
 // lock per completion queue and per queue pair where two threads may meet.
@@ -11,14 +11,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <mutex>
 #include <type_traits>
 #include <vector>
 
 #include "base/clock.h"
-#include "base/fd.h"
-#include "rdma/context.h"
+#include "shim/verbs/engine.h"
 
 namespace tideline::shim::verbs {
 
@@ -34,57 +33,38 @@ class SpinLock {
   std::atomic<bool> held_{false};
 };
 
-// Events that wait for ibv_get_cq_event or ibv_get_async_event. The descriptor is readable while
-// there are any (an eventfd that counts them), and is the program's to poll and to set O_NONBLOCK
-// on. Filled by the engine, emptied by the program.
-template <typename Event>
-class EventQueue {
- public:
-  Status open();
-  int fd() const { return fd_.get(); }
-  void push(const Event& event);
-  // Blocks as the descriptor does. False with errno set.
-  bool pop(Event& event);
-  // Takes out the events of an object that goes.
-  void remove_if_gone(bool (*is_gone)(const Event&, const void*), const void* object);
-
- private:
-  UniqueFd fd_;
-  std::mutex mutex_;
-  std::deque<Event> events_;
-};
-
 struct Context;
 
 struct Channel {
   ibv_comp_channel base{};
-  EventQueue<ibv_cq*> events;
+  std::unique_ptr<EventChannel> events;  // of Cq
 };
 
 struct Pd {
   ibv_pd base{};
-  rdma::ProtectionDomain* pd = nullptr;
+  std::unique_ptr<Domain> own;
+  Domain* pd = nullptr;      // its own, or that of the domain that it stands for
   ibv_pd* parent = nullptr;  // of a parent domain: the one it stands for
 };
 
 struct Mr {
   ibv_mr base{};
-  rdma::MemoryRegion* region = nullptr;
+  std::unique_ptr<Region> region;
 };
 
 struct Mw {
   ibv_mw base{};
-  rdma::MemoryWindow* window = nullptr;
+  std::unique_ptr<Window> window;
 };
 
 struct Ah {
   ibv_ah base{};
-  rdma::AddressHandle* ah = nullptr;
+  std::unique_ptr<Address> ah;
 };
 
 struct Cq {
   ibv_cq_ex base{};  // overlays ibv_cq
-  rdma::CompletionQueue* cq = nullptr;
+  std::unique_ptr<Completions> cq;
   SpinLock lock;
   bool single_threaded = false;  // IBV_CREATE_CQ_ATTR_SINGLE_THREADED
   rdma::Completion current{};    // of ibv_start_poll and its neighbours
@@ -97,7 +77,7 @@ struct Cq {
 
 struct Srq {
   ibv_srq base{};
-  rdma::SharedReceiveQueue* srq = nullptr;
+  std::unique_ptr<SharedReceives> srq;
   std::uint32_t async_events = 0;
 };
 
@@ -120,7 +100,7 @@ struct Batch {
 
 struct Qp {
   ibv_qp_ex base{};  // its first member is the ibv_qp
-  rdma::QueuePair* qp = nullptr;
+  std::unique_ptr<QueuePair> qp;
   Batch batch;
   std::mutex batch_lock;  // from ibv_wr_start to ibv_wr_complete or ibv_wr_abort
   std::uint32_t async_events = 0;
@@ -133,15 +113,11 @@ static_assert(offsetof(ibv_cq_ex, async_events_completed) ==
               offsetof(ibv_cq, async_events_completed));
 
 // An opened device.
-struct Context final : rdma::EventSink {
+struct Context {
   verbs_context base{};  // ends in the ibv_context that the program holds
-  rdma::Context* context = nullptr;
-  EventQueue<ibv_async_event> async_events;
+  std::unique_ptr<OpenDevice> device;
 
   ibv_context* handle() { return &base.context; }
-
-  void completion(rdma::CompletionQueue& cq) override;
-  void asynchronous(const rdma::AsyncEvent& event) override;
 };
 
 // From what the program holds to ours.

@@ -106,16 +106,13 @@ Cq* new_cq(ibv_context* context, std::uint32_t entries, void* user, ibv_comp_cha
   cq->base.channel = channel;
   cq->base.cq_context = user;
   init_locks(cq->base);
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto created = context_of(context).context->create_cq(entries, cq.get());
-    if (!created) return fail(std::move(created.error()));
-    cq->cq = *created;
-    return {};
-  });
-  if (error != 0) {
+  auto created = context_of(context).device->create_completions(
+      entries, cq.get(), channel == nullptr ? nullptr : of(channel).events.get());
+  if (!created) {
     destroy_locks(cq->base);
-    return refused<Cq>(error);
+    return refused<Cq>(errno_of(created.error()));
   }
+  cq->cq = std::move(*created);
   cq->base.cqe = static_cast<int>(cq->cq->entries());
   if (channel != nullptr) ++channel->refcnt;
   return cq.release();
@@ -146,13 +143,6 @@ class PollsHeld {
   SpinLock& second_;
 };
 
-// A program that uses its completion queues again is not to find there what is left of a queue
-// pair's past; so hardware has it.
-void discard_completions(const rdma::QpInit& init, std::uint32_t number) {
-  init.send_cq->discard(number);
-  init.recv_cq->discard(number);
-}
-
 // The type as verbs name it, if the device has it.
 bool has_type(ibv_qp_type type) {
   return type == IBV_QPT_RC || type == IBV_QPT_UC || type == IBV_QPT_UD;
@@ -163,24 +153,19 @@ Qp* new_qp(ibv_pd* pd, const ibv_qp_init_attr_ex& init) {
   if (init.send_cq == nullptr || init.recv_cq == nullptr) return refused<Qp>(EINVAL);
   auto qp = std::make_unique<Qp>();
   init_locks(qp->base.qp_base);
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto created = context_of(pd->context)
-                       .context->create_qp(*of(pd).pd,
-                                           {.type = static_cast<rdma::QpType>(init.qp_type),
-                                            .send_cq = of(init.send_cq).cq,
-                                            .recv_cq = of(init.recv_cq).cq,
-                                            .srq = init.srq == nullptr ? nullptr : of(init.srq).srq,
-                                            .capacity = to_capacity(init.cap),
-                                            .signal_all = init.sq_sig_all != 0,
-                                            .user = qp.get()});
-    if (!created) return fail(std::move(created.error()));
-    qp->qp = *created;
-    return {};
-  });
-  if (error != 0) {
+  auto created =
+      of(pd).pd->create_pair({.type = static_cast<rdma::QpType>(init.qp_type),
+                              .send = of(init.send_cq).cq.get(),
+                              .receive = of(init.recv_cq).cq.get(),
+                              .shared = init.srq == nullptr ? nullptr : of(init.srq).srq.get(),
+                              .capacity = to_capacity(init.cap),
+                              .signal_all = init.sq_sig_all != 0,
+                              .user = qp.get()});
+  if (!created) {
     destroy_locks(qp->base.qp_base);
-    return refused<Qp>(error);
+    return refused<Qp>(errno_of(created.error()));
   }
+  qp->qp = std::move(*created);
   ibv_qp& base = qp->base.qp_base;
   base.context = pd->context;
   base.qp_context = init.qp_context;
@@ -224,7 +209,7 @@ ibv_qp* create_qp_ex(ibv_context* /*context*/, ibv_qp_init_attr_ex* init) {
   if (has_ops && (init->send_ops_flags & ~kSendOps) != 0) return refused<ibv_qp>(EOPNOTSUPP);
   Qp* qp = new_qp(init->pd, *init);
   if (qp == nullptr) return nullptr;
-  init->cap = to_cap(qp->qp->init.capacity);
+  init->cap = to_cap(qp->qp->capacity);
   qp->has_batch = has_ops;
   return &qp->base.qp_base;
 }
@@ -238,26 +223,21 @@ ibv_srq* create_srq_ex(ibv_context* context, ibv_srq_init_attr_ex* init) {
   }
   auto srq = std::make_unique<Srq>();
   init_locks(srq->base);
-  const int error = control([&](Instant /*now*/) -> Status {
-    auto created =
-        context_of(context).context->create_srq(*of(init->pd).pd, {.max_wr = init->attr.max_wr,
-                                                                   .max_sge = init->attr.max_sge,
-                                                                   .limit = init->attr.srq_limit,
-                                                                   .user = srq.get()});
-    if (!created) return fail(std::move(created.error()));
-    srq->srq = *created;
-    return {};
-  });
-  if (error != 0) {
+  auto created = of(init->pd).pd->create_receives({.max_wr = init->attr.max_wr,
+                                                   .max_sge = init->attr.max_sge,
+                                                   .limit = init->attr.srq_limit,
+                                                   .user = srq.get()});
+  if (!created) {
     destroy_locks(srq->base);
-    return refused<ibv_srq>(error);
+    return refused<ibv_srq>(errno_of(created.error()));
   }
+  srq->srq = std::move(*created);
   srq->base.context = context;
   srq->base.srq_context = init->srq_context;
   srq->base.pd = init->pd;
   srq->base.handle = srq->srq->number;
-  init->attr.max_wr = srq->srq->queue.capacity();
-  init->attr.max_sge = srq->srq->queue.max_sge();
+  if (const auto state = srq->srq->query()) init->attr.max_wr = state->max_wr;
+  init->attr.max_sge = srq->srq->max_sge;
   return &srq.release()->base;
 }
 
@@ -269,8 +249,6 @@ int get_srq_num(ibv_srq* srq, std::uint32_t* number) {
 }  // namespace tideline::shim::verbs
 
 using namespace tideline::shim::verbs;  // NOLINT(google-build-using-namespace): the C face of it
-using tideline::Instant;
-using tideline::Status;
 
 extern "C" {
 
@@ -286,18 +264,14 @@ int ibv_resize_cq(ibv_cq* handle, int entries) {
   if (entries <= 0) return EINVAL;
   Cq& cq = of(handle);
   const std::scoped_lock lock(cq.lock);
-  const int error = control([&](Instant /*now*/) {
-    return context_of(handle->context)
-        .context->resize_cq(*cq.cq, static_cast<std::uint32_t>(entries));
-  });
+  const int error = errno_of(cq.cq->resize(static_cast<std::uint32_t>(entries)));
   if (error == 0) handle->cqe = static_cast<int>(cq.cq->entries());
   return error;
 }
 
 int ibv_destroy_cq(ibv_cq* handle) {
   Cq& cq = of(handle);
-  const int error = control(
-      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_cq(*cq.cq); });
+  const int error = errno_of(cq.cq->destroy());
   if (error != 0) return error;
   forget_events(cq);
   if (handle->channel != nullptr) --handle->channel->refcnt;
@@ -318,28 +292,22 @@ ibv_srq* ibv_create_srq(ibv_pd* pd, ibv_srq_init_attr* init) {
 }
 
 int ibv_modify_srq(ibv_srq* handle, ibv_srq_attr* attr, int mask) {
-  return control([&](Instant /*now*/) {
-    return context_of(handle->context)
-        .context->modify_srq(*of(handle).srq, {.resize = (mask & IBV_SRQ_MAX_WR) != 0,
-                                               .set_limit = (mask & IBV_SRQ_LIMIT) != 0,
-                                               .max_wr = attr->max_wr,
-                                               .limit = attr->srq_limit});
-  });
+  return errno_of(of(handle).srq->modify({.resize = (mask & IBV_SRQ_MAX_WR) != 0,
+                                          .set_limit = (mask & IBV_SRQ_LIMIT) != 0,
+                                          .max_wr = attr->max_wr,
+                                          .limit = attr->srq_limit}));
 }
 
 int ibv_query_srq(ibv_srq* handle, ibv_srq_attr* attr) {
-  return control([&](Instant /*now*/) -> Status {
-    const tideline::rdma::SharedReceiveQueue& srq = *of(handle).srq;
-    *attr = {
-        .max_wr = srq.queue.capacity(), .max_sge = srq.queue.max_sge(), .srq_limit = srq.limit};
-    return {};
-  });
+  const auto state = of(handle).srq->query();
+  if (!state) return errno_of(state.error());
+  *attr = {.max_wr = state->max_wr, .max_sge = of(handle).srq->max_sge, .srq_limit = state->limit};
+  return 0;
 }
 
 int ibv_destroy_srq(ibv_srq* handle) {
   Srq& srq = of(handle);
-  const int error = control(
-      [&](Instant /*now*/) { return context_of(handle->context).context->destroy_srq(*srq.srq); });
+  const int error = errno_of(srq.srq->destroy());
   if (error != 0) return error;
   forget_events(srq);
   destroy_locks(srq.base);
@@ -358,7 +326,7 @@ ibv_qp* ibv_create_qp(ibv_pd* pd, ibv_qp_init_attr* init) {
   whole.sq_sig_all = init->sq_sig_all;
   Qp* qp = new_qp(pd, whole);
   if (qp == nullptr) return nullptr;
-  init->cap = to_cap(qp->qp->init.capacity);
+  init->cap = to_cap(qp->qp->capacity);
   return &qp->base.qp_base;
 }
 
@@ -370,50 +338,40 @@ int ibv_modify_qp(ibv_qp* handle, ibv_qp_attr* attr, int mask) {
   const bool resets = (mask & IBV_QP_STATE) != 0 && attr->qp_state == IBV_QPS_RESET;
   std::optional<PollsHeld> held;
   if (resets) held.emplace(qp);
-  const int error = control([&](Instant now) -> Status {
-    auto attributes = to_attributes(*attr, mask);
-    if (!attributes) return tideline::fail(std::move(attributes.error()));
-    Status status = context_of(handle->context)
-                        .context->modify_qp(*qp.qp, *attributes, static_cast<unsigned>(mask), now);
-    handle->state = static_cast<ibv_qp_state>(qp.qp->state);
-    if (resets && status) discard_completions(qp.qp->init, qp.qp->number);
-    return status;
-  });
+  const auto attributes = to_attributes(*attr, mask);
+  if (!attributes) return errno_of(attributes.error());
+  auto state = static_cast<tideline::rdma::QpState>(handle->state);
+  const int error = errno_of(qp.qp->modify(*attributes, static_cast<unsigned>(mask), state));
+  handle->state = static_cast<ibv_qp_state>(state);
   const bool has_way = (mask & IBV_QP_AV) != 0 && handle->qp_type != IBV_QPT_UD;
-  if (error == 0 && has_way) wait_for_way(qp.qp->route);
+  if (error == 0 && has_way) wait_for_way([&] { return qp.qp->has_way(); });
   return error;
 }
 
 int ibv_query_qp(ibv_qp* handle, ibv_qp_attr* attr, int /*mask*/, ibv_qp_init_attr* init) {
   Qp& qp = of(handle);
-  return control([&](Instant /*now*/) -> Status {
-    tell(context_of(handle->context).context->query_qp(*qp.qp), *attr);
-    attr->cap = to_cap(qp.qp->init.capacity);
-    handle->state = attr->qp_state;
-    if (init != nullptr) {
-      *init = {.qp_context = handle->qp_context,
-               .send_cq = handle->send_cq,
-               .recv_cq = handle->recv_cq,
-               .srq = handle->srq,
-               .cap = attr->cap,
-               .qp_type = handle->qp_type,
-               .sq_sig_all = qp.qp->init.signal_all ? 1 : 0};
-    }
-    return {};
-  });
+  const auto attributes = qp.qp->query();
+  if (!attributes) return errno_of(attributes.error());
+  tell(*attributes, *attr);
+  attr->cap = to_cap(qp.qp->capacity);
+  handle->state = attr->qp_state;
+  if (init != nullptr) {
+    *init = {.qp_context = handle->qp_context,
+             .send_cq = handle->send_cq,
+             .recv_cq = handle->recv_cq,
+             .srq = handle->srq,
+             .cap = attr->cap,
+             .qp_type = handle->qp_type,
+             .sq_sig_all = qp.qp->signal_all ? 1 : 0};
+  }
+  return 0;
 }
 
 int ibv_destroy_qp(ibv_qp* handle) {
   Qp& qp = of(handle);
   const int error = [&] {
     const PollsHeld held(qp);
-    return control([&](Instant /*now*/) -> Status {
-      const tideline::rdma::QpInit init = qp.qp->init;
-      const std::uint32_t number = qp.qp->number;
-      Status status = context_of(handle->context).context->destroy_qp(*qp.qp);
-      if (status) discard_completions(init, number);
-      return status;
-    });
+    return errno_of(qp.qp->destroy());
   }();
   if (error != 0) return error;
   forget_events(qp);

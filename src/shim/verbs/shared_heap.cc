@@ -28,7 +28,7 @@
 namespace tideline::shim::verbs {
 namespace {
 
-constexpr std::size_t kSize = std::size_t{64} << 30;
+constexpr std::size_t kOwnSize = std::size_t{64} << 30;
 
 // Beyond, the C library's memory serves: each block is a mapping of the kernel's, which are
 // counted, and is passed over by the search for a gap.
@@ -39,7 +39,8 @@ struct Heap {
   std::atomic<std::byte*> begin{nullptr};
   UniqueFd fd;
   ino_t inode = 0;
-  Mapping memory;   // at a multiple of 2 MiB
+  Mapping memory;  // at a multiple of 2 MiB
+  std::size_t size = 0;
   pid_t owner = 0;  // 0: this is a copy in a forked child
   std::mutex mutex;
   std::map<std::size_t, std::size_t> blocks;  // offset and size of what is in use; whole pages
@@ -97,7 +98,7 @@ void take_copy(Heap& h) {
     if (!take_copy_of(h, begin + offset, bytes, static_cast<off_t>(offset)))
       close_off(offset, done);
   }
-  close_off(done, kSize);
+  close_off(done, h.size);
   h.owner = 0;
 }
 
@@ -133,58 +134,68 @@ std::size_t offset_of(const Heap& h, const void* memory) {
                                   h.begin.load(std::memory_order_relaxed));
 }
 
-// The first gap that is large enough; kSize if there is none.
+// The first gap that is large enough; the heap's size if there is none.
 std::size_t find_gap(const Heap& h, std::size_t alignment, std::size_t size) {
   std::size_t at = 0;
   for (const auto& [offset, used] : h.blocks) {
     if (at <= offset && offset - at >= size) return at;
     at = std::max(at, align_up(offset + used, alignment));
   }
-  return at <= kSize && kSize - at >= size ? at : kSize;
+  return at <= h.size && h.size - at >= size ? at : h.size;
 }
 
 }  // namespace
 
-void open_shared_heap() {
+const void* open_shared_heap(UniqueFd fd, std::size_t size) {
   Heap& h = heap();
-  if (h.begin.load(std::memory_order_acquire) != nullptr) return;
-  rlimit limit{};
-  // A file beyond the limit is a signal, not an error.
-  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < kSize) return;
-  auto fd = create_memfd("tideline-heap", kSize, PageKind::kNormal);
-  if (!fd || !seal_memfd(fd->get(), Sharing::kReadWrite)) return;
-  auto memory = Mapping::map(fd->get(), kSize, Access::kReadWrite);
+  if (h.begin.load(std::memory_order_acquire) != nullptr) return nullptr;
+  auto memory = Mapping::map(fd.get(), size, Access::kReadWrite);
   struct stat status{};
-  if (!memory || ::fstat(fd->get(), &status) != 0) return;
+  if (!memory || ::fstat(fd.get(), &status) != 0) return nullptr;
   // Only what is in use belongs in a core file.
-  ::madvise(memory->data(), kSize, MADV_DONTDUMP);
-  if (::pthread_atfork(&before_fork, &in_parent, &in_child) != 0) return;
-  h.fd = std::move(*fd);
+  ::madvise(memory->data(), size, MADV_DONTDUMP);
+  if (::pthread_atfork(&before_fork, &in_parent, &in_child) != 0) return nullptr;
+  h.fd = std::move(fd);
   h.inode = status.st_ino;
   h.memory = std::move(*memory);
+  h.size = size;
   h.owner = ::getpid();
   h.begin.store(h.memory.data(), std::memory_order_release);
+  return h.memory.data();
+}
+
+void open_shared_heap() {
+  rlimit limit{};
+  // A file beyond the limit is a signal, not an error.
+  if (heap().begin.load(std::memory_order_acquire) != nullptr ||
+      ::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur < kOwnSize) {
+    return;
+  }
+  auto fd = create_memfd("tideline-heap", kOwnSize, PageKind::kNormal);
+  if (!fd || !seal_memfd(fd->get(), Sharing::kReadWrite)) return;
+  open_shared_heap(std::move(*fd), kOwnSize);
 }
 
 void* allocate_shared(std::size_t alignment, std::size_t size) {
   Heap& h = heap();
   std::byte* begin = h.begin.load(std::memory_order_acquire);
-  if (begin == nullptr || size == 0 || size > kSize || alignment > kHugePageSize || !is_owner(h)) {
+  if (begin == nullptr || size == 0 || size > h.size || alignment > kHugePageSize || !is_owner(h)) {
     return nullptr;
   }
   const std::size_t bytes = align_up(size, kPageSize);
   const std::scoped_lock lock(h.mutex);
   if (h.blocks.size() >= kMostBlocks) return nullptr;
   const std::size_t offset = find_gap(h, std::max(alignment, kPageSize), bytes);
-  if (offset == kSize) return nullptr;
+  if (offset == h.size) return nullptr;
   h.blocks.emplace(offset, bytes);
   ::madvise(begin + offset, bytes, MADV_DODUMP);
   return begin + offset;
 }
 
 bool is_shared(const void* memory) {
-  const auto begin = reinterpret_cast<std::uintptr_t>(heap().begin.load(std::memory_order_acquire));
-  return begin != 0 && reinterpret_cast<std::uintptr_t>(memory) - begin < kSize;
+  const Heap& h = heap();
+  const auto begin = reinterpret_cast<std::uintptr_t>(h.begin.load(std::memory_order_acquire));
+  return begin != 0 && reinterpret_cast<std::uintptr_t>(memory) - begin < h.size;
 }
 
 std::size_t shared_size(const void* memory) {

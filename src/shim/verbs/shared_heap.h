@@ -13,10 +13,14 @@
 
 #include <cstddef>
 
+#include "base/fd.h"
+
 namespace tideline::shim::verbs {
 
 // Reserves the addresses. Without effect if the system has none, or a second time.
 void open_shared_heap();
+// In memory that a front end has made, `size` bytes. Where it lies; null: without effect.
+const void* open_shared_heap(UniqueFd memory, std::size_t size);
 
 // Null if it cannot be served from here.
 void* allocate_shared(std::size_t alignment, std::size_t size);
