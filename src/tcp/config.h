@@ -58,7 +58,11 @@ struct Config {
   // a key take each other's cookies; without one the host has its own.
   bool fast_open = false;
   std::optional<HashKey> fast_open_key{};
-  bool restart_after_idle = true;                     // RFC 5681 §4.1
+  bool restart_after_idle = true;  // RFC 5681 §4.1
+  // RFC 7323, RFC 2018: asked for and granted.
+  bool timestamps = true;
+  bool window_scaling = true;
+  bool sack = true;
   bool ecn = false;                                   // ask for it; it is granted always
   bool accurate_ecn = false;                          // ask for that of RFC 9768; granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do

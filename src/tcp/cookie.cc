@@ -54,15 +54,17 @@ void send_cookie(Core& core, const Listener& listener, const Segment& syn, Insta
                    .window = static_cast<std::uint16_t>(
                        std::min<std::uint32_t>(core.config.initial_window, 65535))};
   header.options.mss = static_cast<std::uint16_t>(mss);
-  if (asked.timestamps) {
+  if (asked.timestamps && core.config.timestamps) {
     const bool ecn = syn.has(wire::kTcpEce) && syn.has(wire::kTcpCwr);
-    const std::uint32_t scale = asked.window_scale.value_or(kNoScale);
-    const std::uint32_t bits = scale << 2 | (asked.sack_permitted ? 2U : 0U) | (ecn ? 1U : 0U);
+    const bool sack = asked.sack_permitted && core.config.sack;
+    const bool scales = asked.window_scale && core.config.window_scaling;
+    const std::uint32_t scale = scales ? *asked.window_scale : kNoScale;
+    const std::uint32_t bits = scale << 2 | (sack ? 2U : 0U) | (ecn ? 1U : 0U);
     const std::uint32_t clock = stamp_clock(core, syn.tuple, now);
     header.options.timestamps = {.value = (clock >> kStampBits << kStampBits) | bits,
                                  .echo = asked.timestamps->value};
-    header.options.sack_permitted = asked.sack_permitted;
-    if (asked.window_scale) header.options.window_scale = window_scale(core.config);
+    header.options.sack_permitted = sack;
+    if (scales) header.options.window_scale = window_scale(core.config);
     if (ecn) header.flags |= wire::kTcpEce;
   }
   ++core.counters.cookies_out;

@@ -471,4 +471,34 @@ SCRIPT(Tcp, RcvRst_TimeWait_IsIgnored, R"(
   count time_wait_rst 1
 )")
 
+SCRIPT(Tcp, RcvSynAckWithData_SynSent_TakesIt, R"(
+  given SYN_SENT
+  +0.01 < S. 0:10(10) ack 1 win 65535 <mss 1460>
+  +0 > . 1:1(0) ack 11
+  events established readable
+  +0 read 10
+)")
+
+// What a host has switched off it neither asks for nor grants.
+SCRIPT(Tcp, Connect_WithoutOptions_AsksForNone, R"(
+  config no_timestamps
+  config no_window_scaling
+  config no_sack
+  +0 connect
+  +0 > S 0:0(0) <mss 1460>
+  +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460,TS val 1 ecr 0,sackOK,wscale 7>
+  +0 > . 1:1(0) ack 1 win 65535 <>
+)")
+SCRIPT(Tcp, RcvSyn_Listen_WithoutOptions_GrantsNone, R"(
+  config no_timestamps
+  config no_window_scaling
+  config no_sack
+  given LISTEN
+  +0 < S 0:0(0) win 65535 <mss 1460,TS val 1 ecr 0,sackOK,wscale 7>
+  +0 > S. 0:0(0) ack 1 <mss 1460>
+  +0.01 < . 1:1(0) ack 1 win 1000
+  +0 < P. 11:21(10) ack 1 win 1000
+  +0 > . 1:1(0) ack 1 <>
+)")
+
 }  // namespace

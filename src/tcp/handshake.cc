@@ -31,13 +31,13 @@ void take_syn(const Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   tcb.last_ack_sent = tcb.rcv_nxt;
   tcb.peer_mss = options.mss.value_or(default_mss(tcb.tuple));
   tcb.rcv_mss = std::min(tcb.peer_mss, default_mss(tcb.tuple));
-  tcb.sack_on = options.sack_permitted;
-  tcb.timestamps_on = options.timestamps.has_value();
+  tcb.sack_on = core.config.sack && options.sack_permitted;
+  tcb.timestamps_on = core.config.timestamps && options.timestamps.has_value();
   if (tcb.timestamps_on) {
     tcb.ts_recent = options.timestamps->value;
     tcb.ts_recent_at = now;
   }
-  tcb.wscale_on = options.window_scale.has_value();
+  tcb.wscale_on = core.config.window_scaling && options.window_scale.has_value();
   if (tcb.wscale_on) {
     tcb.snd_wscale = *options.window_scale;
     tcb.rcv_wscale = window_scale(core.config);
@@ -51,6 +51,15 @@ void take_window(Tcb& tcb, const Segment& segment) {
   tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, tcb.snd_wnd);
   tcb.snd_wl1 = segment.seq;
   tcb.snd_wl2 = segment.ack;
+}
+
+// §3.10.7.3: what a SYN-ACK carries besides.
+void take_early_text(Core& core, Tcb& tcb, Segment& segment, Instant now) {
+  if (segment.size == 0) return;
+  segment.flags &= static_cast<std::uint16_t>(~wire::kTcpSyn);
+  segment.seq += 1;
+  trim_to_window(core, tcb, segment);
+  process_text(core, tcb, segment, now);
 }
 
 // A TCB for a SYN, or for a cookie that has come back.
@@ -212,6 +221,7 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
     take_fast_syn_ack(core, tcb, segment, now);
+    take_early_text(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
     tcb.ack_now = true;
     // RFC 9768 §3.2.2.1: it says how the SYN-ACK came, which a segment with data cannot.

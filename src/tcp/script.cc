@@ -129,6 +129,12 @@ class Script {
     const std::string& key = words[1];
     if (key == "ecn") {
       world_.config.ecn = true;
+    } else if (key == "no_timestamps") {
+      world_.config.timestamps = false;
+    } else if (key == "no_window_scaling") {
+      world_.config.window_scaling = false;
+    } else if (key == "no_sack") {
+      world_.config.sack = false;
     } else if (key == "accurate_ecn") {
       world_.config.accurate_ecn = true;
     } else if (key == "gso") {

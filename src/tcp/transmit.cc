@@ -269,11 +269,13 @@ wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
       tcb.path_mtu - ip_header(tcb) - static_cast<std::uint32_t>(sizeof(wire::TcpHeader));
   header.options.mss = static_cast<std::uint16_t>(
       tcb.options.max_segment == 0 ? room : std::min<std::uint32_t>(room, tcb.options.max_segment));
-  if (!answer || tcb.timestamps_on) {
+  if (answer ? tcb.timestamps_on : core.config.timestamps) {
     header.options.timestamps = {.value = timestamp(tcb, now), .echo = answer ? tcb.ts_recent : 0};
   }
-  if (!answer || tcb.wscale_on) header.options.window_scale = window_scale(core.config);
-  header.options.sack_permitted = !answer || tcb.sack_on;
+  if (answer ? tcb.wscale_on : core.config.window_scaling) {
+    header.options.window_scale = window_scale(core.config);
+  }
+  header.options.sack_permitted = answer ? tcb.sack_on : core.config.sack;
   if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
   if (!answer && tcb.fast_syn) header.options.fast_open.emplace();  // asks for one
   if (answer) {

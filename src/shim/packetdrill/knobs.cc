@@ -76,8 +76,17 @@ constexpr Number kNumbers[] = {
      [](engine::HostOptions& host, std::uint64_t value) {
        host.max_receive_buffer = static_cast<std::uint32_t>(value);
      }},
-    {"tcp_ecn", 2,
-     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.ecn = value == 1; }},
+    {"tcp_ecn", 5,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.ecn = value == 1 || value == 4;
+       host.tcp.accurate_ecn = value == 3;
+     }},
+    {"tcp_timestamps", 2,
+     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.timestamps = value != 0; }},
+    {"tcp_sack", 1,
+     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.sack = value != 0; }},
+    {"tcp_window_scaling", 1,
+     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.window_scaling = value != 0; }},
     // Bits of Linux: servers do it, and all of them unasked.
     {"tcp_fastopen", UINT32_MAX,
      [](engine::HostOptions& host, std::uint64_t value) {

@@ -279,7 +279,8 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
     return send_datagram(fd, file, from, flags, to);
   }
   if (file.is_stream() && address != nullptr && (flags & MSG_FASTOPEN) != 0) {
-    if (const int begun = connect_fast(fd, file, address, address_size); begun != 0) return begun;
+    const int begun = connect_fast(fd, file, address, address_size);
+    if (begun != 0 && begun != -EISCONN) return begun;  // a connected one sends, as in Linux
   }
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
