@@ -93,7 +93,7 @@ echo 'addresses, ports and quotas of users; a reload'
 # A program that has written more than fits into a peer's window when the front end is told to stop: all of it arrives. It
 # itself, and one that only waits, learn at once that their front end has gone. $1: how it goes.
 cat >"$directory/server.py" <<'SERVER'
-import errno, socket, sys
+import errno, select, socket, sys
 listener = socket.create_server(("192.0.2.2", 8080))
 print("listening", flush=True)
 connection, _ = listener.accept()
@@ -101,10 +101,12 @@ print("accepted", flush=True)
 if sys.argv[1] == "write":
     connection.setblocking(False)
     sent = 0
-    try:
-        while True: sent += connection.send(bytes(65536))
-    except BlockingIOError:
-        pass
+    # Its buffer grows while it is full, up to where the peer's window is what ends it.
+    while sent < 262144 or select.select([], [connection], [], 1)[1]:
+        try:
+            sent += connection.send(bytes(65536))
+        except BlockingIOError:
+            select.select([], [connection], [])
     print("sent", sent, flush=True)
     connection.setblocking(True)
 try:
