@@ -33,8 +33,14 @@ serve() {  # serve PORT PROGRAM...
 }
 # The server is there until it is ended, and then ends as its signal has it.
 end() {  # end [SIGNAL STATUS]
-  local status=0
+  local status=0 tries=0
   kill "-${1:-TERM}" "$server" || fail "the server has ended by itself"
+  # A program that handles a signal just before its call sleeps goes on to sleep: it hears of it again.
+  while kill -0 "$server" 2>/dev/null; do
+    [ $((tries += 1)) -le 3000 ] || fail "the server goes on after SIG${1:-TERM}"
+    [ $((tries % 100)) -ne 0 ] || kill "-${1:-TERM}" "$server" 2>/dev/null || true
+    sleep 0.02
+  done
   wait "$server" || status=$?
   [ $status -eq "${2:-143}" ] || fail "the server ended with $status after SIG${1:-TERM}"
   children=()
