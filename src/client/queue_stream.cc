@@ -112,12 +112,11 @@ Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
   if (done == 0 && size > 0) {
     // Asked for before the last look: the engine looks after it has made room.
     page_->wants_room.store(1, std::memory_order_seq_cst);
+    // Room that was there before, and is of no use, cannot be mapped. More may come meanwhile.
+    const bool had_room = outgoing().writable() > 0;
     done = write(from, size);
     if (done == 0 && has(kEnded)) return refusal_to_send();
-    // Room that cannot be mapped is no room that comes.
-    if (done == 0) {
-      return refuse(outgoing().writable() > 0 ? Failure::kNoMemory : Failure::kWouldBlock);
-    }
+    if (done == 0) return refuse(had_room ? Failure::kNoMemory : Failure::kWouldBlock);
   }
   return done;
 }
