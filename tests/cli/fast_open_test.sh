@@ -62,7 +62,7 @@ count() { nstat -az "TcpExtTCPFastOpen$1" | sed -n "s/^TcpExtTCPFastOpen$1 *\([0
 
 for address in 192.0.2.1 2001:db8::1; do
   before=$(count Passive)
-  ip -all tcp_metrics flush || true
+  ip tcp_metrics flush
   [ "$address" = 192.0.2.1 ] && any=0.0.0.0 || any=::
   "$python" peer.py serve "$any" 7100 >server.log 2>&1 &
   children+=($!)
