@@ -161,7 +161,6 @@ void NeighbourTable<Address>::deadline_passed(const Address& address, Entry& ent
       // RFC 4861 §7.2.2, RFC 1122 §2.3.2.1: those who wait are told, and nobody asks again at once.
       set_state(entry, kFailed, now);
       for (PacketPtr& packet : take_waiting(entry)) {
-        if (packet == nullptr) continue;
         drops_.count(Discard::kNeighbourUnresolved);
         carrier_.undeliverable(std::move(packet), now);
       }
@@ -228,7 +227,7 @@ bool NeighbourTable<Address>::evict(bool on_demand) {
   if (victim == nullptr) return false;
   const Address address = *victim;
   Entry& entry = *entries_.find(address);
-  while (entry.waiting_count > 0) drop_oldest_waiting(entry, Discard::kNeighbourEvicted);
+  while (!entry.waiting.empty()) drop_oldest_waiting(entry, Discard::kNeighbourEvicted);
   entries_.erase(address);
   return true;
 }
@@ -266,8 +265,8 @@ void NeighbourTable<Address>::set_deadline(Entry& entry, Instant deadline) {
 template <typename Address>
 void NeighbourTable<Address>::wait(Entry& entry, PacketPtr packet) {
   const std::size_t segments = packet->segment_count();
-  while (entry.waiting_count > 0 && (entry.waiting_count == kMaxWaiting ||
-                                     waiting_segments_ + segments > options_.waiting_segments)) {
+  while (!entry.waiting.empty() && (entry.waiting.size() == kMaxWaiting ||
+                                    waiting_segments_ + segments > options_.waiting_segments)) {
     drop_oldest_waiting(entry, Discard::kNeighbourQueueFull);
   }
   if (waiting_segments_ + segments > options_.waiting_segments) {
@@ -275,35 +274,30 @@ void NeighbourTable<Address>::wait(Entry& entry, PacketPtr packet) {
     return;
   }
   waiting_segments_ += segments;
-  entry.waiting[entry.waiting_count++] = std::move(packet);
+  entry.waiting.push_back(std::move(packet));
 }
 
 template <typename Address>
 void NeighbourTable<Address>::drop_oldest_waiting(Entry& entry, Discard reason) {
   drops_.count(reason);
-  waiting_segments_ -= entry.waiting[0]->segment_count();
-  entry.waiting[0].reset();
-  std::rotate(entry.waiting.begin(), entry.waiting.begin() + 1, entry.waiting.end());
-  --entry.waiting_count;
+  waiting_segments_ -= entry.waiting.front()->segment_count();
+  entry.waiting.erase(entry.waiting.begin());
 }
 
 template <typename Address>
-auto NeighbourTable<Address>::take_waiting(Entry& entry) -> Waiting {
-  for (std::size_t i = 0; i < entry.waiting_count; ++i) {
-    waiting_segments_ -= entry.waiting[i]->segment_count();
-  }
-  entry.waiting_count = 0;
+std::vector<PacketPtr> NeighbourTable<Address>::take_waiting(Entry& entry) {
+  for (const PacketPtr& packet : entry.waiting) waiting_segments_ -= packet->segment_count();
   return std::exchange(entry.waiting, {});
 }
 
 template <typename Address>
 void NeighbourTable<Address>::resolved(Entry& entry, Instant now) {
-  if (entry.waiting_count == 0) return;
+  if (entry.waiting.empty()) return;
   // They are sent now, which is what ends STALE.
   if (entry.state == kStale) set_state(entry, kDelay, now);
   const MacAddress mac = entry.mac;
   for (PacketPtr& packet : take_waiting(entry)) {
-    if (packet != nullptr) carrier_.carry(std::move(packet), mac, now);
+    carrier_.carry(std::move(packet), mac, now);
   }
 }
 

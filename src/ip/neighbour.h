@@ -17,10 +17,10 @@
 // leave. What nobody asked for never creates an entry. Thread: the worker's that owns the host.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "base/random.h"
 #include "base/time.h"
@@ -83,7 +83,8 @@ class Carrier {
 template <typename Address>
 class NeighbourTable {
  public:
-  static constexpr std::size_t kMaxWaiting = 4;  // packets per entry
+  // Packets per entry: a program that opens many connections at once sends as many SYNs.
+  static constexpr std::size_t kMaxWaiting = 128;
 
   NeighbourTable(const NeighbourOptions& options, Solicitor<Address>& solicitor, Carrier& carrier,
                  DropCounters& drops, Rng& rng);
@@ -120,13 +121,11 @@ class NeighbourTable {
   struct Entry {
     wire::MacAddress mac;
     NeighbourState state = NeighbourState::kIncomplete;
-    std::uint8_t probes = 0;                             // sent in this state
-    std::uint8_t waiting_count = 0;                      //
-    Instant deadline = kNever;                           // of INCOMPLETE, DELAY, PROBE, FAILED
-    Instant reachable_until{};                           // of REACHABLE
-    std::array<packet::PacketPtr, kMaxWaiting> waiting;  // oldest first
+    std::uint8_t probes = 0;                 // sent in this state
+    Instant deadline = kNever;               // of INCOMPLETE, DELAY, PROBE, FAILED
+    Instant reachable_until{};               // of REACHABLE
+    std::vector<packet::PacketPtr> waiting;  // oldest first
   };
-  using Waiting = std::array<packet::PacketPtr, kMaxWaiting>;
 
   Entry* create(const Address& address, bool on_demand);
   bool evict(bool on_demand);
@@ -134,7 +133,7 @@ class NeighbourTable {
   void set_deadline(Entry& entry, Instant deadline);
   void wait(Entry& entry, packet::PacketPtr packet);
   void drop_oldest_waiting(Entry& entry, Discard reason);
-  Waiting take_waiting(Entry& entry);
+  std::vector<packet::PacketPtr> take_waiting(Entry& entry);
   void resolved(Entry& entry, Instant now);
   void probe(const Address& address, Entry& entry, Instant now);
   void deadline_passed(const Address& address, Entry& entry, Instant now);

@@ -130,15 +130,24 @@ TEST_F(Neighbours, Resolve_None_AsksOnceBeforeThereIsAPacket) {
 }
 
 TEST_F(Neighbours, SndPacket_Incomplete_KeepsTheLatest) {
-  for (std::size_t size = 1; size <= 6; ++size) send(kA, size);
+  constexpr std::size_t kMost = 8;
+  for (std::size_t size = 1; size <= kMost + 2; ++size) send(kA, size);
   EXPECT_EQ(solicitations.size(), 1U);
   EXPECT_EQ(drops.of(Discard::kNeighbourQueueFull), 2U);
   claim({.mac = kMac, .solicited = true});
-  ASSERT_EQ(carried.size(), 4U);
-  for (std::size_t i = 0; i < 4; ++i) {
+  ASSERT_EQ(carried.size(), kMost);
+  for (std::size_t i = 0; i < kMost; ++i) {
     EXPECT_EQ(carried[i].size, i + 3);
     EXPECT_EQ(carried[i].to, kMac);
   }
+}
+
+TEST_F(Neighbours, SndPacket_Incomplete_OneNeighbourKeepsSoManyAtMost) {
+  constexpr std::size_t kMost = NeighbourTable<Ipv4Address>::kMaxWaiting;
+  NeighbourTable<Ipv4Address> roomy{{.waiting_segments = 2 * kMost}, *this, *this, drops, rng};
+  for (std::size_t i = 0; i <= kMost; ++i) roomy.send(pool->get_chain(1), kA, now);
+  EXPECT_EQ(drops.of(Discard::kNeighbourQueueFull), 1U);
+  EXPECT_EQ(pool->in_use(), kMost);
 }
 
 TEST_F(Neighbours, SndPacket_Incomplete_MemoryOfAllThatWaitIsBounded) {

@@ -59,7 +59,13 @@ Verdict check_rst(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
       finish(core, tcb, tcb.closed_by_owner ? End::kFinished : End::kReset, now);
       break;
     case State::kTimeWait:
-      core.counters.count(Discard::kTimeWaitRst);  // RFC 1337
+      // RFC 1337: an old segment may have drawn the acknowledgment that this answers. Not if it was
+      // a SYN: its sender, a peer that began anew and knows our connection no more, waits for us.
+      if (tcb.syn_declined) {
+        finish(core, tcb, End::kFinished, now);
+      } else {
+        core.counters.count(Discard::kTimeWaitRst);
+      }
       break;
     case State::kClosed:
     case State::kSynSent:

@@ -68,6 +68,8 @@ struct Config {
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
   Duration initial_rto = std::chrono::seconds(1);
+  // The second SYN to a peer that took the first for one of an old connection.
+  Duration syn_after_reset = std::chrono::milliseconds(8);
   Duration delayed_ack = std::chrono::milliseconds(40);
   Duration time_wait = std::chrono::seconds(60);  // 2 MSL
   Duration fin_wait2 = std::chrono::seconds(60);  // of a connection that its owner has closed

@@ -61,6 +61,10 @@ SCRIPT(Tcp, RcvAck_SynSent_UnacceptableIsReset, R"(
   +0.1 < . 0:0(0) ack 99
   +0 > R 99:99(0)
   state SYN_SENT
+  +0.008 > S 0:0(0)
+  +0.1 < . 0:0(0) ack 99
+  +0 > R 99:99(0)
+  +0.1 > nothing
 )")
 
 SCRIPT(Tcp, RcvAck_SynSent_WithoutSynIsDropped, R"(
@@ -469,6 +473,16 @@ SCRIPT(Tcp, RcvRst_TimeWait_IsIgnored, R"(
   +0 > nothing
   state TIME_WAIT
   count time_wait_rst 1
+)")
+
+// A peer that was killed, or restarted, and came upon the ports of its last life.
+SCRIPT(Tcp, RcvRst_TimeWait_EndsItAfterSyn, R"(
+  given TIME_WAIT
+  +1 < S 0:0(0) win 512 <mss 1460>
+  +0 > . 2:2(0) ack 2
+  +0 < R 2:2(0)
+  count connections 0
+  count time_wait_rst 0
 )")
 
 SCRIPT(Tcp, RcvSynAckWithData_SynSent_TakesIt, R"(

@@ -104,6 +104,14 @@ void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now
   segment_arrives(core, *tcb, segment, now);
 }
 
+// The peer had a connection of these ports, whose end it has now been told: the next SYN will be
+// heard. Once, for the answer may be somebody's who wants to see SYNs.
+void ask_again_soon(Core& core, Tcb& tcb, Instant now) {
+  if (tcb.retries > 0) return;
+  arm(core, tcb, Timer::kRetransmit,
+      std::min(tcb.deadline(Timer::kRetransmit), now + core.config.syn_after_reset));
+}
+
 }  // namespace
 
 void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
@@ -198,6 +206,7 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (ack && (segment.ack <= tcb.iss || segment.ack > tcb.snd_nxt)) {
     core.counters.count(Discard::kAckUnacceptable);
     answer_with_reset(core, segment, now);
+    if (!segment.has(wire::kTcpRst)) ask_again_soon(core, tcb, now);
     return;
   }
   // Second: RST.

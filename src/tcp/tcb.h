@@ -79,6 +79,7 @@ struct Tcb : TimerNode {
   bool fast_syn = false;        // our SYN has the option of fast open
   bool syn_waits = false;       // for data to take along
   bool opened_fast = false;     // the owner could write at once
+  bool syn_declined = false;    // in TIME-WAIT: one came that could be old
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;

@@ -358,11 +358,15 @@ void Tcp::dispatch(Segment& segment, Instant now) {
   Core& core = *core_;
   Tcb* tcb = core.table.find(segment.tuple);
   std::optional<Seq> after;
-  if (tcb != nullptr && tcb->state == State::kTimeWait && may_reopen(*tcb, segment) &&
+  if (tcb != nullptr && tcb->state == State::kTimeWait && segment.has(wire::kTcpSyn) &&
       find_listener(core, segment.tuple.local) != nullptr) {
-    after = tcb->snd_nxt;
-    finish(core, *tcb, End::kFinished, now);
-    tcb = nullptr;
+    if (may_reopen(*tcb, segment)) {
+      after = tcb->snd_nxt;
+      finish(core, *tcb, End::kFinished, now);
+      tcb = nullptr;
+    } else {
+      tcb->syn_declined = true;
+    }
   }
   if (tcb != nullptr) {
     segment_arrives(core, *tcb, segment, now);
