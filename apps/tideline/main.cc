@@ -270,7 +270,7 @@ Command add_compare(CLI::App& app, Arguments& arguments) {
   command
       ->add_option("--placement", options.placements,
                    "one of them, several times if wanted: linux, app, frontend, frontends, "
-                   "app-tap, app-xdp (default: all)")
+                   "frontend-bypass, app-tap, app-xdp (default: all)")
       ->allow_extra_args(false);
   command
       ->add_option("--workload", options.files,

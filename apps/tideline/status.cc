@@ -169,12 +169,12 @@ void print_connection(const Json& info) {
       number_in(info, "send_window"), number_in(info, "receive_window"));
   fmt::print(
       "    cwnd {} mss {} rtt {:.3f}/{:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
-      "({}/s), sent again {}\n",
+      "({}/s), sent again {}, bypassed {}\n",
       number_in(info, "cwnd"), number_in(info, "mss"), real_in(info, "srtt_ns") * 1e-6,
       real_in(info, "rttvar_ns") * 1e-6, real_in(info, "rto_ns") * 1e-6,
       bytes_in(info, "bytes_acked"), bytes_in(info, "bytes_acked_per_s"),
       bytes_in(info, "bytes_received"), bytes_in(info, "bytes_received_per_s"),
-      bytes_in(info, "bytes_retransmitted"));
+      bytes_in(info, "bytes_retransmitted"), bytes_in(info, "bytes_bypassed"));
 }
 
 // RLIMIT_NOFILE of each program, for a socket takes a descriptor; 0: the kernel does not tell.
@@ -245,8 +245,8 @@ void print_process(const Json& process) {
              real_in(process, "passes_per_byte"), real_in(process, "kernel_copies_per_byte"));
   print_clients(member(process, "clients"));
   if (const Json& tcp = member(process, "tcp"); tcp.is_object() && tcp.contains("most")) {
-    fmt::print("  TCP: {} connections of at most {}\n", number_in(tcp, "count"),
-               number_in(tcp, "most"));
+    fmt::print("  TCP: {} connections of at most {}; {} went past it, from program to program\n",
+               number_in(tcp, "count"), number_in(tcp, "most"), bytes_in(tcp, "bypassed_bytes"));
   }
   if (const Json& rdma = member(process, "rdma"); rdma.is_object() && !rdma.empty()) {
     fmt::print("  RDMA: {} QPs, {} CQs, {} MRs and MWs, {} PDs, {} SRQs, {} AHs\n",

@@ -87,6 +87,7 @@ TEST(Config, TheExampleShowsDefaults) {
   EXPECT_EQ(shown.stop_timeout, Config().stop_timeout);
   ASSERT_EQ(shown.hosts.size(), 2U);
   EXPECT_EQ(shown.hosts[0].connections, HostConfig().connections);
+  EXPECT_EQ(shown.hosts[0].attachment.local_bypass, HostConfig().attachment.local_bypass);
   EXPECT_FALSE(shown.hosts[0].socket.empty());
   EXPECT_FALSE(shown.hosts[1].attachment.capture.empty());
   EXPECT_EQ(shown.policy.others.most_channels, engine::ClientPolicy().most_channels);
@@ -97,6 +98,7 @@ TEST(Config, TheExampleShowsDefaults) {
 TEST(Config, AHostOnASharedSegmentNeedsNothing) {
   const Config config = good("[[host]]\n");
   EXPECT_EQ(config.name, "default");
+  EXPECT_FALSE(good("[[host]]\nlocal_bypass = false\n").hosts[0].attachment.local_bypass);
   ASSERT_EQ(config.hosts.size(), 1U);
   EXPECT_EQ(config.hosts[0].attachment.wire, "shm:default");
   EXPECT_TRUE(config.policy.rules.empty());
@@ -158,6 +160,7 @@ TEST(Config, ErrorsOfHosts) {
 TEST(Config, ErrorsOfPolicies) {
   expect_error(kHost + "[policy]\nsockets=65536", "f.toml:5: 'sockets' of [policy]");
   expect_error(kHost + "[policy]\nprocesses=0", "f.toml:5: 'processes' of [policy]");
+  expect_error(kHost + "local_bypass=0", "f.toml:4: 'local_bypass' of [[host]]");
   expect_error(kHost + "[policy]\nadmit=1", "f.toml:5: 'admit' of [policy]");
   expect_error(kHost + "[policy]\nadmitt=true", "f.toml:5: [policy] has no 'admitt'");
   expect_error(kHost + "[policy]\nuser=[{user='bob'}]", "f.toml:5: this machine has no user 'bob'");

@@ -60,6 +60,7 @@ std::optional<EngineStatus> take_status(Subject& subject) {
     if (worker.host() != nullptr) {
       status.tcp_connections = worker.host()->tcp().connections();
       status.most_connections = worker.host()->tcp().most_connections();
+      status.bypassed = worker.host()->tcp().counters().bypassed;
       status.passes.add(worker.host()->stack().passes());
       status.passes.add(worker.host()->tcp().passes());
     }

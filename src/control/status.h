@@ -52,6 +52,7 @@ struct EngineStatus {
   packet::PassCounter passes;       // over payload, of all that this engine does
   std::size_t tcp_connections = 0;  // TIME-WAIT included
   std::size_t most_connections = 0;
+  std::uint64_t bypassed = 0;  // bytes between two connections of this host: tcp/bypass.h
   std::vector<tcp::Info> tcp;
   std::optional<RdmaStatus> rdma;
   std::optional<ClientsStatus> clients;

@@ -77,6 +77,7 @@ void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.member("lost", info.lost).member("sacked", info.sacked);
   json.member("rttvar_ns", info.rttvar.count()).member("min_rtt_ns", info.min_rtt.count());
   json.member("bytes_sent", info.bytes_sent).member("undone", info.undone);
+  json.member("bytes_bypassed", info.bytes_bypassed);
   json.member("segments_in", info.segments_in).member("segments_out", info.segments_out);
   json.end_object();
 }
@@ -114,7 +115,7 @@ void put_status(JsonWriter& json, const EngineStatus& status) {
   if (status.clients) put_clients(json, *status.clients);
   if (status.rdma) put_rdma(json, *status.rdma);
   json.key("tcp").begin_object().member("count", status.tcp_connections);
-  json.member("most", status.most_connections);
+  json.member("most", status.most_connections).member("bypassed_bytes", status.bypassed);
   json.key("connections").begin_array();
   for (const tcp::Info& info : status.tcp) put_connection(json, info);
   json.end_array().end_object();

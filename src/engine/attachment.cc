@@ -231,6 +231,7 @@ Result<HostOptions> host_options(const AttachmentOptions& options, const Leases&
                  .remedy = "give it one: --ip 192.0.2.2/24 or --ip6 2001:db8::2/64"});
   }
   if (Status s = set_gateways(options.gateways, host); !s) return fail(std::move(s.error()));
+  host.tcp.local_bypass = options.local_bypass;
   return host;
 }
 

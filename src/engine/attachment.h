@@ -33,6 +33,7 @@ struct AttachmentOptions {
   std::optional<std::uint64_t> seed{};  // of the impairment
   std::string capture{};                // a file for the frames of the wire
   std::uint64_t capture_limit = 0;      // frames; 0: without limit
+  bool local_bypass = true;             // tcp/bypass.h
   port::shm::Peers* peers = nullptr;    // of a shared segment
   // On a shared segment: bytes of memory that peers can read (port::Port::shared_memory); and, if
   // there are any, whoever copies from frames asks Packet::is_intact() afterwards.

@@ -132,7 +132,8 @@ TEST_F(ServedFifoTest, RoomThatWasSeenStaysWhereItIs) {
 
 class QueueFifoTest : public ::testing::Test {
  protected:
-  TestEngine engine_;
+  // FIFOs grow as TCP wants it.
+  TestEngine engine_{{.admitted = true}, false};
   RawClient left_{engine_};
   RawClient right_{engine_};
 

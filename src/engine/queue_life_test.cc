@@ -42,7 +42,8 @@ std::size_t mappings_of(const std::string& name) {
 
 class QueueLifeTest : public ::testing::Test {
  protected:
-  TestEngine engine_;
+  // Through TCP; others go past it.
+  TestEngine engine_{{.admitted = true}, false};
   RawClient left_{engine_};
   RawClient right_{engine_};
 

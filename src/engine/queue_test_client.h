@@ -49,13 +49,16 @@ inline Result<UniqueFd> listen_at(const std::string& path) {
 // A worker whose host talks to itself, and its server. The test thread drives it with until().
 class TestEngine {
  public:
-  explicit TestEngine(ClientPolicy policy = {.admitted = true}) : policy_(std::move(policy)) {
+  explicit TestEngine(ClientPolicy policy = {.admitted = true}, bool local_bypass = true)
+      : policy_(std::move(policy)) {
     auto wire = port::MemoryPort::create_pair({});
     auto pool = packet::Pool::create({.segments = 4096, .loans = 2048, .huge_pages = false});
     other_end_ = std::move(wire->right);
     worker_ = std::move(*Worker::create(std::move(*pool), std::move(wire->left), 1));
-    EXPECT_TRUE(worker_->add_host(
-        {.ipv6 = {{kOwn, 64}}, .leased_addresses = true, .configure_ipv6 = false}));
+    EXPECT_TRUE(worker_->add_host({.ipv6 = {{kOwn, 64}},
+                                   .leased_addresses = true,
+                                   .configure_ipv6 = false,
+                                   .tcp = {.local_bypass = local_bypass}}));
     path_ = testing::TempDir() + "queue-server-" + std::to_string(::getpid());
     server_ = std::move(*QueueServer::create(*worker_, std::move(*listen_at(path_)),
                                              [this](const ucred&) { return policy_; }));

@@ -92,6 +92,19 @@ bool ServedReceiveBuffer::put(std::uint64_t offset, packet::PacketPtr payload,
   return true;
 }
 
+std::uint64_t ServedReceiveBuffer::room_for_copy(std::uint64_t end) {
+  const std::uint64_t promised = limit();
+  make_room(std::min(end, promised));  // or there is less, until the reader has read
+  return std::min(promised, fifo_.limit());
+}
+
+void ServedReceiveBuffer::put_copy(std::uint64_t offset, std::span<const std::byte> from,
+                                   packet::PassCounter& passes) {
+  put_end_ = std::max(put_end_, offset + from.size());
+  passes.add(packet::Pass::kCopy, from.size());
+  fifo_.copy_in(offset, from);
+}
+
 void ServedReceiveBuffer::shrink() {
   if (fifo_.size() <= kLeast || !fifo_.refresh_consumed() || put_end_ > fifo_.written()) return;
   if (fifo_.shrink(kLeast)) window_ = kLeastMost;

@@ -69,6 +69,9 @@ class ServedReceiveBuffer final : public tcp::ReceiveBuffer {
   std::uint64_t consumed() const override { return fifo_.consumed(); }
   [[nodiscard]] bool put(std::uint64_t offset, packet::PacketPtr payload,
                          packet::PassCounter& passes) override;
+  std::uint64_t room_for_copy(std::uint64_t end) override;
+  void put_copy(std::uint64_t offset, std::span<const std::byte> from,
+                packet::PassCounter& passes) override;
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
   void want(std::uint64_t window) override;
 

@@ -47,6 +47,12 @@ class ReceiveBuffer {
   // no memory now, and nothing was taken; the peer will send them again.
   [[nodiscard]] virtual bool put(std::uint64_t offset, packet::PacketPtr payload,
                                  packet::PassCounter& passes) = 0;
+  // The same with bytes that the caller keeps: makes room for those before `end` where it can, and
+  // says what has some, limit() at most. 0: it keeps packets, and nothing else.
+  virtual std::uint64_t room_for_copy(std::uint64_t /*end*/) { return 0; }
+  // Below room_for_copy().
+  virtual void put_copy(std::uint64_t /*offset*/, std::span<const std::byte> /*from*/,
+                        packet::PassCounter& /*passes*/) {}
   // All bytes before `end` are there, and are the owner's.
   virtual void publish(std::uint64_t end) = 0;
   // At the owner's pace, the peer could have so many bytes on their way: a buffer that grows may

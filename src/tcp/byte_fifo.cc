@@ -28,17 +28,22 @@ void OutgoingFifo::end_record() {
 
 bool IncomingFifo::put(std::uint64_t offset, packet::PacketPtr payload,
                        packet::PassCounter& passes) {
-  passes.add(packet::Pass::kCopy, payload->size());
   for (const packet::Segment* each = &payload->first(); each != nullptr; each = each->next()) {
-    std::span<const std::byte> from = each->bytes();
-    while (!from.empty()) {
-      const auto to = fifo_.piece(offset, from.size());
-      std::memcpy(to.data(), from.data(), to.size());
-      from = from.subspan(to.size());
-      offset += to.size();
-    }
+    put_copy(offset, each->bytes(), passes);
+    offset += each->bytes().size();
   }
   return true;
+}
+
+void IncomingFifo::put_copy(std::uint64_t offset, std::span<const std::byte> from,
+                            packet::PassCounter& passes) {
+  passes.add(packet::Pass::kCopy, from.size());
+  while (!from.empty()) {
+    const auto to = fifo_.piece(offset, from.size());
+    std::memcpy(to.data(), from.data(), to.size());
+    from = from.subspan(to.size());
+    offset += to.size();
+  }
 }
 
 }  // namespace tideline::tcp

@@ -48,6 +48,9 @@ class IncomingFifo final : public ReceiveBuffer {
   std::uint64_t limit() const override { return fifo_.consumed() + fifo_.capacity(); }
   std::uint64_t consumed() const override { return fifo_.consumed(); }
   bool put(std::uint64_t offset, packet::PacketPtr payload, packet::PassCounter& passes) override;
+  std::uint64_t room_for_copy(std::uint64_t /*end*/) override { return limit(); }
+  void put_copy(std::uint64_t offset, std::span<const std::byte> from,
+                packet::PassCounter& passes) override;
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
 
  private:

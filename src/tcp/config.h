@@ -63,6 +63,7 @@ struct Config {
   bool timestamps = true;
   bool window_scaling = true;
   bool sack = true;
+  bool local_bypass = true;                           // bypass.h
   bool ecn = false;                                   // ask for it; it is granted always
   bool accurate_ecn = false;                          // ask for that of RFC 9768; granted always
   Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do

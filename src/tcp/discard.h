@@ -59,6 +59,7 @@ struct Counters {
   std::uint64_t fast_recoveries = 0;
   std::uint64_t undone = 0;  // recoveries that were none
   std::uint64_t established = 0;
+  std::uint64_t bypassed = 0;  // bytes, between two connections of this host
 
   void count(wire::DropReason reason) { ++malformed[static_cast<std::size_t>(reason)]; }
   void count(Discard reason) { ++discarded[static_cast<std::size_t>(reason)]; }

@@ -5,6 +5,7 @@
 
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
+#include "tcp/bypass.h"
 #include "tcp/cookie.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
@@ -138,6 +139,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   ++core.counters.established;
   set_state(core, tcb, State::kEstablished, now);
   core.network.confirm(tcb.tuple.remote.address, now);
+  if (core.config.local_bypass) note_local(core, tcb);
   mark_pending(core, tcb);
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "tcp/bypass.h"
 #include "tcp/transmit.h"
 
 namespace tideline::tcp {
@@ -154,6 +155,7 @@ std::uint16_t announce_window(Tcb& tcb) {
 
 void window_may_open(Core& core, Tcb& tcb, Instant now) {
   if (!tcb.is_synchronized() || tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  if (resume_local(core, tcb)) return;
   size_window(tcb, now);
   const Seq possible = possible_edge(tcb);
   const std::uint32_t gain = possible - tcb.rcv_adv;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/bypass.h"
 #include "tcp/fast_open_client.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
@@ -348,7 +349,7 @@ void output(Core& core, Tcb& tcb, Instant now) {
     }
     resend_lost(core, tcb, now, budget);
     if (tcb.snd_nxt == before) tcb.cwnd_limited = false;
-    send_new(core, tcb, now, budget);
+    if (move_locally(core, tcb, now)) send_new(core, tcb, now, budget);
     if (tcb.cwnd_limited && has_bbr(tcb)) tcb.bbr->note_cwnd_limited();
     note_flight(tcb, tcb.snd_nxt != before);
     if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {

@@ -184,6 +184,7 @@ struct Info {
   Duration buffer_limited{};     // or the size of the send buffer
   std::uint64_t bytes_sent = 0;  // retransmissions included
   std::uint64_t bytes_retransmitted = 0;
+  std::uint64_t bytes_bypassed = 0;  // of those sent: without a segment, to another of this host
   std::uint64_t bytes_acked = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t segments_in = 0;

@@ -79,6 +79,7 @@ struct Tcb : TimerNode {
   bool fast_syn = false;        // our SYN has the option of fast open
   bool syn_waits = false;       // for data to take along
   bool opened_fast = false;     // the owner could write at once
+  bool is_local = false;        // the other end is a connection of this host, or was
   bool syn_declined = false;    // in TIME-WAIT: one came that could be old
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
@@ -223,6 +224,7 @@ struct Tcb : TimerNode {
   std::uint32_t reorderings = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
+  std::uint64_t bytes_bypassed = 0;  // of bytes_sent
   std::uint64_t segments_in = 0;
   std::uint64_t segments_out = 0;
   std::uint32_t timeouts = 0;

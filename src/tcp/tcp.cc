@@ -117,6 +117,7 @@ Info info_of(const Tcb& tcb, Instant now) {
             .buffer_limited = tcb.buffer_limited + running_if(Activity::kBufferLimited),
             .bytes_sent = tcb.bytes_sent,
             .bytes_retransmitted = tcb.bytes_retransmitted,
+            .bytes_bypassed = tcb.bytes_bypassed,
             .bytes_acked = tcb.una_offset,
             .bytes_received = tcb.rcv_offset,
             .segments_in = tcb.segments_in,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Placement `frontend`: the engine is in a daemon, which programs use by queue pairs. One daemon
-// for both programs, whose traffic then never leaves its host; or one each, a segment between them.
+// for both programs, whose traffic then never leaves its host, through TCP or past it; or one each,
+// a segment between them.
 #include <fmt/format.h>
 
 #include "base/clock.h"
@@ -18,6 +19,12 @@ constexpr About kOne{.name = "frontend",
                          "tideline's engine in a daemon that both programs use, as processes of "
                          "one host.",
                      .no_rdma = kNoRdma};
+constexpr About kBypass{.name = "frontend-bypass",
+                        .title = "frontend, local bypass",
+                        .text =
+                            "One daemon for both, in which bytes go from program to program "
+                            "without TCP.",
+                        .no_rdma = "local bypass is for sockets"};
 constexpr About kTwo{.name = "frontends",
                      .title = "frontend, two daemons",
                      .text =
@@ -56,10 +63,10 @@ class Frontend : public Placement {
     return tideline_run({"--placement", "frontend", "--name", name}, program);
   }
   void start(const char* name, const char* address, int core) {
-    daemons_.push_back(
-        std::make_unique<Child>(Words{own_program("tidelined"), "--name", name, "--wire",
-                                      "shm:compare", "--ip", std::string(address) + "/24"},
-                                core));
+    Words words{own_program("tidelined"),    "--name", name, "--wire", "shm:compare", "--ip",
+                std::string(address) + "/24"};
+    if (&about_ != &kBypass) words.emplace_back("--no-local-bypass");
+    daemons_.push_back(std::make_unique<Child>(words, core));
     Child& daemon = *daemons_.back();
     const Instant limit = monotonic_now() + std::chrono::seconds(20);
     while ((daemon.said() + daemon.errors()).find("ready") == std::string::npos) {
@@ -79,5 +86,6 @@ class Frontend : public Placement {
 
 std::unique_ptr<Placement> make_frontend() { return std::make_unique<Frontend>(kOne); }
 std::unique_ptr<Placement> make_frontends() { return std::make_unique<Frontend>(kTwo); }
+std::unique_ptr<Placement> make_bypass() { return std::make_unique<Frontend>(kBypass); }
 
 }  // namespace tideline::app::compare

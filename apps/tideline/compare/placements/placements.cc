@@ -8,8 +8,8 @@ namespace tideline::app::compare {
 std::vector<std::unique_ptr<Placement>> all_placements() {
   std::vector<std::unique_ptr<Placement>> all;
   // The first is what the others are held against.
-  for (const auto make :
-       {make_linux, make_app, make_frontend, make_frontends, make_app_tap, make_app_xdp}) {
+  for (const auto make : {make_linux, make_app, make_frontend, make_frontends, make_bypass,
+                          make_app_tap, make_app_xdp}) {
     all.push_back(make());
   }
   return all;

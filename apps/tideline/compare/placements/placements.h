@@ -14,5 +14,6 @@ std::unique_ptr<Placement> make_app_tap();
 std::unique_ptr<Placement> make_app_xdp();
 std::unique_ptr<Placement> make_frontend();   // one daemon for both
 std::unique_ptr<Placement> make_frontends();  // one each
+std::unique_ptr<Placement> make_bypass();     // one, and bytes skip TCP
 
 }  // namespace tideline::app::compare
