@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # For the tests of the command line: sourced with the path of `tideline` as $1. The test goes on in
-# a network namespace of its own, which ends with it, as do its processes and its directory.
+# a network and a process namespace of its own, which end with it, as do its processes (daemons too, also
+# when it is killed) and its directory.
 set -euo pipefail
 
 tideline=$(realpath "$1")
@@ -10,7 +11,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 if [ -z "${TIDELINE_TEST_NAMESPACE:-}" ]; then
   export TIDELINE_TEST_NAMESPACE=1
-  exec unshare --net --kill-child --fork bash "$0" "$@"
+  exec unshare --net --pid --mount-proc --kill-child --fork bash "$0" "$@"
 fi
 
 directory=$(mktemp -d)
