@@ -71,6 +71,7 @@ std::optional<EngineStatus> take_status(Subject& subject) {
     if (device == nullptr) return;
     rdma.objects = device->status();
     rdma.counters = device->counters();
+    status.passes.add(rdma.counters.passes);
   });
   if (!looked) return std::nullopt;
   if (status.tcp_connections > 0) {

@@ -37,6 +37,10 @@ pair ib_write_bw -x 1 -n $few -s 65536 -q 4
 pair ib_send_bw -x 2 -n $few -s 8192 -b -e
 pair ib_send_lat -x 1 -n $few -s 16 -I 16
 pair ib_atomic_bw -x 1 -n $few
+"$tideline" status --name one --json | python3 -c '
+import json, sys
+passes = json.load(sys.stdin)["processes"][0]["passes"]["bytes"]
+assert passes > 20 * 65536, passes' || fail "status does not tell that bytes were touched"
 right=("${at_two[@]}")
 pair ibv_rc_pingpong -g 1 -n $few -c -e
 pair ib_read_bw -x 2 -n $few -s 65536

@@ -12,13 +12,11 @@
 namespace tideline::app::compare {
 namespace {
 
-constexpr const char* kNoRdma = "verbs have no such placement yet";
 constexpr About kOne{.name = "frontend",
                      .title = "frontend, one daemon",
                      .text =
                          "tideline's engine in a daemon that both programs use, as processes of "
-                         "one host.",
-                     .no_rdma = kNoRdma};
+                         "one host."};
 constexpr About kBypass{.name = "frontend-bypass",
                         .title = "frontend, local bypass",
                         .text =
@@ -29,8 +27,7 @@ constexpr About kTwo{.name = "frontends",
                      .title = "frontend, two daemons",
                      .text =
                          "tideline's engine in a daemon for each of the two programs, shared "
-                         "memory between the daemons.",
-                     .no_rdma = kNoRdma};
+                         "memory between the daemons."};
 
 class Frontend : public Placement {
  public:
