@@ -115,6 +115,14 @@ TEST(Config, SizesAndTimes) {
   EXPECT_EQ(good("stop_seconds=2\n" + kHost).stop_timeout, std::chrono::seconds(2));
 }
 
+TEST(Config, QuotasOfVerbs) {
+  const Config config = good(kHost + "[policy]\nqueue_pairs=5\nregistered='3MiB'");
+  EXPECT_EQ(config.policy.others.most_queue_pairs, 5U);
+  EXPECT_EQ(config.policy.others.most_registered, std::size_t{3} << 20);
+  expect_error(kHost + "[policy]\nqueue_pairs=0", "f.toml:5: 'queue_pairs' of [policy]");
+  expect_error(kHost + "[policy]\nregistered='much'", "f.toml:5: 'registered' of [policy]");
+}
+
 TEST(Config, ErrorsSayWhereAndWhat) {
   expect_error("", "f.toml:1: 0 hosts");
   expect_error("x = ", "f.toml:1: ");

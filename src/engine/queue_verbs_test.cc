@@ -94,6 +94,34 @@ TEST_F(QueueVerbs, QuotasHold) {
   EXPECT_EQ(call(client, region).error, unsigned{EACCES});
 }
 
+TEST_F(QueueVerbs, TheQuotaOfRegisteredBytesHolds) {
+  constexpr std::uint64_t kHeap = 1 << 20;
+  engine_.policy().most_registered = 8192;
+  RawClient client(engine_);
+  ASSERT_TRUE(client.greet());
+  open_all(client);
+  ASSERT_TRUE(client.tell(queue::WishMessage{.wish = queue::Wish::kHeap}));
+  client.hint(0);
+  queue::WishAnswer heap;
+  EXPECT_EQ(client.hear(heap).size(), 1U);
+  EXPECT_EQ(call(client, {.op = VerbsOp::kHeapAt, .address = kHeap}).error, 0U);
+  const auto register_bytes = [&](std::uint64_t length) {
+    return call(client, {.op = VerbsOp::kRegister,
+                         .handle = 2,
+                         .access = 1,
+                         .address = kHeap,
+                         .length = length,
+                         .iova = kHeap});
+  };
+  EXPECT_NE(register_bytes(8193).error, 0U);
+  const VerbsResponse first = register_bytes(4096);
+  EXPECT_EQ(first.error, 0U);
+  EXPECT_EQ(register_bytes(4096).error, 0U);
+  EXPECT_EQ(register_bytes(1).error, unsigned{ENOMEM});
+  EXPECT_EQ(call(client, {.op = VerbsOp::kDestroy, .handle = first.handle}).error, 0U);
+  EXPECT_EQ(register_bytes(4096).error, 0U);
+}
+
 TEST_F(QueueVerbs, AnIndexThatCannotBeEndsTheChannelAlone) {
   RawClient other(engine_);
   ASSERT_TRUE(other.greet());
