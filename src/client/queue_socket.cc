@@ -2,6 +2,7 @@
 #include "client/queue_socket.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideline::client {
 
@@ -15,12 +16,13 @@ bool QueueSocket::begin(const queue::Response& where) {
   handle_ = where.handle;
   page_ = page;
   family_ = family;
+  notsent_lowat_ = 0;
   return true;
 }
 
 bool QueueSocket::has_room() const {
   const queue::FifoView fifo = outgoing();
-  const auto roomy = [&] { return fifo.writable() >= fifo.size() / 3; };
+  const auto roomy = [&] { return fifo.is_hungry() && fifo.writable() >= fifo.size() / 3; };
   if (roomy()) return true;
   // Asked for before the last look: the engine looks after it has made room.
   page_->wants_room.store(1, std::memory_order_seq_cst);
@@ -57,8 +59,13 @@ Info QueueSocket::info() {
 void QueueSocket::set_options(const Options& options) {
   queue::Request set = request(queue::Op::kSetOptions);
   set.options = to_record(options);
-  // Nothing comes back, and servers set TCP_CORK for each answer.
-  sockets_.channel().post(set);
+  // Nothing comes back, and servers set TCP_CORK for each answer. But what bounds the next write
+  // must be in the page before.
+  if (std::exchange(notsent_lowat_, options.notsent_lowat) == options.notsent_lowat) {
+    sockets_.channel().post(set);
+  } else {
+    [[maybe_unused]] const auto done = call(set);
+  }
 }
 
 void QueueSocket::close_handle(bool abort, bool may_wait) {

@@ -75,6 +75,7 @@ class QueueSocket : public Socket {
   std::uint32_t handle_ = 0;
   queue::SocketPage* page_ = nullptr;
   FamilyView* family_ = nullptr;
+  std::uint32_t notsent_lowat_ = 0;  // as it was last set
 };
 
 // Copies between a FIFO, from `offset` on, and scattered memory: as much as can be mapped.

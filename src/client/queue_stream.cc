@@ -73,7 +73,7 @@ Outcome<std::size_t> QueueStream::refusal_to_send() {
 std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size) {
   queue::FifoView fifo = outgoing();
   const std::uint64_t begin = fifo.written();
-  const std::size_t room = std::min(size, fifo.writable());
+  const std::size_t room = std::min(size, fifo.wanted());
   if (room <= kPiece) {
     const std::size_t done = copy_in(fifo, begin, from, room);
     if (done > 0) {
@@ -113,7 +113,7 @@ Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
     // Asked for before the last look: the engine looks after it has made room.
     page_->wants_room.store(1, std::memory_order_seq_cst);
     // Room that was there before, and is of no use, cannot be mapped. More may come meanwhile.
-    const bool had_room = outgoing().writable() > 0;
+    const bool had_room = outgoing().wanted() > 0;
     done = write(from, size);
     if (done == 0 && has(kEnded)) return refusal_to_send();
     if (done == 0) return refuse(had_room ? Failure::kNoMemory : Failure::kWouldBlock);

@@ -76,6 +76,8 @@ struct Options {
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
   Duration user_timeout{};  // 0: the engine's
+  Duration defer_accept{};  // TCP_DEFER_ACCEPT; 0: not
+  std::uint32_t notsent_lowat = 0;  // bytes; 0: the engine's. TCP_NOTSENT_LOWAT
   // Of a listener: so many connections may have sent data with their SYN and not answered yet.
   std::uint32_t fast_open = 0;
   // Of connect(): data may go with the SYN; if it can, connect() succeeds before anything is sent.
@@ -114,6 +116,7 @@ struct Info {
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
   std::uint32_t unacknowledged = 0;
+  std::uint32_t unsent = 0;
   std::uint32_t sacked = 0;
   std::uint32_t lost = 0;
   std::uint32_t retransmitted = 0;  // and in flight

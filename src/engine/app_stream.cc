@@ -284,13 +284,14 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
   for (const iovec& part : from) {
     std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
     while (!rest.empty()) {
-      const std::size_t most = std::min(send_room(), kSendPiece - unsent);
+      const std::size_t most = std::min({send_room(), fifo.wanted(), kSendPiece - unsent});
       const std::size_t size = fifo.write(rest.first(std::min(rest.size(), most)));
-      if (size == 0) break;
+      if (size == 0 && (unsent == 0 || fifo.wanted() > 0)) break;
       rest = rest.subspan(size);
       done += size;
       unsent += size;
-      if (unsent < kSendPiece) continue;
+      // What is not wanted may be once the rest has been sent.
+      if (unsent < kSendPiece && size > 0) continue;
       sockets_.tcp().written(id_);
       worker.flush(now);
       unsent = 0;

@@ -116,7 +116,7 @@ class AppStream final : public client::Socket,
   bool has_room() {
     const std::size_t most =
         std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
-    return send_room() >= most / 3;
+    return buffers().send.is_hungry() && send_room() >= most / 3;
   }
   bool take_buffers();
   void drop_buffers();

@@ -45,6 +45,9 @@ class ServedSendBuffer final : public tcp::SendBuffer {
     return fifo_.piece(offset, most);
   }
   void release(std::uint64_t offset) override { fifo_.set_consumed(offset); }
+  void want_unsent(std::uint64_t end, std::uint64_t hungry_end) override {
+    fifo_.want(end, hungry_end);
+  }
   void want(std::uint64_t bytes) override;
 
  private:

@@ -4,6 +4,7 @@
 // trusted: what is impossible is brought into range.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,10 +14,28 @@
 
 namespace tideline::ring {
 
-// Counted from the FIFO's beginning, and never reset.
+// Counted from the FIFO's beginning, and never reset. Each line is one side's.
 struct FifoIndices {
   alignas(kCacheLine) std::atomic<std::uint64_t> written{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> consumed{0};
+  // The reader wants no byte beyond, though there may be room; and is glad of more while less than
+  // this is written.
+  std::atomic<std::uint64_t> wanted{UINT64_MAX};
+  std::atomic<std::uint64_t> hungry_until{UINT64_MAX};
+
+  void want(std::uint64_t end, std::uint64_t hungry_end) {
+    hungry_until.store(hungry_end, std::memory_order_relaxed);
+    wanted.store(end, std::memory_order_release);
+  }
+  // Of the writer.
+  bool is_hungry() const {
+    return written.load(std::memory_order_relaxed) < hungry_until.load(std::memory_order_acquire);
+  }
+  std::size_t wanted_of(std::size_t room) const {
+    const std::uint64_t end = wanted.load(std::memory_order_acquire);
+    const std::uint64_t at = written.load(std::memory_order_relaxed);
+    return end > at ? static_cast<std::size_t>(std::min<std::uint64_t>(room, end - at)) : 0;
+  }
 };
 
 class ByteFifo {
@@ -28,9 +47,12 @@ class ByteFifo {
   // Writer.
   std::size_t writable() const;
   std::size_t write(std::span<const std::byte> bytes);  // how many fitted
+  std::size_t wanted() const { return indices_.wanted_of(writable()); }
+  bool is_hungry() const { return indices_.is_hungry(); }
   // Reader.
   std::size_t readable() const;
   std::size_t read(std::span<std::byte> bytes);  // how many there were
+  void want(std::uint64_t end, std::uint64_t hungry_end) { indices_.want(end, hungry_end); }
 
   std::uint64_t written() const;   // at most capacity() beyond consumed()
   std::uint64_t consumed() const;  // at most written()

@@ -31,6 +31,9 @@ class SendBuffer {
   virtual void release(std::uint64_t offset) = 0;
   // TCP could have so many bytes on their way, and unacknowledged: a buffer that grows may.
   virtual void want(std::uint64_t /*bytes*/) {}
+  // StreamOptions::notsent_lowat: so little is unsent that the owner should write while end() is
+  // less than `hungry_end`, and beyond `end` it should not.
+  virtual void want_unsent(std::uint64_t /*end*/, std::uint64_t /*hungry_end*/) {}
 
  protected:
   ~SendBuffer() = default;

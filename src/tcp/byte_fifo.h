@@ -26,6 +26,9 @@ class OutgoingFifo final : public SendBuffer {
     return fifo_.piece(offset, most);
   }
   void release(std::uint64_t offset) override;
+  void want_unsent(std::uint64_t end, std::uint64_t hungry_end) override {
+    fifo_.want(end, hungry_end);
+  }
   std::uint64_t record_end(std::uint64_t offset) const override;
   bool is_full() const override { return full_; }
   void set_full(bool full) { full_ = full; }

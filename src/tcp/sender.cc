@@ -273,6 +273,11 @@ Activity activity_of(const Tcb& tcb) {
                                                      : Activity::kSending;
 }
 
+std::uint32_t notsent_lowat(const Core& core, const Tcb& tcb) {
+  const std::uint32_t chosen = tcb.options.notsent_lowat;
+  return chosen == 0 ? core.config.notsent_lowat : chosen;
+}
+
 void account_time(Tcb& tcb, Instant now) {
   const Activity next = activity_of(tcb);
   if (next == tcb.activity) return;
@@ -356,8 +361,33 @@ void output(Core& core, Tcb& tcb, Instant now) {
     }
   }
   tcb.pushed = false;
+  if (is_unsent_bounded(core, tcb) && tcb.snd_nxt != tcb.notsent_from) bound_unsent(core, tcb);
   account_time(tcb, now);
   if (tcb.ack_now) send_ack(core, tcb, now);
+}
+
+bool is_unsent_bounded(const Core& core, const Tcb& tcb) {
+  return notsent_lowat(core, tcb) != UINT32_MAX;
+}
+
+// As Linux has it: what waits is less than that, or one frame, which is at most half of the peer's
+// window; and who polls is told when it is less than half of it.
+void bound_unsent(Core& core, Tcb& tcb) {
+  if (tcb.attachment.send == nullptr) return;
+  tcb.notsent_from = tcb.snd_nxt;
+  tcb.events.writable = true;
+  mark_pending(core, tcb);
+  const std::uint32_t lowat = notsent_lowat(core, tcb);
+  if (lowat == UINT32_MAX) {
+    tcb.attachment.send->want_unsent(UINT64_MAX, UINT64_MAX);
+    return;
+  }
+  const std::uint32_t segment = segment_payload(tcb);
+  const std::uint32_t segments =
+      std::min(frame_payload(core, tcb), tcb.max_snd_wnd / 2) / segment;
+  const std::uint32_t frame = std::max<std::uint32_t>(segments, 1) * segment;
+  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
+  tcb.attachment.send->want_unsent(sent + std::max(lowat, frame), sent + (lowat + 1) / 2);
 }
 
 bool send_next_segment(Core& core, Tcb& tcb, Instant now) {

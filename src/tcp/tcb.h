@@ -73,6 +73,7 @@ struct Tcb : TimerNode {
   End hard_error = End::kNone;  // ends the connection at the next flush
   bool is_active = false;       // we opened it
   bool accepted = true;         // not in a listener's queue
+  bool deferred = false;        // the peer has answered our SYN-ACK, and its data is waited for
   bool gives_cookie = false;    // with its SYN-ACK, for fast open
   bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
   bool syn_data = false;        // of the peer's came and was taken, or of ours
@@ -115,6 +116,7 @@ struct Tcb : TimerNode {
   bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
+  Seq notsent_from;              // what was sent when the owner was last told how much to write
   std::uint32_t snd_wanted = 0;  // bytes that the send buffer was asked to hold
   Scoreboard scoreboard;
 

@@ -100,6 +100,7 @@ TcpInfo to_tcp_info(const Info& info) {
   out.total_rto = static_cast<std::uint16_t>(info.timeouts);
   out.tcpi_pmtu = info.mss + 40;
   out.tcpi_unacked = segments(info.unacknowledged);
+  out.tcpi_notsent_bytes = info.unsent;
   out.tcpi_sacked = segments(info.sacked);
   out.tcpi_lost = segments(info.lost);
   out.tcpi_retrans = segments(info.retransmitted);
@@ -235,6 +236,12 @@ void note_tcp_option(client::Options& options, int name, int number) {
       return;
     case TCP_FASTOPEN_CONNECT:
       options.connect_fast = number != 0;
+      return;
+    case TCP_DEFER_ACCEPT:
+      options.defer_accept = std::chrono::seconds(std::max(number, 0));
+      return;
+    case TCP_NOTSENT_LOWAT:
+      options.notsent_lowat = static_cast<std::uint32_t>(number);
       return;
     case TCP_USER_TIMEOUT:
       options.user_timeout = std::chrono::milliseconds(number);
