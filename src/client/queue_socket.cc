@@ -16,7 +16,7 @@ bool QueueSocket::begin(const queue::Response& where) {
   handle_ = where.handle;
   page_ = page;
   family_ = family;
-  notsent_lowat_ = 0;
+  options_ = {};
   return true;
 }
 
@@ -59,13 +59,22 @@ Info QueueSocket::info() {
 void QueueSocket::set_options(const Options& options) {
   queue::Request set = request(queue::Op::kSetOptions);
   set.options = to_record(options);
-  // Nothing comes back, and servers set TCP_CORK for each answer. But what bounds the next write
-  // must be in the page before.
-  if (std::exchange(notsent_lowat_, options.notsent_lowat) == options.notsent_lowat) {
+  // Nothing comes back, and servers set TCP_CORK for each answer. But some are about the next
+  // write.
+  const Options before = std::exchange(options_, options);
+  if (before.notsent_lowat == options.notsent_lowat &&
+      before.reports_ipv4 == options.reports_ipv4 && before.reports_ipv6 == options.reports_ipv6) {
     sockets_.channel().post(set);
   } else {
     [[maybe_unused]] const auto done = call(set);
   }
+}
+
+std::optional<Report> QueueSocket::take_report() {
+  if (!has_reports()) return std::nullopt;
+  const auto answer = call(request(queue::Op::kTakeReport));
+  if (!answer) return std::nullopt;
+  return from_record(answer->report);
 }
 
 void QueueSocket::close_handle(bool abort, bool may_wait) {

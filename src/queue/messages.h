@@ -88,9 +88,11 @@ struct OptionsRecord {
   std::uint8_t keepalive = 0;
   std::uint8_t keepalive_probes = 0;
   std::uint8_t connect_fast = 0;
-  std::array<std::uint8_t, 3> reserved{};
+  std::uint8_t urgent_inline = 0;
+  std::uint8_t reports_ipv4 = 0;
+  std::uint8_t reports_ipv6 = 0;
   std::uint32_t notsent_lowat = 0;
-  std::uint32_t reserved_too = 0;
+  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(OptionsRecord) == 80);
 
@@ -115,6 +117,19 @@ struct InfoRecord {
 };
 static_assert(sizeof(InfoRecord) == 216);
 
+// As in client::Report.
+struct ReportRecord {
+  std::uint8_t ipv6 = 0;
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  std::uint8_t size = 0;
+  std::uint32_t mtu = 0;
+  EndpointRecord to{};
+  EndpointRecord from{};
+  std::array<std::byte, 128> payload{};
+};
+static_assert(sizeof(ReportRecord) == 176);
+
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
   kBind,        // handle, endpoint, kShared, kSharedPort
@@ -128,6 +143,7 @@ enum class Op : std::uint16_t {
   kDescribe,    // handle, of one that was adopted     -> handle, family, page
   kRoute,       // endpoint: its address               -> number: kOwns, kReaches
   kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
+  kTakeReport,  // handle                              -> report
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
 };
 
@@ -162,8 +178,9 @@ struct Response {
   std::uint32_t number = 0;
   EndpointRecord endpoint{};
   InfoRecord info{};
+  ReportRecord report{};
 };
-static_assert(sizeof(Response) == 256);
+static_assert(sizeof(Response) == 432);
 
 // --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
 // of the FIFO's offsets.

@@ -30,6 +30,12 @@ class OutgoingFifo final : public SendBuffer {
     fifo_.want(end, hungry_end);
   }
   std::uint64_t record_end(std::uint64_t offset) const override;
+  std::uint64_t urgent_end() const override {
+    const std::uint64_t mark = fifo_.mark();
+    return mark < fifo_.written() ? mark + 1 : 0;
+  }
+  // The last byte that was written is.
+  void mark_urgent() { fifo_.set_mark(fifo_.written() - 1); }
   bool is_full() const override { return full_; }
   void set_full(bool full) { full_ = full; }
   // What was written so far is a record. Of those that are not yet acknowledged the first sixteen
@@ -51,6 +57,7 @@ class IncomingFifo final : public ReceiveBuffer {
   std::uint64_t limit() const override { return fifo_.consumed() + fifo_.capacity(); }
   std::uint64_t consumed() const override { return fifo_.consumed(); }
   bool put(std::uint64_t offset, packet::PacketPtr payload, packet::PassCounter& passes) override;
+  void mark_urgent(std::uint64_t offset) override { fifo_.set_mark(offset); }
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
 
  private:

@@ -103,7 +103,7 @@ void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now
   tcb->iss = segment.ack - 1;
   tcb->snd_una = tcb->iss;
   tcb->snd_nxt = tcb->iss + 1;
-  tcb->retries = 1;  // no time was taken
+  tcb->retries = 1;                // no time was taken
   tcb->options.defer_accept = {};  // nothing would be kept of the peer's data, and no timer runs
   segment_arrives(core, *tcb, segment, now);
 }

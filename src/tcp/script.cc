@@ -120,6 +120,8 @@ class Script {
       EXPECT_EQ(world_.wanted(), number(words[1])) << "bytes that the owner should write";
     } else if (verb == "hungry") {
       EXPECT_EQ(world_.is_hungry(), words[1] == "yes");
+    } else if (verb == "mark") {
+      EXPECT_EQ(world_.mark(), number(words[1])) << "urgent byte";
     } else if (verb == "error") {
       world_.error(words[1], static_cast<std::uint32_t>(number(words[2])),
                    words.size() > 3 ? static_cast<std::uint32_t>(number(words[3])) : 0);
@@ -362,6 +364,7 @@ class Script {
     }
     EXPECT_EQ(got.header.window, want.window.value_or(got.header.window)) << "window";
     EXPECT_EQ(got.ect, want.ect) << "ECT";
+    EXPECT_EQ(got.header.urgent_pointer, want.urgent) << "urgent pointer";
     const Duration late = got.at - (kStart + time_);
     EXPECT_LE(late < Duration{} ? -late : late, kTolerance) << "time";
     for (std::size_t i = 0; i < got.payload.size(); ++i) {

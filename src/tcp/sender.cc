@@ -63,6 +63,7 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
 std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
   constexpr Duration kShortPath = std::chrono::microseconds(500);
   const std::uint32_t segment = segment_payload(tcb);
+  if (tcb.is_urgent()) return segment;  // each with its own pointer
   std::uint64_t most = std::min(frame_payload(core, tcb), tcb.congestion.cwnd / 2);
   if (is_paced(tcb) || tcb.min_rtt > kShortPath) {
     const std::uint64_t least = std::uint64_t{core.config.min_frame_segments} * segment;
@@ -113,7 +114,7 @@ void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
 bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
-  if (tcb.shut_down || tcb.pushed) return true;
+  if (tcb.shut_down || tcb.pushed || tcb.is_urgent()) return true;
   // The owner is in the middle of a write, and goes on when there is room.
   if (tcb.attachment.send->is_full() && tcb.outstanding() > 0) return false;
   if (tcb.options.cork || tcb.more_to_come) {
@@ -342,6 +343,7 @@ void output(Core& core, Tcb& tcb, Instant now) {
   bbr_check_application_limited(tcb);
   if (tcb.attachment.send != nullptr && !tcb.fin_sent) {
     tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
+    tcb.snd_up = tcb.attachment.send->urgent_end();
   }
   if (tcb.may_send() && tcb.attachment.send != nullptr) {
     Budget budget{.bytes = core.config.max_burst};
@@ -383,8 +385,7 @@ void bound_unsent(Core& core, Tcb& tcb) {
     return;
   }
   const std::uint32_t segment = segment_payload(tcb);
-  const std::uint32_t segments =
-      std::min(frame_payload(core, tcb), tcb.max_snd_wnd / 2) / segment;
+  const std::uint32_t segments = std::min(frame_payload(core, tcb), tcb.max_snd_wnd / 2) / segment;
   const std::uint32_t frame = std::max<std::uint32_t>(segments, 1) * segment;
   const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
   tcb.attachment.send->want_unsent(sent + std::max(lowat, frame), sent + (lowat + 1) / 2);

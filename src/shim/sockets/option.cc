@@ -176,6 +176,9 @@ void note_socket_option(File& file, int name, const void* value, socklen_t size,
     case SO_ZEROCOPY:
       file.zero_copy.store(number != 0);
       return;
+    case SO_OOBINLINE:
+      file.options.urgent_inline = number != 0;
+      return;
     case SO_KEEPALIVE:
       file.options.keepalive = number != 0;
       return;
@@ -280,6 +283,8 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const bool packet_info =
       level == IPPROTO_IP ? name == IP_PKTINFO : level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO;
   if (packet_info) file.packet_info.store(number != 0);
+  if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
+  if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
   // TCP_NODELAY sends what was held back, each time.
   const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
   if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
@@ -314,6 +319,10 @@ int control_socket(int fd, File& file, unsigned long request, void* argument) {
           std::min<std::size_t>(file.socket().readable_bytes(), std::numeric_limits<int>::max()));
       return 0;
     }
+    case SIOCATMARK:
+      if (!file.has_ours() || !file.is_stream()) return kPass;
+      *static_cast<int*>(argument) = file.socket().is_at_mark() ? 1 : 0;
+      return 0;
     case FIONBIO: {
       const int flags = file_flags(fd, file);
       const bool on = *static_cast<const int*>(argument) != 0;
