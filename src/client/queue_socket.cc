@@ -2,6 +2,7 @@
 #include "client/queue_socket.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tideline::client {
 
@@ -15,12 +16,13 @@ bool QueueSocket::begin(const queue::Response& where) {
   handle_ = where.handle;
   page_ = page;
   family_ = family;
+  options_ = {};
   return true;
 }
 
 bool QueueSocket::has_room() const {
   const queue::FifoView fifo = outgoing();
-  const auto roomy = [&] { return fifo.writable() >= fifo.size() / 3; };
+  const auto roomy = [&] { return fifo.is_hungry() && fifo.writable() >= fifo.size() / 3; };
   if (roomy()) return true;
   // Asked for before the last look: the engine looks after it has made room.
   page_->wants_room.store(1, std::memory_order_seq_cst);
@@ -57,8 +59,22 @@ Info QueueSocket::info() {
 void QueueSocket::set_options(const Options& options) {
   queue::Request set = request(queue::Op::kSetOptions);
   set.options = to_record(options);
-  // Nothing comes back, and servers set TCP_CORK for each answer.
-  sockets_.channel().post(set);
+  // Nothing comes back, and servers set TCP_CORK for each answer. But some are about the next
+  // write.
+  const Options before = std::exchange(options_, options);
+  if (before.notsent_lowat == options.notsent_lowat &&
+      before.reports_ipv4 == options.reports_ipv4 && before.reports_ipv6 == options.reports_ipv6) {
+    sockets_.channel().post(set);
+  } else {
+    [[maybe_unused]] const auto done = call(set);
+  }
+}
+
+std::optional<Report> QueueSocket::take_report() {
+  if (!has_reports()) return std::nullopt;
+  const auto answer = call(request(queue::Op::kTakeReport));
+  if (!answer) return std::nullopt;
+  return from_record(answer->report);
 }
 
 void QueueSocket::close_handle(bool abort, bool may_wait) {

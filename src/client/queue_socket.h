@@ -28,6 +28,8 @@ class QueueSocket : public Socket {
   void set_options(const Options& options) final;
   void watch(Waiter& waiter, unsigned hint) final;
   void unwatch(Waiter& waiter, unsigned hint) final;
+  std::optional<Report> take_report() final;
+  bool has_reports() final { return has(queue::kReported); }
   Outcome<UniqueFd> token() final { return sockets_.channel().token(handle_); }
 
  protected:
@@ -75,6 +77,7 @@ class QueueSocket : public Socket {
   std::uint32_t handle_ = 0;
   queue::SocketPage* page_ = nullptr;
   FamilyView* family_ = nullptr;
+  Options options_;  // as they were last set here
 };
 
 // Copies between a FIFO, from `offset` on, and scattered memory: as much as can be mapped.

@@ -46,6 +46,7 @@ Outcome<Socket*> QueueStream::accept() {
   if (!answer) return refuse(answer.error());
   QueueStream* stream = sockets_.take_stream(*answer, true);
   if (stream == nullptr) return refuse(Failure::kNoMemory);
+  stream->options_ = options_;
   return stream;
 }
 
@@ -70,10 +71,11 @@ Outcome<std::size_t> QueueStream::refusal_to_send() {
   return refuse(Failure::kShutDown);
 }
 
-std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size) {
+std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size, bool urgent) {
   queue::FifoView fifo = outgoing();
   const std::uint64_t begin = fifo.written();
-  const std::size_t room = std::min(size, fifo.writable());
+  const std::size_t room = std::min(size, fifo.wanted());
+  if (urgent && room > 0) page_->outgoing.set_mark(begin + room - 1);
   if (room <= kPiece) {
     const std::size_t done = copy_in(fifo, begin, from, room);
     if (done > 0) {
@@ -99,8 +101,7 @@ std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size) {
   return done;
 }
 
-Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
-                                       const std::optional<Endpoint>& /*to*/) {
+Outcome<std::size_t> QueueStream::send_with(std::span<const iovec> from, const SendHints& hints) {
   using queue::kConnected;
   using queue::kEnded;
   if ((flags() & (kConnected | kEnded | queue::kSendingShut)) != kConnected) {
@@ -108,18 +109,43 @@ Outcome<std::size_t> QueueStream::send(std::span<const iovec> from,
   }
   const std::size_t size = size_of(from);
   const Guard guard(*this, page_->sending);
-  std::size_t done = write(from, size);
+  std::size_t done = write(from, size, hints.urgent);
   if (done == 0 && size > 0) {
     // Asked for before the last look: the engine looks after it has made room.
     page_->wants_room.store(1, std::memory_order_seq_cst);
     // Room that was there before, and is of no use, cannot be mapped. More may come meanwhile.
-    const bool had_room = outgoing().writable() > 0;
-    done = write(from, size);
+    const bool had_room = outgoing().wanted() > 0;
+    done = write(from, size, hints.urgent);
     if (done == 0 && has(kEnded)) return refusal_to_send();
     if (done == 0) return refuse(had_room ? Failure::kNoMemory : Failure::kWouldBlock);
   }
   return done;
 }
+
+Urgent QueueStream::urgent() const {
+  const queue::FifoView fifo = incoming();
+  const std::size_t readable = fifo.readable();
+  return {page_->incoming, fifo.consumed(), readable, options_.urgent_inline};
+}
+
+Outcome<std::size_t> QueueStream::receive_urgent(std::span<const iovec> into, bool peek) {
+  const std::uint32_t flags = this->flags();
+  if ((flags & queue::kConnected) == 0) {
+    return refuse((flags & queue::kConnecting) != 0 ? Failure::kInvalid : Failure::kNotConnected);
+  }
+  const Guard guard(*this, page_->receiving);
+  const Urgent urgent = this->urgent();
+  constexpr std::uint32_t kLast = queue::kPeerClosed | queue::kEnded | queue::kReceivingShut;
+  if (!urgent.is_apart()) return refuse(Failure::kInvalid);
+  if (!urgent.has_come()) {
+    return (flags & kLast) != 0 ? Outcome<std::size_t>(0) : refuse(Failure::kWouldBlock);
+  }
+  const std::size_t size = copy_out(incoming(), urgent.offset(), into, 1);
+  if (!peek) page_->incoming.mark_read.store(urgent.offset(), std::memory_order_release);
+  return size;
+}
+
+bool QueueStream::is_at_mark() { return has(queue::kConnected) && urgent().is_at_mark(); }
 
 // The engine sees the room when it next sends; it is told when the peer may be waiting for it.
 void QueueStream::tell_consumed(const queue::FifoView& fifo, bool was_full) {
@@ -142,7 +168,12 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
   }
   const Guard guard(*this, page_->receiving);
   queue::FifoView fifo = incoming();
-  const std::size_t readable = fifo.readable();
+  const Urgent urgent = this->urgent();
+  const std::size_t readable = urgent.readable();
+  const std::uint64_t at = fifo.consumed() + urgent.skipped();
+  const bool was_full = fifo.readable() >= fifo.size();
+  // Who reads on from an urgent byte has passed it.
+  if (!peek && urgent.skipped() > 0) fifo.set_consumed(at);
   if (readable == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
     if ((flags & queue::kEnded) != 0) {
@@ -153,12 +184,11 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
     if ((flags & kLast) != 0) return Received{};
     if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
   }
-  const std::uint64_t at = fifo.consumed();
   const std::size_t size = copy_out(fifo, at, into, readable);
   if (size == 0 && readable > 0 && size_of(into) > 0) return refuse(Failure::kNoMemory);
   if (!peek && size > 0) {
     fifo.set_consumed(at + size);
-    tell_consumed(fifo, readable >= fifo.size());
+    tell_consumed(fifo, was_full);
   }
   return Received{.size = size, .whole = size};
 }
@@ -166,7 +196,9 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
 unsigned QueueStream::events_of_connection(std::uint32_t flags, unsigned wanted) {
   unsigned events = 0;
   if ((flags & (queue::kPeerClosed | queue::kReceivingShut)) != 0) events |= POLLIN | POLLRDHUP;
-  if (incoming().readable() > 0) events |= POLLIN;
+  const Urgent urgent = this->urgent();
+  if (urgent.readable() > 0) events |= POLLIN;
+  if (urgent.is_news()) events |= POLLPRI;
   if ((flags & queue::kSendingShut) != 0) {
     events |= POLLOUT;
     if ((flags & (queue::kPeerClosed | queue::kReceivingShut)) != 0) events |= POLLHUP;
@@ -194,8 +226,6 @@ unsigned QueueStream::readiness(unsigned wanted) {
   return events & (wanted | POLLERR | POLLHUP);
 }
 
-std::size_t QueueStream::readable_bytes() {
-  return has(queue::kConnected) ? incoming().readable() : 0;
-}
+std::size_t QueueStream::readable_bytes() { return has(queue::kConnected) ? urgent().told() : 0; }
 
 }  // namespace tideline::client

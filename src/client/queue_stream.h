@@ -8,6 +8,7 @@
 #include <span>
 
 #include "client/queue_socket.h"
+#include "client/urgent.h"
 
 namespace tideline::client {
 
@@ -29,7 +30,12 @@ class QueueStream final : public QueueSocket {
   Outcome<void> shut_down(bool receiving, bool sending) override;
   void close(bool abort) override;
   Outcome<std::size_t> send(std::span<const iovec> from,
-                            const std::optional<Endpoint>& to) override;
+                            const std::optional<Endpoint>& /*to*/) override {
+    return send_with(from, {});
+  }
+  Outcome<std::size_t> send_with(std::span<const iovec> from, const SendHints& hints) override;
+  Outcome<std::size_t> receive_urgent(std::span<const iovec> into, bool peek) override;
+  bool is_at_mark() override;
   Outcome<Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
@@ -37,7 +43,9 @@ class QueueStream final : public QueueSocket {
 
  private:
   Outcome<std::size_t> refusal_to_send();
-  std::size_t write(std::span<const iovec> from, std::size_t size);
+  std::size_t write(std::span<const iovec> from, std::size_t size, bool urgent);
+  // What of the incoming FIFO is urgent.
+  Urgent urgent() const;
   void tell_consumed(const queue::FifoView& fifo, bool was_full);
   unsigned events_of_connection(std::uint32_t flags, unsigned wanted);
 };

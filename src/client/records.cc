@@ -33,6 +33,7 @@ queue::OptionsRecord to_record(const Options& options) {
           .keepalive_idle_ns = options.keepalive_idle.count(),
           .keepalive_interval_ns = options.keepalive_interval.count(),
           .user_timeout_ns = options.user_timeout.count(),
+          .defer_accept_ns = options.defer_accept.count(),
           .max_pacing_rate = options.max_pacing_rate,
           .fast_open = options.fast_open,
           .max_segment = options.max_segment,
@@ -42,7 +43,11 @@ queue::OptionsRecord to_record(const Options& options) {
           .congestion = static_cast<std::uint8_t>(options.congestion),
           .keepalive = static_cast<std::uint8_t>(options.keepalive),
           .keepalive_probes = options.keepalive_probes,
-          .connect_fast = static_cast<std::uint8_t>(options.connect_fast)};
+          .connect_fast = static_cast<std::uint8_t>(options.connect_fast),
+          .urgent_inline = static_cast<std::uint8_t>(options.urgent_inline),
+          .reports_ipv4 = static_cast<std::uint8_t>(options.reports_ipv4),
+          .reports_ipv6 = static_cast<std::uint8_t>(options.reports_ipv6),
+          .notsent_lowat = options.notsent_lowat};
 }
 
 Options from_record(const queue::OptionsRecord& record) {
@@ -59,6 +64,11 @@ Options from_record(const queue::OptionsRecord& record) {
           .keepalive_interval = duration_of(record.keepalive_interval_ns),
           .keepalive_probes = record.keepalive_probes,
           .user_timeout = duration_of(record.user_timeout_ns),
+          .defer_accept = duration_of(record.defer_accept_ns),
+          .urgent_inline = record.urgent_inline != 0,
+          .reports_ipv4 = record.reports_ipv4 != 0,
+          .reports_ipv6 = record.reports_ipv6 != 0,
+          .notsent_lowat = record.notsent_lowat,
           .fast_open = record.fast_open,
           .connect_fast = record.connect_fast != 0};
 }
@@ -79,7 +89,7 @@ queue::InfoRecord to_record(const Info& info) {
       .retries = info.retries,
       .lengths = {info.mss, info.cwnd, info.ssthresh, info.unacknowledged, info.sacked, info.lost,
                   info.retransmitted, info.send_window, info.receive_window, info.advertised_mss,
-                  info.reordering, info.reorderings, info.timeouts},
+                  info.reordering, info.reorderings, info.timeouts, info.unsent},
       .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(), info.min_rtt.count(),
                    info.since_received.count(), info.since_data_received.count(),
                    info.since_data_sent.count(), info.busy.count(), info.window_limited.count(),
@@ -103,6 +113,7 @@ Info from_record(const queue::InfoRecord& record) {
           .cwnd = record.lengths[1],
           .ssthresh = record.lengths[2],
           .unacknowledged = record.lengths[3],
+          .unsent = record.lengths[13],
           .sacked = record.lengths[4],
           .lost = record.lengths[5],
           .retransmitted = record.lengths[6],
@@ -135,8 +146,30 @@ Info from_record(const queue::InfoRecord& record) {
           .delivery_rate = record.totals[7]};
 }
 
+queue::ReportRecord to_record(const Report& report) {
+  return {.ipv6 = static_cast<std::uint8_t>(report.ipv6),
+          .type = report.type,
+          .code = report.code,
+          .size = report.size,
+          .mtu = report.mtu,
+          .to = to_record(report.to),
+          .from = to_record(Endpoint{.address = report.from}),
+          .payload = report.payload};
+}
+
+Report from_record(const queue::ReportRecord& record) {
+  return {.ipv6 = record.ipv6 != 0,
+          .type = record.type,
+          .code = record.code,
+          .size = std::min<std::uint8_t>(record.size, sizeof(record.payload)),
+          .mtu = record.mtu,
+          .to = from_record(record.to),
+          .from = from_record(record.from).address,
+          .payload = record.payload};
+}
+
 Failure failure_from(std::uint32_t number) {
-  constexpr auto kLast = static_cast<std::uint32_t>(Failure::kNotPermitted);
+  constexpr auto kLast = static_cast<std::uint32_t>(Failure::kProtocol);
   return number <= kLast ? static_cast<Failure>(number) : Failure::kInvalid;
 }
 

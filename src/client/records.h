@@ -15,6 +15,8 @@ Options from_record(const queue::OptionsRecord& record);
 queue::InfoRecord to_record(const Info& info);
 Info from_record(const queue::InfoRecord& record);
 // kInvalid for what is none.
+queue::ReportRecord to_record(const Report& report);
+Report from_record(const queue::ReportRecord& record);
 Failure failure_from(std::uint32_t number);
 
 }  // namespace tideline::client

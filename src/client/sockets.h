@@ -48,6 +48,19 @@ class Socket {
   }
   virtual Outcome<Received> receive(std::span<const iovec> into, bool peek) = 0;
 
+  // Of a stream: the urgent byte, apart from the others. kWouldBlock: it has yet to come; kInvalid:
+  // there is none, or it is among the others.
+  virtual Outcome<std::size_t> receive_urgent(std::span<const iovec> /*into*/, bool /*peek*/) {
+    return std::unexpected(Failure::kInvalid);
+  }
+  // Whether the urgent byte is the next.
+  virtual bool is_at_mark() { return false; }
+  // What the network has said, if it is to be kept (Options), one by one. After it take_error() is
+  // about the next, if there is one.
+  virtual std::optional<Report> take_report() { return std::nullopt; }
+  // Is not a part of readiness().
+  virtual bool has_reports() { return false; }
+
   // --- What holds now. Those of `wanted`, and POLLERR and POLLHUP in any case.
   virtual unsigned readiness(unsigned wanted) = 0;
   // Bytes that receive() would find; of a datagram socket those of the next datagram.

@@ -3,6 +3,7 @@
 // placement. Thread: any.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,7 @@ enum class Failure : std::uint8_t {
   kNotSupported,
   kForked,        // the engine is the parent's
   kNotPermitted,  // by the front end's policy
+  kProtocol,      // the peer, or a router, could not make sense of what was sent
 };
 
 template <typename T>
@@ -75,7 +77,14 @@ struct Options {
   Duration keepalive_idle = std::chrono::hours(2);
   Duration keepalive_interval = std::chrono::seconds(75);
   std::uint8_t keepalive_probes = 9;
-  Duration user_timeout{};  // 0: the engine's
+  Duration user_timeout{};     // 0: the engine's
+  Duration defer_accept{};     // TCP_DEFER_ACCEPT; 0: not
+  bool urgent_inline = false;  // SO_OOBINLINE
+  // Of a datagram socket: what ICMP, or ICMPv6, says is kept for take_report(). IP_RECVERR,
+  // IPV6_RECVERR.
+  bool reports_ipv4 = false;
+  bool reports_ipv6 = false;
+  std::uint32_t notsent_lowat = 0;  // bytes; 0: the engine's. TCP_NOTSENT_LOWAT
   // Of a listener: so many connections may have sent data with their SYN and not answered yet.
   std::uint32_t fast_open = 0;
   // Of connect(): data may go with the SYN; if it can, connect() succeeds before anything is sent.
@@ -114,6 +123,7 @@ struct Info {
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
   std::uint32_t unacknowledged = 0;
+  std::uint32_t unsent = 0;
   std::uint32_t sacked = 0;
   std::uint32_t lost = 0;
   std::uint32_t retransmitted = 0;  // and in flight
@@ -149,9 +159,22 @@ struct Info {
 // What a sender says of a stream's bytes. Who cannot make use of it passes it over.
 struct SendHints {
   bool more = false;           // more will come soon: MSG_MORE
+  bool urgent = false;         // the last byte is: MSG_OOB
   bool end_of_record = false;  // no segment reaches beyond: MSG_EOR
 
   friend bool operator==(const SendHints&, const SendHints&) = default;
+};
+
+// What the network said of something that was sent.
+struct Report {
+  bool ipv6 = false;  // of ICMPv6
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  std::uint8_t size = 0;                 // of `payload`
+  std::uint32_t mtu = 0;                 // of ICMP's "packet too big"
+  Endpoint to{};                         // where it was sent
+  wire::Ipv6Address from;                // who says so
+  std::array<std::byte, 128> payload{};  // the beginning of it, as far as it was quoted
 };
 
 // What receive() has found.

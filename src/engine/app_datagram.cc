@@ -21,6 +21,8 @@ using Turn = AppEngine::Turn;
 void AppDatagram::open() {
   error_.store(Failure::kNone, std::memory_order_relaxed);
   receiving_shut_.store(false, std::memory_order_relaxed);
+  reported_.store(false, std::memory_order_relaxed);
+  reports_.clear();
   bound_.reset();
   remote_.reset();
 }
@@ -156,15 +158,36 @@ void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, In
   watchers_.tell();
 }
 
-// RFC 1122 §4.1.3.3; only connected sockets are told, as in Linux.
+// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of little.
 void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
-  if (!remote_ || error.quote.destination != remote_->address ||
-      error.quote.destination_port() != remote_->port ||
-      error.kind != ip::PathErrorKind::kPortUnreachable) {
+  const bool peers = remote_ && error.quote.destination == remote_->address &&
+                     error.quote.destination_port() == remote_->port;
+  if (remote_ && !peers) return;
+  if (reports_.wants(error)) {
+    reports_.put(error);
+    reported_.store(true, std::memory_order_release);
+  } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
     return;
   }
-  error_.store(Failure::kRefused, std::memory_order_release);
+  error_.store(failure_of(error), std::memory_order_release);
   watchers_.tell();
+}
+
+void AppDatagram::set_options(const client::Options& options) {
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { reports_.set_options(options); });
+}
+
+std::optional<client::Report> AppDatagram::take_report() {
+  std::optional<client::Report> report;
+  if (!has_reports()) return report;
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+        report = reports_.take();
+        reported_.store(reports_.size() > 0, std::memory_order_release);
+        error_.store(reports_.failure(), std::memory_order_release);
+      });
+  return report;
 }
 
 std::size_t AppDatagram::first_size() const {

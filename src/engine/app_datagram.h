@@ -13,6 +13,7 @@
 #include "client/sockets.h"
 #include "engine/app_socket.h"
 #include "engine/app_sockets.h"
+#include "engine/reports.h"
 #include "ip/udp.h"
 
 namespace tideline::engine {
@@ -35,7 +36,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   client::Outcome<client::Socket*> accept() override;
   client::Outcome<void> shut_down(bool receiving, bool sending) override;
   void close(bool abort) override;
-  void set_options(const client::Options& /*options*/) override {}
+  void set_options(const client::Options& options) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
                                     const std::optional<client::Endpoint>& to) override;
   client::Outcome<client::Received> receive(std::span<const iovec> into, bool peek) override;
@@ -44,6 +45,8 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   client::Failure take_error() override {
     return error_.exchange(client::Failure::kNone, std::memory_order_acq_rel);
   }
+  std::optional<client::Report> take_report() override;
+  bool has_reports() override { return reported_.load(std::memory_order_acquire); }
   client::Endpoint local() override;
   std::optional<client::Endpoint> remote() override;
   client::Info info() override { return {}; }
@@ -72,6 +75,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   std::atomic<std::size_t> count_{0};
   std::atomic<client::Failure> error_{client::Failure::kNone};
   std::atomic<bool> receiving_shut_{false};
+  std::atomic<bool> reported_{false};
 
   // Under the gate.
   std::optional<client::Endpoint> bound_;
@@ -80,6 +84,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   std::size_t first_ = 0;
   std::size_t segments_ = 0;
   std::uint64_t dropped_ = 0;
+  Reports reports_;
   Watchers watchers_;
 };
 

@@ -28,6 +28,7 @@ void AppStream::open() {
   error_.store(Failure::kNone, std::memory_order_relaxed);
   wants_room_.store(false, std::memory_order_relaxed);
   send_limit_.store(SIZE_MAX, std::memory_order_relaxed);
+  urgent_inline_.store(false, std::memory_order_relaxed);
   told_ = 0;
   id_ = {};
   listener_ = {};
@@ -180,6 +181,7 @@ tcp::Attachment AppStream::incoming(tcp::ListenerId /*listener*/, tcp::Connectio
   if (waiting_.load(std::memory_order_relaxed) >= backlog_) return {};
   AppStream& stream = sockets_.take_stream();
   stream.options_ = options_;
+  stream.urgent_inline_.store(options_.urgent_inline, std::memory_order_relaxed);
   if (!stream.take_buffers()) {
     stream.held_by_program_ = false;
     stream.let_go();
@@ -258,6 +260,7 @@ void AppStream::set_options(const client::Options& options) {
   [[maybe_unused]] const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/,
                                                                      Instant now) {
     options_ = options;
+    urgent_inline_.store(options.urgent_inline, std::memory_order_relaxed);
     if (options.send_buffer > 0) {
       send_limit_.store(AppSockets::buffer_size(options.send_buffer), std::memory_order_relaxed);
     }
@@ -284,13 +287,14 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
   for (const iovec& part : from) {
     std::span<const std::byte> rest(static_cast<const std::byte*>(part.iov_base), part.iov_len);
     while (!rest.empty()) {
-      const std::size_t most = std::min(send_room(), kSendPiece - unsent);
+      const std::size_t most = std::min({send_room(), fifo.wanted(), kSendPiece - unsent});
       const std::size_t size = fifo.write(rest.first(std::min(rest.size(), most)));
-      if (size == 0) break;
+      if (size == 0 && (unsent == 0 || fifo.wanted() > 0)) break;
       rest = rest.subspan(size);
       done += size;
       unsent += size;
-      if (unsent < kSendPiece) continue;
+      // What is not wanted may be once the rest has been sent.
+      if (unsent < kSendPiece && size > 0) continue;
       sockets_.tcp().written(id_);
       worker.flush(now);
       unsent = 0;
@@ -298,6 +302,10 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
     if (!rest.empty()) break;
   }
   sockets_.passes().add(packet::Pass::kCopy, done);
+  if (hints.urgent && done > 0) {
+    buffers().outgoing.mark_urgent();
+    sockets_.tcp().written(id_);
+  }
   if (hints.end_of_record && done == size_of(from)) buffers().outgoing.end_record();
   if (unsent > 0) sockets_.tcp().written(id_, hints.more);
   return done;
@@ -322,10 +330,15 @@ Outcome<std::size_t> AppStream::send_with(std::span<const iovec> from,
   return refuse(Failure::kWouldBlock);
 }
 
-std::size_t AppStream::copy_out(std::span<const iovec> into) {
+client::Urgent AppStream::urgent() {
   const tcp::ByteFifo& fifo = buffers().receive;
-  std::uint64_t at = fifo.consumed();
-  std::size_t left = fifo.readable();
+  const std::size_t readable = fifo.readable();
+  return {buffers().receive_indices, fifo.consumed(), readable,
+          urgent_inline_.load(std::memory_order_relaxed)};
+}
+
+std::size_t AppStream::copy_out(std::span<const iovec> into, std::uint64_t at, std::size_t left) {
+  const tcp::ByteFifo& fifo = buffers().receive;
   std::size_t copied = 0;
   for (const iovec& part : into) {
     auto* to = static_cast<std::byte*>(part.iov_base);
@@ -351,8 +364,12 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
     return refuse((flags & kConnecting) != 0 ? Failure::kWouldBlock : Failure::kNotConnected);
   }
   const CallLock::Guard guard(receiving_);
-  const std::size_t size = copy_out(into);
-  if (size == 0 && buffers().receive.readable() == 0) {
+  const client::Urgent urgent = this->urgent();
+  const std::uint64_t at = buffers().receive.consumed() + urgent.skipped();
+  const std::size_t size = copy_out(into, at, urgent.readable());
+  // Who reads on from an urgent byte has passed it.
+  if (!peek && urgent.skipped() > 0) buffers().receive.set_consumed(at);
+  if (size == 0 && urgent.readable() == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
     if ((flags & kEnded) != 0) {
       if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
@@ -361,7 +378,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
     if (size_of(into) > 0) return refuse(Failure::kWouldBlock);
   }
   if (!peek && size > 0) {
-    buffers().receive.set_consumed(buffers().receive.consumed() + size);
+    buffers().receive.set_consumed(at + size);
     const std::uint64_t consumed = buffers().receive.consumed();
     // TCP sees the room when it next sends; it is told when the peer may be waiting for it.
     if (consumed - told_ >= buffers().receive.capacity() / 4) {
@@ -373,10 +390,27 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
   return client::Received{.size = size, .whole = size};
 }
 
+Outcome<std::size_t> AppStream::receive_urgent(std::span<const iovec> into, bool peek) {
+  if (!has(kConnected))
+    return refuse(has(kConnecting) ? Failure::kInvalid : Failure::kNotConnected);
+  const CallLock::Guard guard(receiving_);
+  const bool last = has(kPeerClosed | kEnded | kReceivingShut);
+  const client::Urgent urgent = this->urgent();
+  if (!urgent.is_apart()) return refuse(Failure::kInvalid);
+  if (!urgent.has_come()) return last ? Outcome<std::size_t>(0) : refuse(Failure::kWouldBlock);
+  const std::size_t size = copy_out(into, urgent.offset(), 1);
+  if (!peek) buffers().receive_indices.mark_read.store(urgent.offset(), std::memory_order_release);
+  return size;
+}
+
+bool AppStream::is_at_mark() { return has(kConnected) && urgent().is_at_mark(); }
+
 unsigned AppStream::events_of_connection(unsigned flags, unsigned wanted) {
   unsigned events = 0;
   if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLIN | POLLRDHUP;
-  if (buffers().receive.readable() > 0) events |= POLLIN;
+  const client::Urgent urgent = this->urgent();
+  if (urgent.readable() > 0) events |= POLLIN;
+  if (urgent.is_news()) events |= POLLPRI;
   if ((flags & kSendingShut) != 0) {
     events |= POLLOUT;
     if ((flags & (kPeerClosed | kReceivingShut)) != 0) events |= POLLHUP;
@@ -406,9 +440,7 @@ unsigned AppStream::readiness(unsigned wanted) {
   return events & (wanted | POLLERR | POLLHUP);
 }
 
-std::size_t AppStream::readable_bytes() {
-  return has(kConnected) ? buffers().receive.readable() : 0;
-}
+std::size_t AppStream::readable_bytes() { return has(kConnected) ? urgent().told() : 0; }
 
 client::Endpoint AppStream::local() {
   if (has(kConnecting | kConnected)) return to_client(tuple_.local);

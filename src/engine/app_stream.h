@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "client/sockets.h"
+#include "client/urgent.h"
 #include "engine/app_socket.h"
 #include "engine/app_sockets.h"
 #include "engine/socket_values.h"
@@ -56,6 +57,8 @@ class AppStream final : public client::Socket,
   client::Outcome<std::size_t> send_with(std::span<const iovec> from,
                                          const client::SendHints& hints) override;
   client::Outcome<client::Received> receive(std::span<const iovec> into, bool peek) override;
+  client::Outcome<std::size_t> receive_urgent(std::span<const iovec> into, bool peek) override;
+  bool is_at_mark() override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
   client::Failure take_error() override {
@@ -116,7 +119,7 @@ class AppStream final : public client::Socket,
   bool has_room() {
     const std::size_t most =
         std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
-    return send_room() >= most / 3;
+    return buffers().send.is_hungry() && send_room() >= most / 3;
   }
   bool take_buffers();
   void drop_buffers();
@@ -127,7 +130,9 @@ class AppStream final : public client::Socket,
   unsigned events_of_connection(unsigned flags, unsigned wanted);
   std::size_t copy_in(std::span<const iovec> from, const client::SendHints& hints, Worker& worker,
                       Instant now);
-  std::size_t copy_out(std::span<const iovec> into);
+  std::size_t copy_out(std::span<const iovec> into, std::uint64_t at, std::size_t left);
+  // What of the receive FIFO is urgent.
+  client::Urgent urgent();
   client::Outcome<void> stop_listening(bool receiving);
   void abort_queued(Instant now);
   void let_go();
@@ -137,6 +142,7 @@ class AppStream final : public client::Socket,
   std::atomic<client::Failure> error_{client::Failure::kNone};
   std::atomic<bool> wants_room_{false};
   std::atomic<std::size_t> send_limit_{SIZE_MAX};
+  std::atomic<bool> urgent_inline_{false};
   std::optional<Buffers> buffers_;
   CallLock receiving_;
   std::uint64_t told_ = 0;  // consumed bytes that TCP knows of; under receiving_

@@ -44,7 +44,11 @@ class ServedSendBuffer final : public tcp::SendBuffer {
   std::span<const std::byte> at(std::uint64_t offset, std::size_t most) const override {
     return fifo_.piece(offset, most);
   }
+  std::uint64_t urgent_end() const override { return fifo_.urgent_end(); }
   void release(std::uint64_t offset) override { fifo_.set_consumed(offset); }
+  void want_unsent(std::uint64_t end, std::uint64_t hungry_end) override {
+    fifo_.want(end, hungry_end);
+  }
   void want(std::uint64_t bytes) override;
 
  private:
@@ -72,6 +76,7 @@ class ServedReceiveBuffer final : public tcp::ReceiveBuffer {
   std::uint64_t room_for_copy(std::uint64_t end) override;
   void put_copy(std::uint64_t offset, std::span<const std::byte> from,
                 packet::PassCounter& passes) override;
+  void mark_urgent(std::uint64_t offset) override { fifo_.set_mark(offset); }
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
   void want(std::uint64_t window) override;
 

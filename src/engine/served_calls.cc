@@ -113,6 +113,7 @@ std::optional<Response> ServedChannel::execute(const Request& request, Instant n
     case Op::kSetOptions:
     case Op::kInfo:
     case Op::kDescribe:
+    case Op::kTakeReport:
       if (ServedSocket* socket = find(request.handle)) return execute_on(*socket, request, now);
       end(EndReason::kBadHandle);
       return std::nullopt;
@@ -158,6 +159,13 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
     }
     case Op::kDescribe:
       return describe(handle, socket);
+    case Op::kTakeReport: {
+      const auto report = socket.take_report();
+      if (!report) return failed(Failure::kWouldBlock);
+      Response response;
+      response.report = client::to_record(*report);
+      return response;
+    }
     case Op::kOpen:
     case Op::kRoute:
     case Op::kOwnAddress:

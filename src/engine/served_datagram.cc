@@ -38,6 +38,7 @@ bool ServedDatagram::open(const std::shared_ptr<FamilyMemory>& memory) {
   }
   bound_.reset();
   remote_.reset();
+  reports_.clear();
   return true;
 }
 
@@ -218,15 +219,26 @@ void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path,
   if (came) tell();
 }
 
-// RFC 1122 §4.1.3.3; only connected sockets are told, as in Linux.
+// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of little.
 void ServedDatagram::failed(const ip::PathError& error, Instant /*now*/) {
-  if (!remote_ || error.quote.destination != remote_->address ||
-      error.quote.destination_port() != remote_->port ||
-      error.kind != ip::PathErrorKind::kPortUnreachable) {
+  const bool peers = remote_ && error.quote.destination == remote_->address &&
+                     error.quote.destination_port() == remote_->port;
+  if (remote_ && !peers) return;
+  if (reports_.wants(error)) {
+    reports_.put(error);
+    set_flags(flags() | queue::kReported);
+  } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
     return;
   }
-  set_error(Failure::kRefused);
+  set_error(failure_of(error));
   tell();
+}
+
+std::optional<client::Report> ServedDatagram::take_report() {
+  auto report = reports_.take();
+  if (reports_.size() == 0) set_flags(flags() & ~queue::kReported);
+  if (report) set_error(reports_.failure());
+  return report;
 }
 
 }  // namespace tideline::engine

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/reports.h"
 #include "engine/served_socket.h"
 #include "ip/udp.h"
 #include "queue/messages.h"
@@ -30,7 +31,10 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
                                 const std::optional<client::Endpoint>& remote,
                                 Instant now) override;
   client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
-  void set_options(const client::Options& /*options*/, Instant /*now*/) override {}
+  void set_options(const client::Options& options, Instant /*now*/) override {
+    reports_.set_options(options);
+  }
+  std::optional<client::Report> take_report() override;
   client::Info info() const override { return {}; }
   client::Endpoint local() const override;
   // Sends what was written, up to a number of datagrams.
@@ -57,6 +61,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
 
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;
+  Reports reports_;
 };
 
 }  // namespace tideline::engine

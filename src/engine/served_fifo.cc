@@ -20,9 +20,16 @@ bool ServedFifo::open(FamilyMemory& memory, queue::FifoPlaces& shown, ring::Fifo
   ring_ = 0;
   indices.written.store(0, std::memory_order_relaxed);
   indices.consumed.store(0, std::memory_order_relaxed);
+  indices.forget_marks();
+  want(UINT64_MAX, UINT64_MAX);
   shown.show(0, 0, *place);
   shown.show(1, queue::FifoPlaces::kUnused, {});
   return true;
+}
+
+void ServedFifo::want(std::uint64_t end, std::uint64_t hungry_end) {
+  hungry_until_ = hungry_end;
+  indices_->want(end, hungry_end);
 }
 
 void ServedFifo::close() {

@@ -48,6 +48,16 @@ class ServedFifo {
   // The engine writes.
   void set_written(std::uint64_t written);
 
+  // Of what the program has written, up to the byte that it called urgent last; 0: none.
+  std::uint64_t urgent_end() const {
+    const std::uint64_t mark = indices_->mark.load(std::memory_order_relaxed);
+    return mark < written_ ? mark + 1 : 0;
+  }
+  void set_mark(std::uint64_t offset) { indices_->set_mark(offset); }
+  // No byte beyond `end` is wanted; more is while less than `hungry_end` is written.
+  void want(std::uint64_t end, std::uint64_t hungry_end);
+  bool is_hungry() const { return written_ < hungry_until_; }
+
   // It still has bytes in an old ring, and cannot grow.
   bool is_moving() const { return old_.size != 0; }
   // Whether it may: others of the family have what they need.
@@ -75,6 +85,7 @@ class ServedFifo {
   // What is known of the other side's index, at every look: mutable for that.
   mutable std::uint64_t written_ = 0;
   std::uint64_t consumed_ = 0;
+  std::uint64_t hungry_until_ = UINT64_MAX;
 };
 
 }  // namespace tideline::engine

@@ -248,7 +248,10 @@ void ServedStream::finish() {
 
 void ServedStream::set_options(const client::Options& options, Instant now) {
   options_ = in_range(options);
-  changed_since_listen_ |= has(kListening);
+  if (has(kListening)) {
+    changed_since_listen_ = true;
+    sockets_.tcp().set_options(listener_, to_tcp(options_));
+  }
   if (!held_by_tcp_) return;
   send_.set_most(options_.send_buffer);
   receive_.set_most(options_.receive_buffer);
@@ -303,7 +306,8 @@ void ServedStream::writable(tcp::ConnectionId /*id*/, Instant now) {
 void ServedStream::tell_of_room(Instant now) {
   if (outgoing_.size() > FamilyMemory::kLeastFifo) sockets_.note_large(*this, now);
   // The exchange is the fence between the room that was made and the look at who wants it.
-  if (outgoing_.room() >= outgoing_.size() / 3 && page().wants_room.exchange(0) != 0) tell();
+  const bool roomy = outgoing_.is_hungry() && outgoing_.room() >= outgoing_.size() / 3;
+  if (roomy && page().wants_room.exchange(0) != 0) tell();
 }
 
 bool ServedStream::rest(Instant now) {

@@ -19,6 +19,8 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .keepalive_interval = options.keepalive_interval,
           .keepalive_probes = options.keepalive_probes,
           .fast_open = options.connect_fast,
+          .defer_accept = options.defer_accept,
+          .notsent_lowat = options.notsent_lowat,
           .user_timeout = options.user_timeout};
 }
 
@@ -73,6 +75,7 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
           .cwnd = info.cwnd,
           .ssthresh = info.ssthresh,
           .unacknowledged = info.unacknowledged,
+          .unsent = info.unsent,
           .sacked = info.sacked,
           .lost = info.lost,
           .retransmitted = info.retransmitted,

@@ -11,6 +11,7 @@
 #include "wire/icmp_quote.h"
 #include "wire/ip_address.h"
 #include "wire/packet_layout.h"
+#include "wire/view.h"
 
 namespace tideline::ip {
 
@@ -49,6 +50,10 @@ struct PathError {
   PathErrorKind kind = PathErrorKind::kHostUnreachable;
   std::uint32_t mtu = 0;  // packet too big
   wire::IcmpQuote<wire::Ipv6Address> quote;
+  std::uint8_t type = 0;       // as in the ICMP or ICMPv6 message, or as if there had been one
+  std::uint8_t code = 0;       //
+  wire::Ipv6Address offender;  // who says so
+  wire::Bytes payload;         // what was quoted behind `quote`; good for this call only
 };
 
 // A protocol above IP.

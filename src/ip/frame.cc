@@ -83,6 +83,11 @@ wire::QuotedTransport quote_transport(const Packet& packet, std::size_t offset,
   return wire::view_as<wire::QuotedTransport>(wire::Bytes(bytes));
 }
 
+wire::Bytes behind_transport(const Packet& packet, std::size_t offset) {
+  const wire::Bytes first = packet.first().bytes();
+  return first.subspan(std::min(first.size(), offset + sizeof(wire::QuotedTransport)));
+}
+
 namespace {
 
 bool prepend_ethernet(PacketPtr& packet, const wire::MacAddress& to, std::uint16_t ether_type,

@@ -44,6 +44,8 @@ inline std::size_t size_on_wire(const packet::Packet& packet) {
 // The first 8 bytes at `offset`, zero where the packet is shorter.
 wire::QuotedTransport quote_transport(const packet::Packet& packet, std::size_t offset,
                                       packet::PassCounter& passes);
+// What is behind these, as far as it lies with them.
+wire::Bytes behind_transport(const packet::Packet& packet, std::size_t offset);
 
 // Puts an Ethernet header in front, tagged if the host is in a VLAN, and transmits.
 void transmit(packet::PacketPtr packet, const wire::MacAddress& to, std::uint16_t ether_type,

@@ -23,6 +23,13 @@ namespace {
 // RFC 1812 §4.3.2.3: as much of the offending packet as keeps the error within 576 bytes.
 constexpr std::size_t kMaxQuote = 576 - sizeof(wire::Ipv4Header) - sizeof(IcmpHeader);
 
+// Of an error that was parsed.
+wire::Bytes quoted_payload(wire::Bytes message) {
+  const wire::Bytes quoted = message.subspan(sizeof(IcmpHeader));
+  const auto& header = wire::view_as<wire::Ipv4Header>(quoted);
+  return quoted.subspan(header.header_size() + sizeof(wire::QuotedTransport));
+}
+
 PathErrorKind kind_of(const wire::Icmp& icmp) {
   switch (icmp.type) {
     case IcmpType::kUnreachable:
@@ -104,7 +111,7 @@ void Icmp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
     case IcmpType::kUnreachable:
     case IcmpType::kTimeExceeded:
     case IcmpType::kParameterProblem:
-      error_received(*icmp, now);
+      error_received(*icmp, datagram, layout.l4_bytes(packet->first().bytes()), now);
       return;
   }
 }
@@ -156,7 +163,8 @@ void Icmp::replied(PacketPtr packet, const Datagram& datagram, const wire::Icmp&
 }
 
 // RFC 1122 §3.2.2: passed to whom the quoted header names, if it is from us at all (RFC 5927 §4).
-void Icmp::error_received(const wire::Icmp& icmp, Instant now) {
+void Icmp::error_received(const wire::Icmp& icmp, const Datagram& datagram, wire::Bytes message,
+                          Instant now) {
   const wire::Ipv4Quote& quote = icmp.quote;
   if (!context_.addresses.is_ours(quote.source)) {
     context_.drops.count(Discard::kIcmpQuoteNotOurs);
@@ -167,7 +175,11 @@ void Icmp::error_received(const wire::Icmp& icmp, Instant now) {
                         .quote = {.source = Ipv6Address::mapped(quote.source),
                                   .destination = Ipv6Address::mapped(quote.destination),
                                   .protocol = quote.protocol,
-                                  .transport = quote.transport}};
+                                  .transport = quote.transport},
+                        .type = static_cast<std::uint8_t>(icmp.type),
+                        .code = icmp.code,
+                        .offender = datagram.source,
+                        .payload = quoted_payload(message)};
   if (!upcalls_.recognises(error)) {
     context_.drops.count(Discard::kIcmpQuoteUnknown);
     return;

@@ -34,7 +34,8 @@ class Icmp final : public ProtocolHandler {
   void answer(packet::PacketPtr packet, const Datagram& datagram, Instant now);
   void replied(packet::PacketPtr packet, const Datagram& datagram, const wire::Icmp& icmp,
                Instant now);
-  void error_received(const wire::Icmp& icmp, Instant now);
+  void error_received(const wire::Icmp& icmp, const Datagram& datagram, wire::Bytes message,
+                      Instant now);
   bool may_report(const packet::Packet& offending, const wire::PacketLayout& layout) const;
 
   Context& context_;

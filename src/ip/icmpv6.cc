@@ -27,6 +27,13 @@ constexpr std::size_t kMaxQuote =
 // Larger neighbour discovery messages have options that we do not know by the dozen.
 constexpr std::size_t kMaxNdpMessage = 1280;
 
+// Of an error that was parsed; nothing if there are extension headers.
+wire::Bytes quoted_payload(wire::Bytes message, std::uint8_t protocol) {
+  const wire::Bytes quoted = message.subspan(sizeof(Icmpv6Header));
+  if (wire::view_as<wire::Ipv6Header>(quoted).next_header != protocol) return {};
+  return quoted.subspan(sizeof(wire::Ipv6Header) + sizeof(wire::QuotedTransport));
+}
+
 PathErrorKind kind_of(const wire::Icmpv6& icmpv6) {
   switch (icmpv6.type) {
     case Icmpv6Type::kPacketTooBig:
@@ -120,7 +127,7 @@ void Icmpv6::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
     case Icmpv6Type::kPacketTooBig:
     case Icmpv6Type::kTimeExceeded:
     case Icmpv6Type::kParameterProblem:
-      error_received(*icmpv6, now);
+      error_received(*icmpv6, datagram, message, now);
       return;
   }
 }
@@ -202,12 +209,19 @@ void Icmpv6::replied(PacketPtr packet, const Datagram& datagram, const wire::Icm
 }
 
 // RFC 4443 §2.4 (d), if the quoted packet is from us at all (RFC 5927 §4).
-void Icmpv6::error_received(const wire::Icmpv6& icmpv6, Instant now) {
+void Icmpv6::error_received(const wire::Icmpv6& icmpv6, const Datagram& datagram,
+                            wire::Bytes message, Instant now) {
   if (!context_.addresses.is_ours(icmpv6.quote.source)) {
     context_.drops.count(Discard::kIcmpQuoteNotOurs);
     return;
   }
-  const PathError error{.kind = kind_of(icmpv6), .mtu = icmpv6.mtu, .quote = icmpv6.quote};
+  const PathError error{.kind = kind_of(icmpv6),
+                        .mtu = icmpv6.mtu,
+                        .quote = icmpv6.quote,
+                        .type = static_cast<std::uint8_t>(icmpv6.type),
+                        .code = icmpv6.code,
+                        .offender = datagram.source,
+                        .payload = quoted_payload(message, icmpv6.quote.protocol)};
   if (!upcalls_.recognises(error)) {
     context_.drops.count(Discard::kIcmpQuoteUnknown);
     return;

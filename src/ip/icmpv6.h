@@ -39,7 +39,8 @@ class Icmpv6 final : public ProtocolHandler {
   void answer(packet::PacketPtr packet, const Datagram& datagram, Instant now);
   void replied(packet::PacketPtr packet, const Datagram& datagram, const wire::Icmpv6& icmpv6,
                Instant now);
-  void error_received(const wire::Icmpv6& icmpv6, Instant now);
+  void error_received(const wire::Icmpv6& icmpv6, const Datagram& datagram, wire::Bytes message,
+                      Instant now);
   bool may_report(const packet::Packet& offending, const wire::PacketLayout& layout,
                   const Problem& problem) const;
 

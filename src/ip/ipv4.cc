@@ -6,6 +6,7 @@
 #include "ip/frame.h"
 #include "ip/grh.h"
 #include "wire/ethernet.h"
+#include "wire/icmp.h"
 #include "wire/ipv4.h"
 #include "wire/protocol.h"
 #include "wire/roce.h"
@@ -217,7 +218,11 @@ void Ipv4::undeliverable(PacketPtr packet, Instant now) {
       .quote = {.source = Ipv6Address::mapped(header.source),
                 .destination = Ipv6Address::mapped(header.destination),
                 .protocol = header.protocol,
-                .transport = quote_transport(*packet, sizeof(Ipv4Header), context_.passes)}};
+                .transport = quote_transport(*packet, sizeof(Ipv4Header), context_.passes)},
+      .type = static_cast<std::uint8_t>(wire::IcmpType::kUnreachable),
+      .code = wire::kIcmpHostUnreachable,
+      .offender = Ipv6Address::mapped(header.source),
+      .payload = behind_transport(*packet, sizeof(Ipv4Header))};
   if (upcalls_.recognises(error)) upcalls_.failed(error, now);
 }
 

@@ -7,6 +7,7 @@
 #include "ip/frame.h"
 #include "ip/grh.h"
 #include "wire/ethernet.h"
+#include "wire/icmpv6.h"
 #include "wire/ipv6.h"
 #include "wire/ipv6_extensions.h"
 #include "wire/protocol.h"
@@ -244,7 +245,11 @@ void Ipv6::undeliverable(PacketPtr packet, Instant now) {
       .quote = {.source = header.source,
                 .destination = header.destination,
                 .protocol = header.next_header,
-                .transport = quote_transport(*packet, sizeof(Ipv6Header), context_.passes)}};
+                .transport = quote_transport(*packet, sizeof(Ipv6Header), context_.passes)},
+      .type = static_cast<std::uint8_t>(wire::Icmpv6Type::kUnreachable),
+      .code = wire::kIcmpv6AddressUnreachable,
+      .offender = header.source,
+      .payload = behind_transport(*packet, sizeof(Ipv6Header))};
   if (upcalls_.recognises(error)) upcalls_.failed(error, now);
 }
 

@@ -37,6 +37,9 @@ class FifoView {
   // Writer.
   std::uint64_t written() const { return indices_.written.load(std::memory_order_relaxed); }
   std::size_t writable() const;
+  // As much of that as the reader wants.
+  std::size_t wanted() const { return indices_.wanted_of(writable()); }
+  bool is_hungry() const { return indices_.is_hungry(); }
   void set_written(std::uint64_t end) { indices_.written.store(end, std::memory_order_release); }
   // Reader.
   std::uint64_t consumed() const { return indices_.consumed.load(std::memory_order_relaxed); }

@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -77,6 +77,7 @@ struct OptionsRecord {
   std::int64_t keepalive_idle_ns = 0;
   std::int64_t keepalive_interval_ns = 0;
   std::int64_t user_timeout_ns = 0;
+  std::int64_t defer_accept_ns = 0;
   std::uint64_t max_pacing_rate = 0;
   std::uint32_t fast_open = 0;
   std::uint16_t max_segment = 0;
@@ -87,9 +88,13 @@ struct OptionsRecord {
   std::uint8_t keepalive = 0;
   std::uint8_t keepalive_probes = 0;
   std::uint8_t connect_fast = 0;
-  std::array<std::uint8_t, 3> reserved{};
+  std::uint8_t urgent_inline = 0;
+  std::uint8_t reports_ipv4 = 0;
+  std::uint8_t reports_ipv6 = 0;
+  std::uint32_t notsent_lowat = 0;
+  std::uint32_t reserved = 0;
 };
-static_assert(sizeof(OptionsRecord) == 64);
+static_assert(sizeof(OptionsRecord) == 80);
 
 struct InfoRecord {
   std::uint8_t state = 0;
@@ -104,12 +109,26 @@ struct InfoRecord {
   std::uint8_t probes = 0;
   std::uint8_t backoff = 0;
   std::uint8_t retries = 0;
-  // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts.
-  std::array<std::uint32_t, 13> lengths{};
+  // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts,
+  // unsent.
+  std::array<std::uint32_t, 14> lengths{};
   std::array<std::int64_t, 10> times_ns{};  // rto .. min_rtt, since_received .. buffer_limited
   std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
 };
-static_assert(sizeof(InfoRecord) == 208);
+static_assert(sizeof(InfoRecord) == 216);
+
+// As in client::Report.
+struct ReportRecord {
+  std::uint8_t ipv6 = 0;
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  std::uint8_t size = 0;
+  std::uint32_t mtu = 0;
+  EndpointRecord to{};
+  EndpointRecord from{};
+  std::array<std::byte, 128> payload{};
+};
+static_assert(sizeof(ReportRecord) == 176);
 
 enum class Op : std::uint16_t {
   kOpen,        // number: client::SocketType          -> handle, family, page
@@ -124,6 +143,7 @@ enum class Op : std::uint16_t {
   kDescribe,    // handle, of one that was adopted     -> handle, family, page
   kRoute,       // endpoint: its address               -> number: kOwns, kReaches
   kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
+  kTakeReport,  // handle                              -> report
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
 };
 
@@ -148,7 +168,7 @@ struct Request {
   EndpointRecord endpoint{};
   OptionsRecord options{};
 };
-static_assert(sizeof(Request) == 96);
+static_assert(sizeof(Request) == 112);
 
 struct Response {
   std::uint32_t failure = 0;  // client::Failure
@@ -158,8 +178,9 @@ struct Response {
   std::uint32_t number = 0;
   EndpointRecord endpoint{};
   InfoRecord info{};
+  ReportRecord report{};
 };
-static_assert(sizeof(Response) == 248);
+static_assert(sizeof(Response) == 432);
 
 // --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
 // of the FIFO's offsets.

@@ -28,6 +28,7 @@ inline constexpr std::uint32_t kPeerClosed = 8;
 inline constexpr std::uint32_t kEnded = 16;
 inline constexpr std::uint32_t kReceivingShut = 32;
 inline constexpr std::uint32_t kSendingShut = 64;
+inline constexpr std::uint32_t kReported = 128;  // kTakeReport has something
 
 // Who is to be told: a waiting context of one channel, and what to tell it. 0: nobody.
 //

@@ -153,7 +153,9 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
       answer_with_reset(core, segment, now);
       return Verdict::kDone;
     }
-    if (!establish(core, tcb, segment, now)) return Verdict::kDone;
+    if (defers(core, tcb, segment, now) || !establish(core, tcb, segment, now)) {
+      return Verdict::kDone;
+    }
   }
   if (tcb.syn_ack_owed && segment.ack > tcb.iss && segment.ack <= tcb.snd_nxt) {
     settle_fast_open(core, tcb, now);
@@ -196,9 +198,16 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   return Verdict::kContinue;
 }
 
-// Sixth: URG. The pointer is followed, the data stays in line (RFC 6093 §5).
-void check_urg(Tcb& tcb, const Segment& segment) {
-  if (segment.has(wire::kTcpUrg)) tcb.rcv_up = max(tcb.rcv_up, segment.seq + segment.urgent);
+// Sixth: URG, of a segment that began at `begin`. The pointer is to the byte behind the urgent one,
+// as all senders have it (RFC 6093 §3.1), and is heeded if that has not yet come.
+void check_urg(Tcb& tcb, const Segment& segment, Seq begin) {
+  if (!segment.has(wire::kTcpUrg) || tcb.fin_received || tcb.attachment.receive == nullptr) return;
+  const Seq byte = begin + (segment.urgent > 0 ? segment.urgent - 1U : 0U);
+  if (byte < tcb.rcv_nxt || (tcb.is_rcv_up_known && byte <= tcb.rcv_up)) return;
+  tcb.rcv_up = byte;
+  tcb.is_rcv_up_known = true;
+  tcb.attachment.receive->mark_urgent(tcb.rcv_offset + (byte - tcb.rcv_nxt));
+  tcb.events.readable = true;
 }
 
 // Seventh: the payload.
@@ -278,9 +287,10 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (check_ack(core, tcb, segment, now) == Verdict::kDone) return;  // fifth
   take_timestamp(tcb, segment, now);
   const bool had_fin = segment.has(wire::kTcpFin);
+  const Seq begin = segment.seq;
   const Seq fin_seq = segment.end() - (had_fin ? 1 : 0);
   trim_to_window(core, tcb, segment);
-  check_urg(tcb, segment);                                            // sixth
+  check_urg(tcb, segment, begin);                                     // sixth
   if (check_text(core, tcb, segment, now) == Verdict::kDone) return;  // seventh
   check_fin(core, tcb, segment, fin_seq, now);                        // eighth
 }

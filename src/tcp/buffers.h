@@ -27,10 +27,15 @@ class SendBuffer {
   virtual std::uint64_t record_end(std::uint64_t /*offset*/) const { return UINT64_MAX; }
   // Whether its owner has more to put in than there is room for.
   virtual bool is_full() const { return false; }
+  // Where the last of what is urgent ends; 0, or what is acknowledged: nothing is.
+  virtual std::uint64_t urgent_end() const { return 0; }
   // What is before `offset` was acknowledged, and no frame borrows it any more.
   virtual void release(std::uint64_t offset) = 0;
   // TCP could have so many bytes on their way, and unacknowledged: a buffer that grows may.
   virtual void want(std::uint64_t /*bytes*/) {}
+  // StreamOptions::notsent_lowat: so little is unsent that the owner should write while end() is
+  // less than `hungry_end`, and beyond `end` it should not.
+  virtual void want_unsent(std::uint64_t /*end*/, std::uint64_t /*hungry_end*/) {}
 
  protected:
   ~SendBuffer() = default;
@@ -53,6 +58,8 @@ class ReceiveBuffer {
   // Below room_for_copy().
   virtual void put_copy(std::uint64_t /*offset*/, std::span<const std::byte> /*from*/,
                         packet::PassCounter& /*passes*/) {}
+  // The peer calls the byte at `offset` urgent. It, and all behind it, has yet to be published.
+  virtual void mark_urgent(std::uint64_t /*offset*/) {}
   // All bytes before `end` are there, and are the owner's.
   virtual void publish(std::uint64_t end) = 0;
   // At the owner's pace, the peer could have so many bytes on their way: a buffer that grows may

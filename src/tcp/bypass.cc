@@ -15,10 +15,10 @@ Tcb* other_end(Core& core, const Tcb& tcb) {
   return other == &tcb ? nullptr : other;
 }
 
-// Who wants a pace gets it from segments.
+// Segments have a pace, and urgent pointers.
 bool may_bypass(const Core& core, const Tcb& tcb) {
   return core.config.local_bypass && tcb.is_local && tcb.may_send() && !tcb.fin_sent &&
-         !tcb.syn_ack_owed && tcb.attachment.send != nullptr &&
+         !tcb.syn_ack_owed && tcb.attachment.send != nullptr && !tcb.is_urgent() &&
          tcb.options.max_pacing_rate == UINT64_MAX;
 }
 
@@ -60,6 +60,7 @@ void sent(Core& core, Tcb& from, std::uint32_t size, Instant now) {
 
 void received(Core& core, Tcb& to, std::uint32_t size, Instant now) {
   to.rcv_nxt += size;
+  to.is_rcv_up_known &= to.rcv_up >= to.rcv_nxt;
   to.rcv_offset += size;
   to.attachment.receive->publish(to.rcv_offset);
   to.events.readable = true;

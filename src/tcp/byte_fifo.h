@@ -26,7 +26,16 @@ class OutgoingFifo final : public SendBuffer {
     return fifo_.piece(offset, most);
   }
   void release(std::uint64_t offset) override;
+  void want_unsent(std::uint64_t end, std::uint64_t hungry_end) override {
+    fifo_.want(end, hungry_end);
+  }
   std::uint64_t record_end(std::uint64_t offset) const override;
+  std::uint64_t urgent_end() const override {
+    const std::uint64_t mark = fifo_.mark();
+    return mark < fifo_.written() ? mark + 1 : 0;
+  }
+  // The last byte that was written is.
+  void mark_urgent() { fifo_.set_mark(fifo_.written() - 1); }
   bool is_full() const override { return full_; }
   void set_full(bool full) { full_ = full; }
   // What was written so far is a record. Of those that are not yet acknowledged the first sixteen
@@ -51,6 +60,7 @@ class IncomingFifo final : public ReceiveBuffer {
   std::uint64_t room_for_copy(std::uint64_t /*end*/) override { return limit(); }
   void put_copy(std::uint64_t offset, std::span<const std::byte> from,
                 packet::PassCounter& passes) override;
+  void mark_urgent(std::uint64_t offset) override { fifo_.set_mark(offset); }
   void publish(std::uint64_t end) override { fifo_.set_written(end); }
 
  private:

@@ -58,7 +58,8 @@ struct Config {
   // a key take each other's cookies; without one the host has its own.
   bool fast_open = false;
   std::optional<HashKey> fast_open_key{};
-  bool restart_after_idle = true;  // RFC 5681 §4.1
+  std::uint32_t notsent_lowat = UINT32_MAX;  // of streams that have not chosen; all ones: unbounded
+  bool restart_after_idle = true;            // RFC 5681 §4.1
   // RFC 7323, RFC 2018: asked for and granted.
   bool timestamps = true;
   bool window_scaling = true;

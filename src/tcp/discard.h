@@ -28,6 +28,7 @@ enum class Discard : std::uint8_t {
   kFlags,       // SYN with FIN or RST
   kAfterClose,  // data for a connection that its owner has closed: answered with RST
   kAcceptQueueFull,
+  kAcceptDeferred,  // the acknowledgment that ends a handshake: data is waited for
   kCookieInvalid,
   kConnectionsFull,
   kRangesFull,

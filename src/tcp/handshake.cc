@@ -2,6 +2,7 @@
 #include "tcp/handshake.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tcp/arrival.h"
 #include "tcp/bbr_flow.h"
@@ -18,6 +19,8 @@
 
 namespace tideline::tcp {
 namespace {
+
+constexpr Duration kLongDelayedAck = std::chrono::milliseconds(200);
 
 std::uint16_t default_mss(const Tuple& tuple) {
   return tuple.is_ipv4() ? 536 : 1220;  // RFC 9293 §3.7.1, MUST-15
@@ -101,7 +104,8 @@ void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now
   tcb->iss = segment.ack - 1;
   tcb->snd_una = tcb->iss;
   tcb->snd_nxt = tcb->iss + 1;
-  tcb->retries = 1;  // no time was taken
+  tcb->retries = 1;                // no time was taken
+  tcb->options.defer_accept = {};  // nothing would be kept of the peer's data, and no timer runs
   segment_arrives(core, *tcb, segment, now);
 }
 
@@ -115,6 +119,27 @@ void ask_again_soon(Core& core, Tcb& tcb, Instant now) {
 
 }  // namespace
 
+unsigned deferrals(const Core& core, const Tcb& tcb) {
+  constexpr unsigned kMost = 255;
+  unsigned count = 0;
+  Duration period{};
+  Duration timeout = core.config.initial_rto;
+  while (tcb.options.defer_accept > period && count < kMost) {
+    ++count;
+    period += timeout;
+    timeout = std::min(2 * timeout, core.config.max_rto);
+  }
+  return count;
+}
+
+bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  const bool empty = segment.size == 0 && !segment.has(wire::kTcpFin);
+  if (tcb.is_active || !empty || tcb.retries >= deferrals(core, tcb)) return false;
+  core.counters.count(Discard::kAcceptDeferred);
+  if (!std::exchange(tcb.deferred, true)) tcb.progress_at = now;
+  return true;
+}
+
 void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   tcb.snd_una = tcb.iss + 1;
   tcb.una_offset = 0;
@@ -122,15 +147,18 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   take_window(tcb, segment);
   update_mss(core, tcb, now);
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
-  tcb.congestion.cwnd = tcb.retries > 1 ? tcb.mss : initial_cwnd(tcb.mss);
+  const bool lost = tcb.retries > 1 && !tcb.deferred;
+  tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(tcb.mss);
   if (tcb.retries == 0) {
-    const Duration rtt = std::max(now - tcb.last_sent, Duration(1));
+    const Instant answered = tcb.deferred ? tcb.progress_at : now;
+    const Duration rtt = std::max(answered - tcb.last_sent, Duration(1));
     measure_rtt(core.config, tcb, rtt);
     tcb.min_rtt = rtt;
   } else {
     tcb.rto = std::max(tcb.rto, core.config.initial_rto);
   }
   bbr_established(tcb, now);
+  if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
   tcb.retries = tcb.backoff = 0;
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
@@ -234,7 +262,12 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     take_fast_syn_ack(core, tcb, segment, now);
     take_early_text(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
-    tcb.ack_now = true;
+    if (tcb.options.defer_accept > Duration{} && segment.size == 0) {
+      tcb.ack_delayed = true;
+      arm(core, tcb, Timer::kDelayedAck, now + kLongDelayedAck);
+    } else {
+      tcb.ack_now = true;
+    }
     // RFC 9768 §3.2.2.1: it says how the SYN-ACK came, which a segment with data cannot.
     if (has_accurate_ecn(tcb)) send_ack(core, tcb, now);
     return;

@@ -25,4 +25,9 @@ bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now);
 // its listener has no room, or not any more.
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now);
 
+// StreamOptions::defer_accept of a passive connection, in time-outs of its SYN-ACK.
+unsigned deferrals(const Core& core, const Tcb& tcb);
+// Whether this acknowledgment of our SYN-ACK is passed over, for it has no data.
+bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now);
+
 }  // namespace tideline::tcp

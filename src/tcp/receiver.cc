@@ -125,6 +125,7 @@ void receive_in_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   const bool hole = !tcb.reassembly.empty();
   const Seq end = before + segment.size;
   tcb.rcv_nxt = hole ? tcb.reassembly.advance(core.ranges, end) : end;
+  tcb.is_rcv_up_known &= tcb.rcv_up >= tcb.rcv_nxt;
   tcb.rcv_offset += tcb.rcv_nxt - before;
   tcb.attachment.receive->publish(tcb.rcv_offset);
   tcb.events.readable = true;

@@ -116,6 +116,12 @@ class Script {
       EXPECT_EQ(world_.counter(words[1]), number(words[2])) << words[1];
     } else if (verb == "info") {
       EXPECT_EQ(world_.info(words[1]), number(words[2])) << words[1];
+    } else if (verb == "wanted") {
+      EXPECT_EQ(world_.wanted(), number(words[1])) << "bytes that the owner should write";
+    } else if (verb == "hungry") {
+      EXPECT_EQ(world_.is_hungry(), words[1] == "yes");
+    } else if (verb == "mark") {
+      EXPECT_EQ(world_.mark(), number(words[1])) << "urgent byte";
     } else if (verb == "error") {
       world_.error(words[1], static_cast<std::uint32_t>(number(words[2])),
                    words.size() > 3 ? static_cast<std::uint32_t>(number(words[3])) : 0);
@@ -162,6 +168,10 @@ class Script {
       world_.listening.fast_open = static_cast<std::uint32_t>(argument(2));
       // That of the tests of Linux: scripts know its cookies.
       world_.config.fast_open_key = {.low = 0xb2b2b2b2a1a1a1a1, .high = 0xd4d4d4d4c3c3c3c3};
+    } else if (key == "defer_accept") {
+      world_.options.defer_accept = std::chrono::seconds(argument(2));
+    } else if (key == "notsent_lowat") {
+      world_.options.notsent_lowat = static_cast<std::uint32_t>(argument(2));
     } else if (key == "pacing") {
       world_.options.max_pacing_rate = argument(2);
     } else {
@@ -354,6 +364,7 @@ class Script {
     }
     EXPECT_EQ(got.header.window, want.window.value_or(got.header.window)) << "window";
     EXPECT_EQ(got.ect, want.ect) << "ECT";
+    EXPECT_EQ(got.header.urgent_pointer, want.urgent) << "urgent pointer";
     const Duration late = got.at - (kStart + time_);
     EXPECT_LE(late < Duration{} ? -late : late, kTolerance) << "time";
     for (std::size_t i = 0; i < got.payload.size(); ++i) {

@@ -11,18 +11,21 @@
 //
 // Before `given`: config ecn | accurate_ecn | no_timestamps | no_window_scaling | no_sack | gso |
 //   ipv6 | backlog N | buffer N | mtu N | no_delay | cork | keepalive IDLE INTERVAL PROBES |
-//   user_timeout SECONDS | reno | bbr | dctcp | fast | pacing BYTES_PER_SECOND | fast_open MOST.
+//   user_timeout SECONDS | reno | bbr | dctcp | fast | pacing BYTES_PER_SECOND | fast_open MOST |
+//   defer_accept SECONDS | notsent_lowat BYTES.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
 // +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect0|ect1|ce] [badsum] [group]
 //   [port N]
-// +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [<OPTIONS>] [ect] [port N]   |   > nothing
+// +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect] [port N]   |   > nothing
 //   FLAGS: S F R P U E W A (AE) and . for ACK. P is compared only if the script has it.
 //   OPTIONS: mss N, sackOK, wscale N, TS val N ecr N (`*` is any), sack A:B ..., FO [COOKIE],
 //   accecn e0 N ce N e1 N
-// +T connect | listen | write N [more|record] | read N | consume | shutdown | close | abort
+// +T connect | listen | write N [more|record|urgent] | read N | consume | shutdown | close | abort
 //   connect again: the connection before is over
 // +T option NAME
 // +T error KIND SEQ [MTU]: the network says so; port_unreachable, host_unreachable, too_big, ...
+// mark OFFSET: of the peer's stream, that it calls urgent
+// wanted BYTES, hungry yes|no: what the owner is told of notsent_lowat
 // state NAME; events NAME...: all since the last look; count NAME N; info NAME N
 #pragma once
 

@@ -105,6 +105,7 @@ void World::write(std::size_t size, const std::string& how) {
   written_ += size;
   ASSERT_EQ(out_->write(bytes), size);
   if (how == "record") outgoing_->end_record();
+  if (how == "urgent") outgoing_->mark_urgent();
   tcp().written(id, how == "more");
 }
 

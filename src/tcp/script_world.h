@@ -52,8 +52,11 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   void connect();
   // Another connection, from a port that TCP chooses; it has no buffers.
   void connect_to(std::uint16_t port);
-  // How: "more", "record", or neither.
+  // How: "more", "record", "urgent", or none of these.
   void write(std::size_t size, const std::string& how = {});
+  std::uint64_t mark() const { return in_->mark(); }
+  std::size_t wanted() const { return out_->wanted(); }
+  bool is_hungry() const { return out_->is_hungry(); }
   void read(std::size_t size);  // compares, and tells TCP
   void set_option(const std::string& name);
   // How a segment of the peer's comes.

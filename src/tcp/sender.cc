@@ -64,6 +64,7 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
 std::uint32_t frame_limit(const Core& core, const Tcb& tcb) {
   constexpr Duration kShortPath = std::chrono::microseconds(500);
   const std::uint32_t segment = segment_payload(tcb);
+  if (tcb.is_urgent()) return segment;  // each with its own pointer
   std::uint64_t most = std::min(frame_payload(core, tcb), tcb.congestion.cwnd / 2);
   if (is_paced(tcb) || tcb.min_rtt > kShortPath) {
     const std::uint64_t least = std::uint64_t{core.config.min_frame_segments} * segment;
@@ -114,7 +115,7 @@ void resend_lost(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 896, RFC 9293 §3.7.4 with Minshall's change: may less than a full segment go?
 bool may_send_small(Core& core, Tcb& tcb, std::uint64_t available, Instant now) {
-  if (tcb.shut_down || tcb.pushed) return true;
+  if (tcb.shut_down || tcb.pushed || tcb.is_urgent()) return true;
   // The owner is in the middle of a write, and goes on when there is room.
   if (tcb.attachment.send->is_full() && tcb.outstanding() > 0) return false;
   if (tcb.options.cork || tcb.more_to_come) {
@@ -274,6 +275,11 @@ Activity activity_of(const Tcb& tcb) {
                                                      : Activity::kSending;
 }
 
+std::uint32_t notsent_lowat(const Core& core, const Tcb& tcb) {
+  const std::uint32_t chosen = tcb.options.notsent_lowat;
+  return chosen == 0 ? core.config.notsent_lowat : chosen;
+}
+
 void account_time(Tcb& tcb, Instant now) {
   const Activity next = activity_of(tcb);
   if (next == tcb.activity) return;
@@ -338,6 +344,7 @@ void output(Core& core, Tcb& tcb, Instant now) {
   bbr_check_application_limited(tcb);
   if (tcb.attachment.send != nullptr && !tcb.fin_sent) {
     tcb.write_end = std::max(tcb.write_end, tcb.attachment.send->end());
+    tcb.snd_up = tcb.attachment.send->urgent_end();
   }
   if (tcb.may_send() && tcb.attachment.send != nullptr) {
     Budget budget{.bytes = core.config.max_burst};
@@ -357,8 +364,32 @@ void output(Core& core, Tcb& tcb, Instant now) {
     }
   }
   tcb.pushed = false;
+  if (is_unsent_bounded(core, tcb) && tcb.snd_nxt != tcb.notsent_from) bound_unsent(core, tcb);
   account_time(tcb, now);
   if (tcb.ack_now) send_ack(core, tcb, now);
+}
+
+bool is_unsent_bounded(const Core& core, const Tcb& tcb) {
+  return notsent_lowat(core, tcb) != UINT32_MAX;
+}
+
+// As Linux has it: what waits is less than that, or one frame, which is at most half of the peer's
+// window; and who polls is told when it is less than half of it.
+void bound_unsent(Core& core, Tcb& tcb) {
+  if (tcb.attachment.send == nullptr) return;
+  tcb.notsent_from = tcb.snd_nxt;
+  tcb.events.writable = true;
+  mark_pending(core, tcb);
+  const std::uint32_t lowat = notsent_lowat(core, tcb);
+  if (lowat == UINT32_MAX) {
+    tcb.attachment.send->want_unsent(UINT64_MAX, UINT64_MAX);
+    return;
+  }
+  const std::uint32_t segment = segment_payload(tcb);
+  const std::uint32_t segments = std::min(frame_payload(core, tcb), tcb.max_snd_wnd / 2) / segment;
+  const std::uint32_t frame = std::max<std::uint32_t>(segments, 1) * segment;
+  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
+  tcb.attachment.send->want_unsent(sent + std::max(lowat, frame), sent + (lowat + 1) / 2);
 }
 
 bool send_next_segment(Core& core, Tcb& tcb, Instant now) {

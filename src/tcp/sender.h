@@ -19,6 +19,9 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now);
 // One segment of new data, whatever Nagle and the congestion window say, as far as the peer's
 // window goes. False if there is none, or memory lacks.
 bool send_next_segment(Core& core, Tcb& tcb, Instant now);
+// StreamOptions::notsent_lowat: tells the owner how much more it should write.
+bool is_unsent_bounded(const Core& core, const Tcb& tcb);
+void bound_unsent(Core& core, Tcb& tcb);
 // What an ACK has freed starts the timers anew: RFC 6298 §5.3, RFC 8985 §7.2.
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now);
 

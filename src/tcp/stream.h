@@ -106,6 +106,13 @@ struct StreamOptions {
   // Of connect(), RFC 7413: asks the server for a cookie; with one, the SYN waits for what is
   // written first and takes it along. The owner must bear that such data comes twice (its §6.1).
   bool fast_open = false;
+  // Of a listener: connections wait for data before they are handed over, about so long; the peer
+  // is then asked once more whether it is there, and its answer will do. Of connect(): the
+  // handshake's last acknowledgment waits for data to go with, a while. As Linux has it.
+  Duration defer_accept{};
+  // SendBuffer::want_unsent(): the owner is to write when less than half of so many bytes wait to
+  // be sent for the first time, and no more than that, or a frame; 0: as the configuration has it.
+  std::uint32_t notsent_lowat = 0;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
 };
 
@@ -163,6 +170,7 @@ struct Info {
   std::uint32_t lost = 0;           // bytes
   std::uint32_t retransmitted = 0;  // bytes in flight that are
   std::uint32_t unacknowledged = 0;
+  std::uint32_t unsent = 0;  // bytes that wait
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
   Duration srtt{};

@@ -73,6 +73,7 @@ struct Tcb : TimerNode {
   End hard_error = End::kNone;  // ends the connection at the next flush
   bool is_active = false;       // we opened it
   bool accepted = true;         // not in a listener's queue
+  bool deferred = false;        // the peer has answered our SYN-ACK, and its data is waited for
   bool gives_cookie = false;    // with its SYN-ACK, for fast open
   bool syn_ack_owed = false;    // fast open: established, and the peer has not answered yet
   bool syn_data = false;        // of the peer's came and was taken, or of ours
@@ -115,7 +116,9 @@ struct Tcb : TimerNode {
   bool pushed = false;           // nothing waits, this time
   bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
+  std::uint64_t snd_up = 0;      // where what is urgent ends, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
+  Seq notsent_from;              // what was sent when the owner was last told how much to write
   std::uint32_t snd_wanted = 0;  // bytes that the send buffer was asked to hold
   Scoreboard scoreboard;
 
@@ -132,7 +135,8 @@ struct Tcb : TimerNode {
   Seq rcv_nxt;
   Seq rcv_adv;  // the right edge of the window that was told
   Seq last_ack_sent;
-  Seq rcv_up;
+  Seq rcv_up;  // the urgent byte itself
+  bool is_rcv_up_known = false;
   std::uint64_t rcv_offset = 0;        // of rcv_nxt, in the stream
   std::uint32_t rcv_space = 0;         // the largest window that there was room for
   Seq rcv_round_end;                   // a round trip of the peer's data ends here at the latest
@@ -245,6 +249,8 @@ struct Tcb : TimerNode {
     const std::uint32_t arrived = std::uint32_t{dup_acks} * mss;
     return flight > arrived ? flight - arrived : 0;
   }
+  // RFC 9293 §3.8.5: something urgent has yet to be acknowledged.
+  bool is_urgent() const { return snd_up > una_offset; }
   // The stream's end, if it has one, is the FIN.
   std::uint64_t snd_offset(Seq seq) const { return una_offset + (seq - snd_una); }
   std::uint32_t rcv_wnd() const { return rcv_adv > rcv_nxt ? rcv_adv - rcv_nxt : 0; }

@@ -70,6 +70,11 @@ std::uint16_t advertised_mss(const Tcb& tcb) {
   return static_cast<std::uint16_t>(most == 0 ? mss : std::min(mss, most));
 }
 
+std::uint32_t unsent(const Tcb& tcb) {
+  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);  // with the FIN
+  return tcb.write_end > sent ? static_cast<std::uint32_t>(tcb.write_end - sent) : 0;
+}
+
 Info info_of(const Tcb& tcb, Instant now) {
   const bool runs = tcb.activity != Activity::kIdle && now > tcb.activity_since;
   const Duration running = runs ? now - tcb.activity_since : Duration{};
@@ -96,6 +101,7 @@ Info info_of(const Tcb& tcb, Instant now) {
             .lost = tcb.scoreboard.lost(),
             .retransmitted = tcb.scoreboard.retransmitted(),
             .unacknowledged = tcb.outstanding(),
+            .unsent = unsent(tcb),
             .send_window = tcb.snd_wnd,
             .receive_window = tcb.rcv_wnd(),
             .srtt = tcb.srtt,
@@ -290,12 +296,14 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr) return;
   const bool another = tcb->options.congestion != options.congestion;
+  const bool bounds = tcb->options.notsent_lowat != options.notsent_lowat;
   tcb->options = options;
   // As in Linux: what was held back goes, whatever else holds it.
   tcb->pushed |= options.no_delay;
   if (another) choose_congestion_control(*core_, *tcb, now);
   restart_keepalive(*core_, *tcb, now);
   if (tcb->is_synchronized()) update_mss(*core_, *tcb, now);
+  if (tcb->is_synchronized() && bounds) bound_unsent(*core_, *tcb);
   mark_pending(*core_, *tcb);
 }
 

@@ -5,6 +5,7 @@
 
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/handshake.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
 #include "tcp/transmit.h"
@@ -32,8 +33,10 @@ Duration backed_off(const Core& core, const Tcb& tcb) {
 }
 
 void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
-  const unsigned most =
-      tcb.state == State::kSynSent ? core.config.syn_retries : core.config.syn_ack_retries;
+  const unsigned deferred = tcb.deferred ? deferrals(core, tcb) : 0;
+  const unsigned most = tcb.state == State::kSynSent
+                            ? core.config.syn_retries
+                            : std::max(core.config.syn_ack_retries, deferred);
   const bool late =
       tcb.options.user_timeout > Duration{} && now - tcb.last_data_sent >= tcb.options.user_timeout;
   if (tcb.retries >= most || late) {
@@ -43,8 +46,11 @@ void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
   if (tcb.state == State::kSynSent) lose_fast_syn(core, tcb, now);
   ++tcb.retries;
   ++tcb.backoff;
-  ++core.counters.retransmissions;
-  send_syn(core, tcb, now);
+  // Who waits for data says nothing, until the answer will do without.
+  if (tcb.retries >= deferred) {
+    ++core.counters.retransmissions;
+    send_syn(core, tcb, now);
+  }
   arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
 }
 

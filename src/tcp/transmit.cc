@@ -148,6 +148,15 @@ std::uint8_t ecn_field(const Tcb& tcb, bool new_data) {
   return (new_data || always) && sends_ect(tcb) ? kEct0 : 0;
 }
 
+// RFC 9293 §3.8.5, MUST-30, MUST-62, as all senders have it: the pointer is to the byte behind the
+// last urgent one, of a segment that begins before that (RFC 6093 §3.1).
+void point_at_urgent(const Tcb& tcb, std::uint64_t offset, wire::Tcp& header) {
+  if (!tcb.is_urgent() || tcb.snd_up <= offset) return;
+  header.flags |= wire::kTcpUrg;
+  header.urgent_pointer =
+      static_cast<std::uint16_t>(std::min<std::uint64_t>(tcb.snd_up - offset, UINT16_MAX));
+}
+
 void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) {
   PacketPtr packet = core.pool.get();
   if (packet == nullptr) {
@@ -162,6 +171,9 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
     header.flags = static_cast<std::uint16_t>(flags | ecn_flags_of_answer(tcb));
   }
   note_ecn_told(tcb, header.options.accurate_ecn.has_value());
+  if (seq == tcb.snd_nxt && (flags & wire::kTcpRst) == 0) {
+    point_at_urgent(tcb, tcb.snd_offset(seq), header);
+  }
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
   acknowledged_now(tcb, now);
@@ -203,6 +215,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   header.window = announce_window(tcb);
   const std::uint32_t segment = segment_payload(tcb);
   if (size > 0 && is_pushed(tcb, offset, size, segment)) header.flags |= wire::kTcpPsh;
+  point_at_urgent(tcb, offset, header);
   prepend_header(tcb.tuple, header, *packet);
   if (size > segment) {
     packet::Offload& offload = packet->meta().offload;

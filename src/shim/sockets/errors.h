@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cerrno>
+#include <iterator>
 
 #include "client/types.h"
 
@@ -52,8 +53,30 @@ constexpr int errno_of(client::Failure failure) {
       return EOPNOTSUPP;
     case kNotPermitted:
       return EACCES;
+    case kProtocol:
+      return EPROTO;
   }
   return EINVAL;
+}
+
+// As Linux has them: RFC 1122 §3.2.2.1 and RFC 4443 §3, by code.
+inline int errno_of(const client::Report& said) {
+  constexpr int kIpv4[] = {ENETUNREACH,  EHOSTUNREACH, ENOPROTOOPT,  ECONNREFUSED,
+                           EMSGSIZE,     EOPNOTSUPP,   ENETUNREACH,  EHOSTDOWN,
+                           ENONET,       ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,
+                           EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH};
+  constexpr int kIpv6[] = {ENETUNREACH,  EACCES, EHOSTUNREACH, EHOSTUNREACH,
+                           ECONNREFUSED, EACCES, EACCES};
+  constexpr int kUnreachable = 3;
+  constexpr int kParameterProblem = 12;
+  constexpr int kUnreachable6 = 1;
+  constexpr int kTooBig6 = 2;
+  constexpr int kParameterProblem6 = 4;
+  if (said.type == (said.ipv6 ? kParameterProblem6 : kParameterProblem)) return EPROTO;
+  if (said.ipv6 && said.type == kTooBig6) return EMSGSIZE;
+  if (said.type != (said.ipv6 ? kUnreachable6 : kUnreachable)) return EHOSTUNREACH;
+  if (said.ipv6) return said.code < std::size(kIpv6) ? kIpv6[said.code] : EPROTO;
+  return said.code < std::size(kIpv4) ? kIpv4[said.code] : EHOSTUNREACH;
 }
 
 // Inside, failures are negative errno.

@@ -43,9 +43,10 @@ struct File final : Counted {
     return shares_address.load(std::memory_order_relaxed) ? client::Sharing::kAddress
                                                           : client::Sharing::kNone;
   }
-  // What poll(2) says: also that notifications of MSG_ZEROCOPY wait.
+  // What poll(2) says: also that the error queue has something.
   unsigned readiness(unsigned wanted) const {
-    return socket().readiness(wanted) | (notifications() > 0 ? unsigned{POLLERR} : 0);
+    const bool queued = notifications() > 0 || socket().has_reports();
+    return socket().readiness(wanted) | (queued ? unsigned{POLLERR} : 0);
   }
   std::uint32_t notifications() const {
     return zero_copied.load(std::memory_order_acquire) - told.load(std::memory_order_relaxed);

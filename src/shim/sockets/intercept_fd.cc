@@ -117,6 +117,12 @@ int ioctl(int fd, unsigned long request, ...) noexcept {
 }
 // NOLINTEND(cert-dcl50-cpp,cppcoreguidelines-pro-type-vararg)
 
+// The C library's own asks past ioctl.
+int sockatmark(int fd) noexcept {
+  int answer = 0;
+  return ioctl(fd, SIOCATMARK, &answer) < 0 ? -1 : answer;
+}
+
 // A child of vfork shares this memory: what it closes would be forgotten here, too.
 pid_t vfork() noexcept { return ::fork(); }
 

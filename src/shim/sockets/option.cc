@@ -100,6 +100,7 @@ TcpInfo to_tcp_info(const Info& info) {
   out.total_rto = static_cast<std::uint16_t>(info.timeouts);
   out.tcpi_pmtu = info.mss + 40;
   out.tcpi_unacked = segments(info.unacknowledged);
+  out.tcpi_notsent_bytes = info.unsent;
   out.tcpi_sacked = segments(info.sacked);
   out.tcpi_lost = segments(info.lost);
   out.tcpi_retrans = segments(info.retransmitted);
@@ -175,6 +176,9 @@ void note_socket_option(File& file, int name, const void* value, socklen_t size,
     case SO_ZEROCOPY:
       file.zero_copy.store(number != 0);
       return;
+    case SO_OOBINLINE:
+      file.options.urgent_inline = number != 0;
+      return;
     case SO_KEEPALIVE:
       file.options.keepalive = number != 0;
       return;
@@ -236,6 +240,12 @@ void note_tcp_option(client::Options& options, int name, int number) {
     case TCP_FASTOPEN_CONNECT:
       options.connect_fast = number != 0;
       return;
+    case TCP_DEFER_ACCEPT:
+      options.defer_accept = std::chrono::seconds(std::max(number, 0));
+      return;
+    case TCP_NOTSENT_LOWAT:
+      options.notsent_lowat = static_cast<std::uint32_t>(number);
+      return;
     case TCP_USER_TIMEOUT:
       options.user_timeout = std::chrono::milliseconds(number);
       return;
@@ -273,6 +283,8 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const bool packet_info =
       level == IPPROTO_IP ? name == IP_PKTINFO : level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO;
   if (packet_info) file.packet_info.store(number != 0);
+  if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
+  if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
   // TCP_NODELAY sends what was held back, each time.
   const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
   if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
@@ -307,6 +319,10 @@ int control_socket(int fd, File& file, unsigned long request, void* argument) {
           std::min<std::size_t>(file.socket().readable_bytes(), std::numeric_limits<int>::max()));
       return 0;
     }
+    case SIOCATMARK:
+      if (!file.has_ours() || !file.is_stream()) return kPass;
+      *static_cast<int*>(argument) = file.socket().is_at_mark() ? 1 : 0;
+      return 0;
     case FIONBIO: {
       const int flags = file_flags(fd, file);
       const bool on = *static_cast<const int*>(argument) != 0;

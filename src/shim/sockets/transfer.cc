@@ -108,12 +108,8 @@ void put_packet_info(const File& file, const Endpoint& to, msghdr& message) {
   }
 }
 
-// The error queue: sends with MSG_ZEROCOPY, which copy, and say so. As Linux has it, several are
-// told at once.
-ssize_t notify(File& file, msghdr& message) {
-  const std::uint32_t last = file.zero_copied.load(std::memory_order_acquire);
-  const std::uint32_t first = file.told.exchange(last, std::memory_order_acq_rel);
-  if (first == last) return -EAGAIN;
+// Sends with MSG_ZEROCOPY, which copy, and say so. As Linux has it, several are told at once.
+ssize_t notify(const File& file, std::uint32_t first, std::uint32_t last, msghdr& message) {
   struct {
     sock_extended_err error{};
     sockaddr_in6 nobody{};
@@ -129,6 +125,52 @@ ssize_t notify(File& file, msghdr& message) {
   return 0;
 }
 
+// What the network has said of something that was sent: IP_RECVERR.
+ssize_t report(const File& file, const client::Report& said, std::span<const iovec> into,
+               sockaddr* address, socklen_t* address_size, msghdr& message) {
+  struct {
+    sock_extended_err error{};
+    sockaddr_storage offender{};
+  } told;
+  told.error.ee_errno = static_cast<std::uint32_t>(errno_of(said));
+  told.error.ee_origin = said.ipv6 ? SO_EE_ORIGIN_ICMP6 : SO_EE_ORIGIN_ICMP;
+  told.error.ee_type = said.type;
+  told.error.ee_code = said.code;
+  told.error.ee_info = said.mtu;
+  socklen_t offender_size = sizeof(told.offender);
+  to_sockaddr({.address = said.from}, file.domain, reinterpret_cast<sockaddr*>(&told.offender),
+              &offender_size);
+  const bool ipv4 = file.domain == AF_INET;
+  put_control(message, ipv4 ? SOL_IP : SOL_IPV6, ipv4 ? IP_RECVERR : IPV6_RECVERR, &told,
+              sizeof(told.error) + offender_size);
+  to_sockaddr(said.to, file.domain, address, address_size);
+  std::size_t done = 0;
+  for (const iovec& part : into) {
+    const std::size_t size = std::min<std::size_t>(part.iov_len, said.size - done);
+    std::memcpy(part.iov_base, said.payload.data() + done, size);
+    done += size;
+  }
+  message.msg_flags |= MSG_ERRQUEUE | (done < said.size ? int{MSG_TRUNC} : 0);
+  return static_cast<ssize_t>(done);
+}
+
+ssize_t receive_from_kernel(int fd, std::span<const iovec> into, int flags, sockaddr* address,
+                            socklen_t* address_size, msghdr* given);
+
+// MSG_ERRQUEUE: nothing of it is waited for.
+ssize_t take_error(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
+                   socklen_t* address_size, msghdr& message) {
+  const std::uint32_t last = file.zero_copied.load(std::memory_order_acquire);
+  const std::uint32_t first = file.told.exchange(last, std::memory_order_acq_rel);
+  if (first != last) return notify(file, first, last, message);
+  if (!file.socket().has_reports()) process.running()->poll();
+  if (const auto said = file.socket().take_report()) {
+    return report(file, *said, into, address, address_size, message);
+  }
+  if (file.where() != Side::kBoth) return -EAGAIN;
+  return receive_from_kernel(fd, into, flags, address, address_size, &message);
+}
+
 // `size` bytes, or as many as there are before something ends it.
 ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags) {
   Rest rest(from);
@@ -138,6 +180,7 @@ ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t
   };
   const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
   const client::SendHints hints{.more = (flags & MSG_MORE) != 0,
+                                .urgent = (flags & MSG_OOB) != 0,
                                 .end_of_record = (flags & MSG_EOR) != 0};
   for (;;) {
     const auto sent = file.socket().send_with(rest.next(), hints);
@@ -215,6 +258,18 @@ ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags,
   return receive_from_kernel(fd, into, flags, address, address_size, message);
 }
 
+// Never waits, as in Linux.
+ssize_t receive_urgent(File& file, std::span<const iovec> into, int flags, msghdr* message) {
+  process.running()->poll();
+  const auto got = file.socket().receive_urgent(into, (flags & MSG_PEEK) != 0);
+  if (!got) return -errno_of(got.error());
+  if (message != nullptr) {
+    message->msg_controllen = 0;
+    message->msg_flags = MSG_OOB;
+  }
+  return static_cast<ssize_t>(*got);
+}
+
 // What a receiving call does when there is nothing.
 class Patience {
  public:
@@ -284,7 +339,7 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
   }
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
-  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  if ((flags & MSG_OOB) != 0 && !file.is_stream()) return -EOPNOTSUPP;
   const ssize_t sent = file.is_stream() ? send_stream(fd, file, from, size, flags)
                                         : send_datagram(fd, file, from, flags, std::nullopt);
   if (sent > 0 && (flags & MSG_ZEROCOPY) != 0 && file.zero_copy.load(std::memory_order_relaxed)) {
@@ -298,8 +353,12 @@ ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags
                       socklen_t* address_size, msghdr* message) {
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
-  if ((flags & MSG_OOB) != 0) return -EINVAL;
-  if ((flags & MSG_ERRQUEUE) != 0) return message == nullptr ? -EAGAIN : notify(file, *message);
+  if ((flags & MSG_OOB) != 0) return receive_urgent(file, into, flags, message);
+  if ((flags & MSG_ERRQUEUE) != 0) {
+    msghdr unasked{};
+    return take_error(fd, file, into, flags, address, address_size,
+                      message == nullptr ? unasked : *message);
+  }
   std::size_t size = 0;
   if (const int error = check(into, size); error < 0) return error;
   if (file.is_stream() && (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL) {
