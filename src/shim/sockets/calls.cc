@@ -94,8 +94,9 @@ bool is_inherited(File& file) {
 }
 
 // Waits as a blocking connect does.
-int wait_until_connected(int fd, File& file, const Endpoint& destination) {
-  const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
+int wait_until_connected(int fd, File& file, const Endpoint& destination, const SignalMark& begun) {
+  const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
+  const int ready = wait_for(fd, file, POLLOUT, deadline, begun);
   if (ready < 0) return ready;
   if (ready == 0) return -EINPROGRESS;
   if ((file.socket().readiness(POLLOUT) & POLLERR) == 0) return 0;
@@ -103,16 +104,19 @@ int wait_until_connected(int fd, File& file, const Endpoint& destination) {
 }
 
 int connect_ours(int fd, File& file, const Endpoint& destination) {
+  const SignalMark mark;
   if (const int error = add_ours(file); error < 0) return error;
   if (file.where() != Side::kOurs) decide(fd, file, Side::kOurs);
   const auto begun = file.socket().connect(destination);
   if (begun) return 0;
-  if (begun.error() == Failure::kWouldBlock) return -EALREADY;
-  if (begun.error() != Failure::kInProgress || file.nonblocking.load()) {
+  // As Linux has it: who has been interrupted waits on.
+  const bool goes_on = begun.error() == Failure::kWouldBlock;
+  if (goes_on && file.nonblocking.load()) return -EALREADY;
+  if ((!goes_on && begun.error() != Failure::kInProgress) || file.nonblocking.load()) {
     process.tell_exhausted(errno_of(begun.error()));
     return -errno_of(begun.error());
   }
-  return wait_until_connected(fd, file, destination);
+  return wait_until_connected(fd, file, destination, mark);
 }
 
 // 127.0.0.1 and ::1 with --localhost.
@@ -280,6 +284,7 @@ int prepare_datagram(int fd, File& file, Endpoint& destination) {
 int accept_socket(int fd, File& file, sockaddr* address, socklen_t* size, int flags) {
   if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return -EINVAL;
   if (is_inherited(file)) return -EOPNOTSUPP;
+  const SignalMark begun;
   const Deadline deadline = Deadline::after_us(file.receive_timeout_us.load());
   bool drives = true;
   for (;;) {
@@ -291,7 +296,7 @@ int accept_socket(int fd, File& file, sockaddr* address, socklen_t* size, int fl
       continue;
     }
     if (file.nonblocking.load()) return -EAGAIN;
-    const int ready = wait_for(fd, file, POLLIN, deadline);
+    const int ready = wait_for(fd, file, POLLIN, deadline, begun);
     if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
   }
 }

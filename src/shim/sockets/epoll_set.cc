@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -254,13 +255,12 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
 }
 
 // The kernel's part of a wait, without the doorbell.
-int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,
+int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const timespec& limit,
                              const sigset_t* mask) {
   if (events.empty()) return 0;
   kernel_looked_.store(tsc_now(), std::memory_order_relaxed);
-  const timespec left = deadline.is_never() ? timespec{} : deadline.left();
-  const int count = libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()),
-                                        deadline.is_never() ? nullptr : &left, mask);
+  const int count =
+      libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()), &limit, mask);
   if (count < 0) return -errno;
   const auto found = events.first(static_cast<std::size_t>(count));
   const auto rest = std::remove_if(found.begin(), found.end(), [&](const epoll_event& event) {
@@ -307,7 +307,8 @@ void EpollSet::after_sleep() {
 
 int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
                    const sigset_t* mask) {
-  const Deadline at_once = Deadline::at_once();
+  const SignalMark begun;
+  constexpr timespec kNow{};
   for (;;) {
     client::Sockets* const sockets = process.running();
     if (sockets != nullptr) sockets->poll();
@@ -324,14 +325,15 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
     const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
     const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
     if (!may_skip || mask != nullptr) {
-      const int more = look_at_kernel(epfd, events.subspan(count), at_once, mask);
+      const int more = look_at_kernel(epfd, events.subspan(count), kNow, mask);
       if (more < 0 && count == 0) return more;
       count += static_cast<std::size_t>(std::max(more, 0));
     }
     if (count > 0 || deadline.has_passed()) return static_cast<int>(count);
+    if (begun.has_passed()) return -EINTR;
     if (sockets != nullptr && spin(epfd, *sockets, deadline)) continue;
     if (!prepare_sleep()) continue;
-    const int from_kernel = sleep(epfd, sockets, events, deadline, mask);
+    const int from_kernel = sleep(epfd, sockets, events, deadline, mask, begun);
     if (from_kernel < 0) return from_kernel;
     if (from_kernel > 0) {
       const std::scoped_lock lock(mutex_);
@@ -341,18 +343,40 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
   }
 }
 
+// What a sleep in the kernel reads when it begins. Other threads may sleep on the same doorbell, so
+// a handler rings none: it leaves no time, and a number that is no descriptor, for the C library
+// has its own copy of ppoll()'s time.
+struct EpollSet::Nap {
+  Nap(int epfd, int wire, const Deadline& end)
+      : fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
+            pollfd{.fd = wire, .events = POLLIN, .revents = 0}} {
+    if (!end.is_never()) limit = end.left();
+  }
+  static void end_now(void* nap) {
+    static_cast<Nap*>(nap)->limit = {};
+    static_cast<Nap*>(nap)->fds[1].fd = std::numeric_limits<int>::max();
+  }
+
+  timespec limit{.tv_sec = std::numeric_limits<time_t>::max(), .tv_nsec = 0};  // for ever
+  std::array<pollfd, 2> fds;
+  WakeOnSignal wake{&end_now, this};
+};
+
 // After prepare_sleep(). How many events of the kernel's have come, or a negative errno.
 int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
-                    const Deadline& deadline, const sigset_t* mask) {
+                    const Deadline& deadline, const sigset_t* mask, const SignalMark& begun) {
   constexpr Duration kInheritedLook = std::chrono::milliseconds(1);
   client::Sockets::Sleep plan;
   if (sockets != nullptr) plan = sockets->begin_sleep(true);
   Deadline end = deadline.earlier(plan.deadline);
   if (inherited_ && waiter_ != nullptr) end = end.earlier(monotonic_now() + kInheritedLook);
   int found = 0;
-  if (waiter_ == nullptr || !waiter_->has_hints()) {
-    found = plan.descriptor < 0 ? look_at_kernel(epfd, events, end, mask)
-                                : sleep_on_wire(epfd, plan, end, mask);
+  {
+    Nap nap(epfd, plan.descriptor, end);
+    if ((waiter_ == nullptr || !waiter_->has_hints()) && !begun.has_passed()) {
+      found = plan.descriptor < 0 ? look_at_kernel(epfd, events, nap.limit, mask)
+                                  : sleep_on_wire(nap, mask);
+    }
   }
   {
     const std::scoped_lock lock(mutex_);
@@ -364,14 +388,8 @@ int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> e
 }
 
 // The kernel's set and the wire: 0, or a negative errno.
-int EpollSet::sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
-                            const sigset_t* mask) {
-  const Deadline& end = deadline;
-  const timespec left = end.is_never() ? timespec{} : end.left();
-  std::array<pollfd, 2> fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
-                            pollfd{.fd = plan.descriptor, .events = POLLIN, .revents = 0}};
-  const int found = libc().ppoll(fds.data(), fds.size(), end.is_never() ? nullptr : &left, mask);
-  return found < 0 ? -errno : 0;
+int EpollSet::sleep_on_wire(Nap& nap, const sigset_t* mask) {
+  return libc().ppoll(nap.fds.data(), nap.fds.size(), &nap.limit, mask) < 0 ? -errno : 0;
 }
 
 template <typename Body>

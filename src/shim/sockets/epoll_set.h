@@ -48,6 +48,7 @@ class EpollSet final : public Counted {
   EpollSet* next_free = nullptr;
 
  private:
+  struct Nap;
   struct Item {
     int fd = -1;  // -1: a free place
     File* file = nullptr;
@@ -73,13 +74,12 @@ class EpollSet final : public Counted {
   void add_to_kernel(Item& item);
   void suggest(std::size_t index);
   std::size_t collect(std::span<epoll_event> events);
-  int look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,
+  int look_at_kernel(int epfd, std::span<epoll_event> events, const timespec& limit,
                      const sigset_t* mask);
   bool spin(int epfd, client::Sockets& sockets, const Deadline& deadline);
   int sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
-            const Deadline& deadline, const sigset_t* mask);
-  static int sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
-                           const sigset_t* mask);
+            const Deadline& deadline, const sigset_t* mask, const SignalMark& begun);
+  static int sleep_on_wire(Nap& nap, const sigset_t* mask);
   bool prepare_sleep();
   void after_sleep();
   template <typename Body>

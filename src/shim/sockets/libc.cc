@@ -49,6 +49,7 @@ Libc find_all() {
   find(next.execve, "execve");
   find(next.execvpe, "execvpe");
   find(next.fexecve, "fexecve");
+  find(next.sigaction, "sigaction");
   find(next.poll, "poll");
   find(next.ppoll, "ppoll");
   find(next.select, "select");

@@ -131,6 +131,7 @@ ssize_t notify(File& file, msghdr& message) {
 
 // `size` bytes, or as many as there are before something ends it.
 ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags) {
+  const SignalMark begun;
   Rest rest(from);
   std::size_t done = 0;
   const auto result = [&](int error) {
@@ -155,20 +156,22 @@ ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t
       process.running()->poll();
       return result(-EAGAIN);
     }
-    const int ready = wait_for(fd, file, POLLOUT, deadline);
+    const int ready = wait_for(fd, file, POLLOUT, deadline, begun);
     if (ready <= 0) return result(ready == 0 ? -EAGAIN : ready);
   }
 }
 
 ssize_t send_datagram(int fd, File& file, std::span<const iovec> from, int flags,
                       const std::optional<Endpoint>& to) {
+  const SignalMark begun;
   for (;;) {
     const auto sent = file.socket().send(from, to);
     if (sent) return static_cast<ssize_t>(*sent);
     if (sent.error() != Failure::kWouldBlock) return -errno_of(sent.error());
     process.running()->poll();
     if (!blocks(file, flags)) return -EAGAIN;
-    const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
+    const int ready =
+        wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()), begun);
     if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
   }
 }
@@ -228,7 +231,7 @@ class Patience {
     }
     if (!blocks(file_, flags_)) return -EAGAIN;
     if (!deadline_) deadline_ = Deadline::after_us(file_.receive_timeout_us.load());
-    const int ready = wait_for(fd_, file_, POLLIN, *deadline_);
+    const int ready = wait_for(fd_, file_, POLLIN, *deadline_, begun_);
     if (ready > 0) return 0;
     return ready == 0 ? -EAGAIN : ready;
   }
@@ -237,6 +240,7 @@ class Patience {
   int fd_;
   File& file_;
   int flags_;
+  SignalMark begun_;
   bool driven_ = false;
   std::optional<Deadline> deadline_;
 };
