@@ -42,7 +42,10 @@ queue::OptionsRecord to_record(const Options& options) {
           .congestion = static_cast<std::uint8_t>(options.congestion),
           .keepalive = static_cast<std::uint8_t>(options.keepalive),
           .keepalive_probes = options.keepalive_probes,
-          .connect_fast = static_cast<std::uint8_t>(options.connect_fast)};
+          .connect_fast = static_cast<std::uint8_t>(options.connect_fast),
+          .traffic_class = options.marks.traffic_class,
+          .hop_limit = options.marks.hop_limit,
+          .only_ipv6 = static_cast<std::uint8_t>(options.only_ipv6)};
 }
 
 Options from_record(const queue::OptionsRecord& record) {
@@ -60,6 +63,8 @@ Options from_record(const queue::OptionsRecord& record) {
           .keepalive_probes = record.keepalive_probes,
           .user_timeout = duration_of(record.user_timeout_ns),
           .fast_open = record.fast_open,
+          .marks = {.traffic_class = record.traffic_class, .hop_limit = record.hop_limit},
+          .only_ipv6 = record.only_ipv6 != 0,
           .connect_fast = record.connect_fast != 0};
 }
 

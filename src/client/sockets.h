@@ -46,6 +46,12 @@ class Socket {
   virtual Outcome<std::size_t> send_with(std::span<const iovec> from, const SendHints& /*hints*/) {
     return send(from, std::nullopt);
   }
+  // A datagram.
+  virtual Outcome<std::size_t> send_by(std::span<const iovec> from,
+                                       const std::optional<Endpoint>& to,
+                                       const DatagramWay& /*way*/) {
+    return send(from, to);
+  }
   virtual Outcome<Received> receive(std::span<const iovec> into, bool peek) = 0;
 
   // --- What holds now. Those of `wanted`, and POLLERR and POLLHUP in any case.

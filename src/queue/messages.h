@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -87,7 +87,9 @@ struct OptionsRecord {
   std::uint8_t keepalive = 0;
   std::uint8_t keepalive_probes = 0;
   std::uint8_t connect_fast = 0;
-  std::array<std::uint8_t, 3> reserved{};
+  std::uint8_t traffic_class = 0;
+  std::uint8_t hop_limit = 0;
+  std::uint8_t only_ipv6 = 0;
 };
 static_assert(sizeof(OptionsRecord) == 64);
 
@@ -166,9 +168,13 @@ static_assert(sizeof(Response) == 248);
 struct DatagramRecord {
   std::uint32_t size = 0;   // of the payload behind it
   std::uint32_t whole = 0;  // of what was received: its length, of which `size` are here
-  EndpointRecord from{};    // of what is sent: not used
+  EndpointRecord from{};    // of what is sent: the address, if it is not ::, is to be the source
   EndpointRecord to{};
+  std::uint8_t traffic_class = 0;
+  std::uint8_t hop_limit = 0;   // of what is sent, 0: as the engine thinks fit
+  std::uint8_t whole_only = 0;  // of what is sent: it is refused rather than fragmented
+  std::array<std::uint8_t, 5> reserved{};
 };
-static_assert(sizeof(DatagramRecord) == 48);
+static_assert(sizeof(DatagramRecord) == 56);
 
 }  // namespace tideline::queue

@@ -106,6 +106,8 @@ struct StreamOptions {
   // Of connect(), RFC 7413: asks the server for a cookie; with one, the SYN waits for what is
   // written first and takes it along. The owner must bear that such data comes twice (its §6.1).
   bool fast_open = false;
+  std::uint8_t traffic_class = 0;  // but for the ECN field
+  std::uint8_t hop_limit = 64;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
 };
 
@@ -130,6 +132,7 @@ struct ListenOptions {
   // With others that say so, the endpoint is a group's: each connection is for one of them
   // (SO_REUSEPORT).
   bool shared = false;
+  bool only_ipv6 = false;  // ::, of one version
   StreamOptions stream{};
 };
 
