@@ -41,7 +41,7 @@ EpollSet* EpollSet::open(int epfd) {
   if (set == nullptr) return nullptr;
   set->epfd_ = epfd;
   set->armed_ = false;
-  set->inherited_ = set->watches_anew_ = false;
+  set->inherited_ = set->watches_anew_ = set->nested_ = false;
   set->sleepers_ = 0;
   set->kernel_turn_ = tsc_ticks(kKernelTurn);
   // What it watches already is unknown: assumed to be something.
@@ -102,6 +102,30 @@ void EpollSet::disarm() {
 
 void EpollSet::ring() const {
   if (waiter_ != nullptr) waiter_->ring();
+}
+
+void EpollSet::nest(int epfd) {
+  EpollSet* const set = open(epfd);
+  if (set == nullptr) return;
+  const std::scoped_lock lock(set->mutex_);
+  set->nested_ = true;
+  set->show_to_kernel();
+}
+
+// Of a nested one: what our sockets have makes the kernel's set readable through the doorbell, now
+// or when it comes. Who is told and finds nothing was told too much, which poll(2) allows.
+void EpollSet::show_to_kernel() {
+  if (!nested_ || waiter_ == nullptr) return;
+  disarm();  // takes old rings away now and then
+  arm();
+  take_hints();
+  const bool ready = std::ranges::any_of(candidates_, [&](std::uint32_t index) {
+    const Item& item = items_[index];
+    if (item.fd < 0 || !item.watched || item.disabled) return false;
+    return ((item.events & EPOLLET) == 0 || item.hinted) &&
+           item.file->readiness(item.events & 0x3fff) != 0;
+  });
+  if (ready) ring();
 }
 
 EpollSet::Item* EpollSet::find(int fd) {
@@ -204,6 +228,7 @@ int EpollSet::control(int epfd, int operation, int fd, const epoll_event* event)
   }
   // A thread that sleeps does not know of the change.
   if (sleepers_ > 0) ring();
+  show_to_kernel();
   return result;
 }
 
@@ -212,14 +237,17 @@ void EpollSet::note_kernel_item(int operation) {
   if (operation == EPOLL_CTL_ADD) ++kernel_items_;
 }
 
+void EpollSet::take_hints() {
+  if (waiter_ == nullptr) return;
+  waiter_->take_hints([this](unsigned hint) {
+    for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
+  });
+}
+
 // Reports what is ready. Level-triggered items stay candidates, behind the others, until they are
 // found not ready; edge-triggered ones come back with the next hint.
 std::size_t EpollSet::collect(std::span<epoll_event> events) {
-  if (waiter_ != nullptr) {
-    waiter_->take_hints([this](unsigned hint) {
-      for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
-    });
-  }
+  take_hints();
   std::size_t count = 0;
   std::size_t looked = 0;
   std::size_t kept = 0;
@@ -290,6 +318,7 @@ bool EpollSet::spin(int epfd, client::Sockets& sockets, const Deadline& deadline
 bool EpollSet::prepare_sleep() {
   const std::scoped_lock lock(mutex_);
   if (!candidates_.empty()) return false;
+  if (nested_) armed_ = false;  // it may have been rung for
   arm();
   if (waiter_ != nullptr && waiter_->has_hints()) {
     if (sleepers_ == 0) disarm();
@@ -307,6 +336,16 @@ void EpollSet::after_sleep() {
 
 int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
                    const sigset_t* mask) {
+  const int result = wait_once(epfd, events, deadline, mask);
+  if (nested_) {
+    const std::scoped_lock lock(mutex_);
+    show_to_kernel();
+  }
+  return result;
+}
+
+int EpollSet::wait_once(int epfd, std::span<epoll_event> events, Deadline deadline,
+                        const sigset_t* mask) {
   const SignalMark begun;
   constexpr timespec kNow{};
   for (;;) {
@@ -324,7 +363,7 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
     }
     const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
     const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
-    if (!may_skip || mask != nullptr) {
+    if (!may_skip || mask != nullptr || nested_) {  // which takes the doorbell's event away
       const int more = look_at_kernel(epfd, events.subspan(count), kNow, mask);
       if (more < 0 && count == 0) return more;
       count += static_cast<std::size_t>(std::max(more, 0));
@@ -397,7 +436,10 @@ void EpollSet::in_all(int fd, const Body& body) {
   const std::scoped_lock lock(live_mutex);
   for (EpollSet* set = live_sets; set != nullptr; set = set->next_live_) {
     const std::scoped_lock set_lock(set->mutex_);
-    if (Item* item = set->find(fd)) body(*set, *item);
+    Item* const item = set->find(fd);
+    if (item == nullptr) continue;
+    body(*set, *item);
+    set->show_to_kernel();
   }
 }
 

@@ -46,6 +46,9 @@ Libc find_all() {
   find(next.fileno, "fileno");
   find(next.vdprintf, "vdprintf");
   find(next.sendfile, "sendfile64");
+  find(next.splice, "splice");
+  find(next.preadv2, "preadv64v2");
+  find(next.pwritev2, "pwritev64v2");
   find(next.execve, "execve");
   find(next.execvpe, "execvpe");
   find(next.fexecve, "fexecve");

@@ -51,6 +51,9 @@ struct Libc {
   int (*fileno)(FILE*);
   int (*vdprintf)(int, const char*, va_list);
   ssize_t (*sendfile)(int, int, off_t*, std::size_t);
+  ssize_t (*splice)(int, off64_t*, int, off64_t*, std::size_t, unsigned);
+  ssize_t (*preadv2)(int, const iovec*, int, off_t, int);
+  ssize_t (*pwritev2)(int, const iovec*, int, off_t, int);
   int (*execve)(const char*, char* const*, char* const*);
   int (*execvpe)(const char*, char* const*, char* const*);
   int (*fexecve)(int, char* const*, char* const*);
