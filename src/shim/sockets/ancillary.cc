@@ -82,49 +82,57 @@ bool read_number(const cmsghdr& header, int least, std::uint8_t& number) {
   return true;
 }
 
+int result_of_reading(bool good) { return good ? 0 : -EINVAL; }
+
+int read_ipv4(const cmsghdr& header, client::DatagramWay& way) {
+  switch (header.cmsg_type) {
+    case IP_TOS:
+      return result_of_reading(read_number(header, 0, way.marks.traffic_class));
+    case IP_TTL:
+      return result_of_reading(read_number(header, 1, way.marks.hop_limit));
+    case IP_PKTINFO: {
+      in_pktinfo info{};
+      if (!read_value(header, info)) return -EINVAL;
+      if (info.ipi_spec_dst.s_addr == INADDR_ANY) return 0;
+      way.source = wire::Ipv6Address::mapped(wire::Ipv4Address(ntohl(info.ipi_spec_dst.s_addr)));
+      return 0;
+    }
+    default:
+      return 0;
+  }
+}
+
+// -1 is the socket's own.
+int read_number_of_ipv6(const cmsghdr& header, std::uint8_t& number) {
+  int value = 0;
+  if (read_value(header, value) && value == -1) return 0;
+  return result_of_reading(read_number(header, 0, number));
+}
+
+int read_ipv6(const cmsghdr& header, client::DatagramWay& way) {
+  switch (header.cmsg_type) {
+    case IPV6_TCLASS:
+      return read_number_of_ipv6(header, way.marks.traffic_class);
+    case IPV6_HOPLIMIT:
+      return read_number_of_ipv6(header, way.marks.hop_limit);
+    case IPV6_PKTINFO: {
+      in6_pktinfo info{};
+      if (!read_value(header, info)) return -EINVAL;
+      if (IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr)) return 0;
+      way.source = wire::Ipv6Address(std::bit_cast<std::array<std::uint8_t, 16>>(info.ipi6_addr));
+      return 0;
+    }
+    default:
+      return 0;
+  }
+}
+
 int read_one(const cmsghdr& header, bool ipv4, client::DatagramWay& way, std::uint16_t& segment) {
-  const auto taken = [](bool good) { return good ? 0 : -EINVAL; };
   if (header.cmsg_level == IPPROTO_UDP && header.cmsg_type == UDP_SEGMENT) {
-    return taken(read_value(header, segment));
+    return result_of_reading(read_value(header, segment));
   }
-  if (header.cmsg_level == IPPROTO_IP && ipv4) {
-    in_pktinfo info{};
-    switch (header.cmsg_type) {
-      case IP_TOS:
-        return taken(read_number(header, 0, way.marks.traffic_class));
-      case IP_TTL:
-        return taken(read_number(header, 1, way.marks.hop_limit));
-      case IP_PKTINFO:
-        if (!read_value(header, info)) return -EINVAL;
-        if (info.ipi_spec_dst.s_addr == INADDR_ANY) return 0;
-        way.source = wire::Ipv6Address::mapped(wire::Ipv4Address(ntohl(info.ipi_spec_dst.s_addr)));
-        return 0;
-      default:
-        return 0;
-    }
-  }
-  if (header.cmsg_level == IPPROTO_IPV6) {
-    in6_pktinfo info{};
-    int number = 0;
-    switch (header.cmsg_type) {
-      case IPV6_TCLASS:
-        if (read_value(header, number) && number == -1) return 0;
-        return taken(read_number(header, 0, way.marks.traffic_class));
-      case IPV6_HOPLIMIT:
-        if (read_value(header, number) && number == -1) return 0;
-        return taken(read_number(header, 0, way.marks.hop_limit));
-      case IPV6_PKTINFO:
-        if (!read_value(header, info)) return -EINVAL;
-        if (!IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr)) {
-          way.source =
-              wire::Ipv6Address(std::bit_cast<std::array<std::uint8_t, 16>>(info.ipi6_addr));
-        }
-        return 0;
-      default:
-        return 0;
-    }
-  }
-  return 0;
+  if (header.cmsg_level == IPPROTO_IP && ipv4) return read_ipv4(header, way);
+  return header.cmsg_level == IPPROTO_IPV6 ? read_ipv6(header, way) : 0;
 }
 
 int give_number(int number, void* value, socklen_t* size) {
@@ -138,11 +146,27 @@ int give_number(int number, void* value, socklen_t* size) {
 // As far as the engine knows: what it would send without fragments, and the headers.
 int path_mtu(File& file, void* value, socklen_t* size) {
   const auto remote = file.socket().remote();
-  const std::uint32_t payload = remote ? file.socket().info().mss : 0;
+  const std::uint32_t payload = remote.has_value() ? file.socket().info().mss : 0;
   if (payload == 0) return -ENOTCONN;
   const int transport = file.is_stream() ? 20 : 8;
-  const int network = remote->address.is_mapped() ? 20 : 40;
+  const int network = remote.value_or(client::Endpoint{}).address.is_mapped() ? 20 : 40;
   return give_number(static_cast<int>(payload) + transport + network, value, size);
+}
+
+void note_ipv4_option(File& file, int name, int number) {
+  const auto byte = static_cast<std::uint8_t>(std::clamp(number, 0, 255));
+  if (name == IP_TOS) file.marks4.traffic_class = byte;
+  if (name == IP_TTL) file.marks4.hop_limit = byte;
+  if (name == IP_MTU_DISCOVER) file.whole4 = whole_only(number);
+}
+
+void note_ipv6_option(File& file, int name, int number) {
+  const auto byte = static_cast<std::uint8_t>(std::clamp(number, 0, 255));
+  if (name == IPV6_TCLASS) file.marks6.traffic_class = byte;
+  if (name == IPV6_UNICAST_HOPS) file.marks6.hop_limit = byte;
+  if (name == IPV6_MTU_DISCOVER) file.whole6 = whole_only(number);
+  if (name == IPV6_DONTFRAG) file.whole6 = number != 0;
+  if (name == IPV6_V6ONLY) file.options.only_ipv6 = number != 0;
 }
 
 }  // namespace
@@ -161,17 +185,10 @@ void note_ip_option(int fd, File& file, int level, int name) {
     }
     return;
   }
-  const auto byte = static_cast<std::uint8_t>(std::clamp(number, 0, 255));
   if (level == IPPROTO_IP) {
-    if (name == IP_TOS) file.marks4.traffic_class = byte;
-    if (name == IP_TTL) file.marks4.hop_limit = byte;
-    if (name == IP_MTU_DISCOVER) file.whole4 = whole_only(number);
+    note_ipv4_option(file, name, number);
   } else {
-    if (name == IPV6_TCLASS) file.marks6.traffic_class = byte;
-    if (name == IPV6_UNICAST_HOPS) file.marks6.hop_limit = byte;
-    if (name == IPV6_MTU_DISCOVER) file.whole6 = whole_only(number);
-    if (name == IPV6_DONTFRAG) file.whole6 = number != 0;
-    if (name == IPV6_V6ONLY) file.options.only_ipv6 = number != 0;
+    note_ipv6_option(file, name, number);
   }
   const auto remote = file.has_ours() ? file.socket().remote() : std::nullopt;
   const bool ipv4 = file.domain == AF_INET || (remote && remote->address.is_mapped());
