@@ -63,8 +63,9 @@ bool QueueDatagram::put(const DatagramRecord& record, std::span<const iovec> fro
   return true;
 }
 
-Outcome<std::size_t> QueueDatagram::send(std::span<const iovec> from,
-                                         const std::optional<Endpoint>& to) {
+Outcome<std::size_t> QueueDatagram::send_by(std::span<const iovec> from,
+                                            const std::optional<Endpoint>& to,
+                                            const DatagramWay& way) {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
   const std::uint32_t flags = this->flags();
   if ((flags & queue::kEnded) != 0) return refuse(Failure::kReset);  // the front end has gone
@@ -73,7 +74,13 @@ Outcome<std::size_t> QueueDatagram::send(std::span<const iovec> from,
   if (size > kMostBytes) return refuse(Failure::kMessageSize);
   const std::optional<Endpoint> target = to ? to : remote_in_page();
   if (!target) return refuse(Failure::kNoDestination);
-  const DatagramRecord record{.size = static_cast<std::uint32_t>(size), .to = to_record(*target)};
+  const DatagramRecord record{
+      .size = static_cast<std::uint32_t>(size),
+      .from = to_record({.address = way.source.value_or(wire::Ipv6Address())}),
+      .to = to_record(*target),
+      .traffic_class = way.marks.traffic_class,
+      .hop_limit = way.marks.hop_limit,
+      .whole_only = static_cast<std::uint8_t>(way.whole)};
   const Guard guard(*this, page_->sending);
   if (put(record, from)) return size;
   page_->wants_room.store(1, std::memory_order_seq_cst);
@@ -108,10 +115,12 @@ Outcome<Received> QueueDatagram::receive(std::span<const iovec> into, bool peek)
   const std::uint64_t at = fifo.consumed();
   const std::size_t size = copy_out(fifo, at + sizeof(*record), into, record->size);
   if (!peek) fifo.set_consumed(at + length_of(record->size));
-  return Received{.size = size,
-                  .whole = record->whole,
-                  .from = from_record(record->from),
-                  .to = from_record(record->to)};
+  return Received{
+      .size = size,
+      .whole = record->whole,
+      .from = from_record(record->from),
+      .to = from_record(record->to),
+      .marks = {.traffic_class = record->traffic_class, .hop_limit = record->hop_limit}};
 }
 
 unsigned QueueDatagram::readiness(unsigned wanted) {

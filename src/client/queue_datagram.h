@@ -25,7 +25,11 @@ class QueueDatagram final : public QueueSocket {
   Outcome<void> shut_down(bool receiving, bool sending) override;
   void close(bool abort) override;
   Outcome<std::size_t> send(std::span<const iovec> from,
-                            const std::optional<Endpoint>& to) override;
+                            const std::optional<Endpoint>& to) override {
+    return send_by(from, to, {});
+  }
+  Outcome<std::size_t> send_by(std::span<const iovec> from, const std::optional<Endpoint>& to,
+                               const DatagramWay& way) override;
   Outcome<Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;

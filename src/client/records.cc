@@ -47,6 +47,9 @@ queue::OptionsRecord to_record(const Options& options) {
           .urgent_inline = static_cast<std::uint8_t>(options.urgent_inline),
           .reports_ipv4 = static_cast<std::uint8_t>(options.reports_ipv4),
           .reports_ipv6 = static_cast<std::uint8_t>(options.reports_ipv6),
+          .traffic_class = options.marks.traffic_class,
+          .hop_limit = options.marks.hop_limit,
+          .only_ipv6 = static_cast<std::uint8_t>(options.only_ipv6),
           .notsent_lowat = options.notsent_lowat};
 }
 
@@ -70,6 +73,8 @@ Options from_record(const queue::OptionsRecord& record) {
           .reports_ipv6 = record.reports_ipv6 != 0,
           .notsent_lowat = record.notsent_lowat,
           .fast_open = record.fast_open,
+          .marks = {.traffic_class = record.traffic_class, .hop_limit = record.hop_limit},
+          .only_ipv6 = record.only_ipv6 != 0,
           .connect_fast = record.connect_fast != 0};
 }
 

@@ -46,6 +46,12 @@ class Socket {
   virtual Outcome<std::size_t> send_with(std::span<const iovec> from, const SendHints& /*hints*/) {
     return send(from, std::nullopt);
   }
+  // A datagram.
+  virtual Outcome<std::size_t> send_by(std::span<const iovec> from,
+                                       const std::optional<Endpoint>& to,
+                                       const DatagramWay& /*way*/) {
+    return send(from, to);
+  }
   virtual Outcome<Received> receive(std::span<const iovec> into, bool peek) = 0;
 
   // Of a stream: the urgent byte, apart from the others. kWouldBlock: it has yet to come; kInvalid:

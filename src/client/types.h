@@ -63,6 +63,21 @@ enum class Congestion : std::uint8_t { kCubic, kReno, kBbr, kDctcp };
 // it. Who shares a port in the second way takes a part of what comes, if all are the same user's.
 enum class Sharing : std::uint8_t { kNone, kAddress, kPort };
 
+// Of an IP header.
+struct HeaderMarks {
+  std::uint8_t traffic_class = 0;  // a stream's ECN field is TCP's own
+  std::uint8_t hop_limit = 0;      // of what is sent, 0: as the engine thinks fit
+
+  friend bool operator==(const HeaderMarks&, const HeaderMarks&) = default;
+};
+
+// How a datagram goes, beside its destination.
+struct DatagramWay {
+  std::optional<wire::Ipv6Address> source{};  // one of the host's
+  HeaderMarks marks{};
+  bool whole = false;  // refused if it is longer than the path's MTU, and never fragmented
+};
+
 // Of a stream, or of what a listener accepts. Buffers count from the connection's beginning on.
 struct Options {
   std::size_t send_buffer = 0;  // bytes; 0: as the engine thinks fit
@@ -87,6 +102,8 @@ struct Options {
   std::uint32_t notsent_lowat = 0;  // bytes; 0: the engine's. TCP_NOTSENT_LOWAT
   // Of a listener: so many connections may have sent data with their SYN and not answered yet.
   std::uint32_t fast_open = 0;
+  HeaderMarks marks{};
+  bool only_ipv6 = false;  // of a socket bound to ::, also for datagrams; counts from then on
   // Of connect(): data may go with the SYN; if it can, connect() succeeds before anything is sent.
   bool connect_fast = false;
 
@@ -119,7 +136,7 @@ struct Info {
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
-  std::uint32_t mss = 0;
+  std::uint32_t mss = 0;  // of a datagram socket with a peer: what goes without fragments
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
   std::uint32_t unacknowledged = 0;
@@ -183,6 +200,7 @@ struct Received {
   std::size_t whole = 0;  // of a datagram: its length
   Endpoint from{};        // of a datagram
   Endpoint to{};          //
+  HeaderMarks marks{};    //
 };
 
 }  // namespace tideline::client

@@ -25,6 +25,12 @@ void AppDatagram::open() {
   reports_.clear();
   bound_.reset();
   remote_.reset();
+  only_ipv6_ = false;
+}
+
+void AppDatagram::set_options(const client::Options& options) {
+  [[maybe_unused]] const auto ran = sockets_.locked(
+      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { only_ipv6_ = options.only_ipv6; });
 }
 
 Outcome<void> AppDatagram::bind(const client::Endpoint& local, client::Sharing sharing) {
@@ -38,7 +44,8 @@ Outcome<void> AppDatagram::bind(const client::Endpoint& local, client::Sharing s
 Outcome<void> AppDatagram::bind_now(const client::Endpoint& local, client::Sharing sharing) {
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
-    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing)).has_value();
+    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing), only_ipv6_)
+        .has_value();
   };
   client::Endpoint wanted = local;
   if (local.port == 0) {
@@ -98,21 +105,22 @@ void AppDatagram::close(bool /*abort*/) {
       });
 }
 
-Outcome<std::size_t> AppDatagram::send(std::span<const iovec> from,
-                                       const std::optional<client::Endpoint>& to) {
+Outcome<std::size_t> AppDatagram::send_by(std::span<const iovec> from,
+                                          const std::optional<client::Endpoint>& to,
+                                          const client::DatagramWay& way) {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
   if (size_of(from) > kMostDatagram) return refuse(Failure::kMessageSize);
   Outcome<std::size_t> result = std::size_t{0};
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant now) {
     const std::optional<client::Endpoint>& target = to ? to : remote_;
-    result = target ? send_now(from, *target, now) : refuse(Failure::kNoDestination);
+    result = target ? send_now(from, *target, way, now) : refuse(Failure::kNoDestination);
   });
   if (!ran) return refuse(ran.error());
   return result;
 }
 
 Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const client::Endpoint& to,
-                                           Instant now) {
+                                           const client::DatagramWay& way, Instant now) {
   ip::Stack& stack = sockets_.stack();
   if (!bound_) {
     if (const auto bound = bind_now({}, client::Sharing::kNone); !bound)
@@ -121,8 +129,12 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
   const client::Endpoint local = bound_.value_or(client::Endpoint{});
   auto source = std::optional(local.address);
   if (is_any(local.address)) source = stack.source_for(to.address);
+  if (way.source) source = way.source;
   if (!source) return refuse(Failure::kNetworkUnreachable);
   const std::size_t size = size_of(from);
+  if (way.whole && size > datagram_room(stack, to.address, now)) {
+    return refuse(Failure::kMessageSize);
+  }
   packet::Pool& pool = sockets_.worker().pool();
   packet::PacketPtr packet = size == 0 ? pool.get() : pool.get_chain(size);
   if (packet == nullptr) return refuse(Failure::kWouldBlock);
@@ -133,8 +145,8 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
                     sockets_.passes());
     at += part.iov_len;
   }
-  const ip::UdpPath path{.source = {.address = *source, .port = local.port},
-                         .destination = to_udp(to)};
+  const ip::UdpPath path =
+      to_udp({.address = *source, .port = local.port}, to, way.marks, way.whole);
   // What the stack drops is counted there; UDP promises nothing.
   [[maybe_unused]] const ip::Sent sent = stack.udp().send(std::move(packet), path, now);
   return size;
@@ -219,7 +231,8 @@ client::Received AppDatagram::take_now(std::span<const iovec> into, bool peek) {
   const client::Received received{.size = taken,
                                   .whole = size,
                                   .from = to_client(front.path.source),
-                                  .to = to_client(front.path.destination)};
+                                  .to = to_client(front.path.destination),
+                                  .marks = marks_of(front.path)};
   if (peek) return received;
   if (size < payload.size()) {
     payload.trim_front(size);
@@ -275,6 +288,15 @@ std::optional<client::Endpoint> AppDatagram::remote() {
   [[maybe_unused]] const auto ran = sockets_.locked(
       Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { endpoint = remote_; });
   return endpoint;
+}
+
+client::Info AppDatagram::info() {
+  client::Info info;
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant now) {
+        if (remote_) info.mss = datagram_room(sockets_.stack(), remote_->address, now);
+      });
+  return info;
 }
 
 void AppDatagram::watch(client::Waiter& waiter, unsigned hint) {

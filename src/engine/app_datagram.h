@@ -38,7 +38,12 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   void close(bool abort) override;
   void set_options(const client::Options& options) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
-                                    const std::optional<client::Endpoint>& to) override;
+                                    const std::optional<client::Endpoint>& to) override {
+    return send_by(from, to, {});
+  }
+  client::Outcome<std::size_t> send_by(std::span<const iovec> from,
+                                       const std::optional<client::Endpoint>& to,
+                                       const client::DatagramWay& way) override;
   client::Outcome<client::Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
@@ -49,7 +54,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   bool has_reports() override { return reported_.load(std::memory_order_acquire); }
   client::Endpoint local() override;
   std::optional<client::Endpoint> remote() override;
-  client::Info info() override { return {}; }
+  client::Info info() override;
   void watch(client::Waiter& waiter, unsigned hint) override;
   void unwatch(client::Waiter& waiter, unsigned hint) override;
 
@@ -65,7 +70,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
 
   client::Outcome<void> bind_now(const client::Endpoint& local, client::Sharing sharing);
   client::Outcome<std::size_t> send_now(std::span<const iovec> from, const client::Endpoint& to,
-                                        Instant now);
+                                        const client::DatagramWay& way, Instant now);
   client::Received take_now(std::span<const iovec> into, bool peek);
   // Of the first datagram that waits.
   std::size_t first_size() const;
@@ -80,6 +85,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   // Under the gate.
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;
+  bool only_ipv6_ = false;
   std::array<Waiting, kMostWaiting> waiting_;
   std::size_t first_ = 0;
   std::size_t segments_ = 0;

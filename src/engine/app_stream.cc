@@ -101,6 +101,7 @@ Outcome<void> AppStream::listen(std::uint32_t backlog) {
                                     {.backlog = backlog_,
                                      .fast_open = options_.fast_open,
                                      .shared = sharing_ == client::Sharing::kPort,
+                                     .only_ipv6 = options_.only_ipv6,
                                      .stream = to_tcp(options_)},
                                     *this);
     if (!id) {

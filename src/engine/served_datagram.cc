@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "client/records.h"
 #include "engine/served_channel.h"
 #include "engine/served_sockets.h"
@@ -39,6 +40,7 @@ bool ServedDatagram::open(const std::shared_ptr<FamilyMemory>& memory) {
   bound_.reset();
   remote_.reset();
   reports_.clear();
+  only_ipv6_ = false;
   return true;
 }
 
@@ -52,7 +54,8 @@ Outcome<void> ServedDatagram::bind(const ServedChannel& caller, const client::En
 Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, client::Sharing sharing) {
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
-    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing)).has_value();
+    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing), only_ipv6_)
+        .has_value();
   };
   client::Endpoint wanted = local;
   if (local.port == 0) {
@@ -90,6 +93,11 @@ Outcome<void> ServedDatagram::connect(const ServedChannel& caller,
   show_local(local());
   set_flags(flags() | queue::kConnected);
   return {};
+}
+
+client::Info ServedDatagram::info() const {
+  if (!remote_) return {};
+  return {.mss = datagram_room(sockets_.stack(), remote_->address, monotonic_now())};
 }
 
 client::Endpoint ServedDatagram::local() const {
@@ -143,20 +151,37 @@ std::expected<bool, EndReason> ServedDatagram::look(const ServedChannel& caller,
   return outgoing_.used() > 0;
 }
 
+Outcome<wire::Ipv6Address> ServedDatagram::prepare(const ServedChannel& caller,
+                                                   const DatagramRecord& record, Instant now) {
+  const client::Endpoint to = client::from_record(record.to);
+  const client::Endpoint wanted = client::from_record(record.from);
+  auto source = Outcome<wire::Ipv6Address>(bound_.value_or(client::Endpoint{}).address);
+  if (!is_any(wanted.address)) {
+    if (!owns(sockets_.stack(), wanted.address)) return refuse(Failure::kInvalid);
+    if (!caller.may_bind({.address = wanted.address})) return refuse(Failure::kNotPermitted);
+    source = wanted.address;
+  } else if (is_any(*source)) {
+    source = caller.source_for(to.address);
+  }
+  if (!source) return source;
+  if (record.whole_only != 0 && record.size > datagram_room(sockets_.stack(), to.address, now)) {
+    return refuse(Failure::kMessageSize);
+  }
+  if (!bound_) {
+    const client::Endpoint local{.address = caller.bound_by_itself(*source)};
+    if (const auto bound = bind_now(local, client::Sharing::kNone); !bound) {
+      return refuse(bound.error());
+    }
+  }
+  return source;
+}
+
 // A datagram that cannot be sent is gone: UDP promises nothing. But its sender is told what his
 // next call would have been told by Linux.
 bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing, Instant now) {
-  const client::Endpoint to = client::from_record(outgoing.record.to);
-  auto source = Outcome<wire::Ipv6Address>(bound_.value_or(client::Endpoint{}).address);
-  if (is_any(*source)) source = caller.source_for(to.address);
-  Outcome<void> ready;
+  const auto source = prepare(caller, outgoing.record, now);
   if (!source) {
-    ready = refuse(source.error());
-  } else if (!bound_) {
-    ready = bind_now({.address = caller.bound_by_itself(*source)}, client::Sharing::kNone);
-  }
-  if (!ready) {
-    set_error(ready.error());
+    set_error(source.error());
     tell();
     return true;
   }
@@ -168,9 +193,11 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
     packet::copy_in(*packet, done, piece, sockets_.passes());
     done += piece.size();
   }
-  const ip::UdpPath path{
-      .source = {.address = *source, .port = bound_.value_or(client::Endpoint{}).port},
-      .destination = to_udp(to)};
+  const ip::UdpPath path = to_udp(
+      {.address = *source, .port = bound_.value_or(client::Endpoint{}).port},
+      client::from_record(outgoing.record.to),
+      {.traffic_class = outgoing.record.traffic_class, .hop_limit = outgoing.record.hop_limit},
+      outgoing.record.whole_only != 0);
   // What the stack drops is counted there.
   [[maybe_unused]] const ip::Sent sent = sockets_.stack().udp().send(std::move(packet), path, now);
   return true;
@@ -185,7 +212,9 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
   const DatagramRecord record{.size = static_cast<std::uint32_t>(size),
                               .whole = static_cast<std::uint32_t>(size),
                               .from = client::to_record(to_client(path.source)),
-                              .to = client::to_record(to_client(path.destination))};
+                              .to = client::to_record(to_client(path.destination)),
+                              .traffic_class = path.traffic_class,
+                              .hop_limit = path.hop_limit};
   std::uint64_t at = incoming_.written();
   const std::uint64_t end = at + length_of(size);
   incoming_.copy_in(at, std::as_bytes(std::span(&record, 1)));

@@ -33,9 +33,10 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
   void set_options(const client::Options& options, Instant /*now*/) override {
     reports_.set_options(options);
+    only_ipv6_ = options.only_ipv6;
   }
   std::optional<client::Report> take_report() override;
-  client::Info info() const override { return {}; }
+  client::Info info() const override;
   client::Endpoint local() const override;
   // Sends what was written, up to a number of datagrams.
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
@@ -54,6 +55,9 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
 
   client::Outcome<void> bind_now(const client::Endpoint& local, client::Sharing sharing);
   std::expected<Outgoing, EndReason> first_outgoing() const;
+  // From which address it goes, the socket bound.
+  client::Outcome<wire::Ipv6Address> prepare(const ServedChannel& caller,
+                                             const queue::DatagramRecord& record, Instant now);
   // False: no memory now.
   bool send(const ServedChannel& caller, const Outgoing& outgoing, Instant now);
   bool put(const packet::Packet& payload, std::size_t offset, std::size_t size,
@@ -62,6 +66,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;
   Reports reports_;
+  bool only_ipv6_ = false;
 };
 
 }  // namespace tideline::engine

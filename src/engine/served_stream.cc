@@ -89,6 +89,7 @@ Outcome<void> ServedStream::listen(std::uint32_t backlog) {
                                     {.backlog = most,
                                      .fast_open = options_.fast_open,
                                      .shared = binding_.sharing == client::Sharing::kPort,
+                                     .only_ipv6 = options_.only_ipv6,
                                      .stream = to_tcp(options_)},
                                     *this);
     if (!id) return refuse(failure_of(id.error()));

@@ -21,7 +21,15 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .fast_open = options.connect_fast,
           .defer_accept = options.defer_accept,
           .notsent_lowat = options.notsent_lowat,
+          .traffic_class = options.marks.traffic_class,
+          .hop_limit = options.marks.hop_limit == 0 ? kHopLimit : options.marks.hop_limit,
           .user_timeout = options.user_timeout};
+}
+
+std::uint32_t datagram_room(const ip::Stack& stack, const wire::Ipv6Address& to, Instant now) {
+  constexpr std::uint32_t kUdpHeader = 8;
+  const std::uint32_t ip_header = to.is_mapped() ? 20 : 40;
+  return stack.path_mtu(to, now).mtu - ip_header - kUdpHeader;
 }
 
 Failure failure_of(tcp::End end) {

@@ -41,6 +41,23 @@ inline client::Endpoint to_client(const tcp::Endpoint& endpoint) {
 inline client::Endpoint to_client(const ip::UdpEndpoint& endpoint) {
   return {.address = endpoint.address, .port = endpoint.port};
 }
+inline constexpr std::uint8_t kHopLimit = 64;  // of who has not chosen one
+
+// A datagram's headers in both directions.
+inline ip::UdpPath to_udp(const client::Endpoint& source, const client::Endpoint& destination,
+                          const client::HeaderMarks& marks, bool whole) {
+  return {.source = to_udp(source),
+          .destination = to_udp(destination),
+          .hop_limit = marks.hop_limit == 0 ? kHopLimit : marks.hop_limit,
+          .traffic_class = marks.traffic_class,
+          .may_fragment = !whole};
+}
+inline client::HeaderMarks marks_of(const ip::UdpPath& path) {
+  return {.traffic_class = path.traffic_class, .hop_limit = path.hop_limit};
+}
+// What a datagram there may hold without fragments.
+std::uint32_t datagram_room(const ip::Stack& stack, const wire::Ipv6Address& to, Instant now);
+
 tcp::StreamOptions to_tcp(const client::Options& options);
 client::Failure failure_of(tcp::End end);
 client::Failure failure_of(const Error& error);

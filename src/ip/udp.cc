@@ -58,7 +58,8 @@ Udp::Udp(Context& context, Upcalls& upcalls, Sender& sender)
       sender_(sender),
       handlers_(16, EndpointHash{HashKey::random(context.rng)}) {}
 
-Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, UdpSharing sharing) {
+Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, UdpSharing sharing,
+                 bool only_ipv6) {
   if (local.port == 0) {
     return fail({.kind = ErrorKind::kUsage, .what = "cannot bind UDP port 0"});
   }
@@ -70,6 +71,7 @@ Status Udp::bind(const UdpEndpoint& local, UdpHandler& handler, UdpSharing shari
   }
   listeners.handlers.push_back(&handler);
   listeners.sharing = std::min(sharing, listeners.sharing);
+  listeners.only_ipv6 &= only_ipv6;
   return {};
 }
 
@@ -97,8 +99,8 @@ UdpEndpoint destination_of(const PathError& error) {
 UdpHandler* Udp::find(const UdpEndpoint& local, const UdpEndpoint& remote) const {
   for (const Ipv6Address& address : addresses_of(local)) {
     const auto found = handlers_.find({.address = address, .port = local.port});
-    if (found == handlers_.end()) continue;
-    const auto& [sharing, handlers] = found->second;
+    if (found == handlers_.end() || !found->second.hear(local)) continue;
+    const auto& [sharing, handlers, only_ipv6] = found->second;
     if (sharing != UdpSharing::kBalanced) return handlers.back();
     return handlers[handlers_.hash_function()(remote) % handlers.size()];
   }
@@ -143,6 +145,7 @@ void Udp::deliver_to_all(PacketPtr payload, const UdpPath& path, Instant now) {
   for (const Ipv6Address& address : addresses_of(path.destination)) {
     const auto found = handlers_.find({.address = address, .port = path.destination.port});
     if (found == handlers_.end() || (count > 0 && address == last)) continue;
+    if (!found->second.hear(path.destination)) continue;
     last = address;
     for (UdpHandler* handler : found->second.handlers) {
       if (count < listeners.size()) listeners[count++] = handler;
@@ -207,7 +210,8 @@ Sent Udp::send(PacketPtr payload, const UdpPath& path, Instant now) {
                        .destination = path.destination.address,
                        .protocol = wire::kProtocolUdp,
                        .hop_limit = path.hop_limit,
-                       .traffic_class = path.traffic_class},
+                       .traffic_class = path.traffic_class,
+                       .may_fragment = path.may_fragment},
                       now);
 }
 

@@ -33,6 +33,7 @@ struct UdpPath {
   UdpEndpoint destination;
   std::uint8_t hop_limit = 64;
   std::uint8_t traffic_class = 0;
+  bool may_fragment = true;  // of what is sent
 };
 
 class UdpHandler {
@@ -58,8 +59,9 @@ class Udp final : public ProtocolHandler {
   // listeners if all say that they share it (SO_REUSEADDR): a broadcast or multicast goes to all
   // that listen on its port, a unicast to who bound last, or, if all balance, to one of them, by
   // its sender (SO_REUSEPORT).
-  Status bind(const UdpEndpoint& local, UdpHandler& handler,
-              UdpSharing sharing = UdpSharing::kNone);
+  // `only_ipv6`: :: does not listen for IPv4, if all say so that share it.
+  Status bind(const UdpEndpoint& local, UdpHandler& handler, UdpSharing sharing = UdpSharing::kNone,
+              bool only_ipv6 = false);
   // All listeners of the endpoint; or one of those that share it.
   void unbind(const UdpEndpoint& local);
   void unbind(const UdpEndpoint& local, const UdpHandler& handler);
@@ -92,6 +94,9 @@ class Udp final : public ProtocolHandler {
   struct Listeners {
     UdpSharing sharing = UdpSharing::kNone;  // the least of all of them
     std::vector<UdpHandler*> handlers{};     // who bound last is last
+    bool only_ipv6 = true;                   // all of them
+
+    bool hear(const UdpEndpoint& local) const { return !only_ipv6 || !local.address.is_mapped(); }
   };
 
   bool check_checksum(const packet::Packet& packet, const Datagram& datagram);

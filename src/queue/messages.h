@@ -91,8 +91,11 @@ struct OptionsRecord {
   std::uint8_t urgent_inline = 0;
   std::uint8_t reports_ipv4 = 0;
   std::uint8_t reports_ipv6 = 0;
+  std::uint8_t traffic_class = 0;
+  std::uint8_t hop_limit = 0;
+  std::uint8_t only_ipv6 = 0;
+  std::uint8_t reserved = 0;
   std::uint32_t notsent_lowat = 0;
-  std::uint32_t reserved = 0;
 };
 static_assert(sizeof(OptionsRecord) == 80);
 
@@ -187,9 +190,13 @@ static_assert(sizeof(Response) == 432);
 struct DatagramRecord {
   std::uint32_t size = 0;   // of the payload behind it
   std::uint32_t whole = 0;  // of what was received: its length, of which `size` are here
-  EndpointRecord from{};    // of what is sent: not used
+  EndpointRecord from{};    // of what is sent: the address, if it is not ::, is to be the source
   EndpointRecord to{};
+  std::uint8_t traffic_class = 0;
+  std::uint8_t hop_limit = 0;   // of what is sent, 0: as the engine thinks fit
+  std::uint8_t whole_only = 0;  // of what is sent: it is refused rather than fragmented
+  std::array<std::uint8_t, 5> reserved{};
 };
-static_assert(sizeof(DatagramRecord) == 48);
+static_assert(sizeof(DatagramRecord) == 56);
 
 }  // namespace tideline::queue

@@ -164,7 +164,8 @@ Listener* find_listener(Core& core, const Endpoint& local) {
   if (local.address.is_mapped()) {
     if (Listener* version = look(kAnyIpv4)) return version;
   }
-  return look(wire::Ipv6Address());
+  Listener* any = look(wire::Ipv6Address());
+  return any != nullptr && any->options.only_ipv6 && local.address.is_mapped() ? nullptr : any;
 }
 
 void set_state(Core& core, Tcb& tcb, State state, Instant now) {

@@ -113,6 +113,8 @@ struct StreamOptions {
   // SendBuffer::want_unsent(): the owner is to write when less than half of so many bytes wait to
   // be sent for the first time, and no more than that, or a frame; 0: as the configuration has it.
   std::uint32_t notsent_lowat = 0;
+  std::uint8_t traffic_class = 0;  // but for the ECN field
+  std::uint8_t hop_limit = 64;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
 };
 
@@ -137,6 +139,7 @@ struct ListenOptions {
   // With others that say so, the endpoint is a group's: each connection is for one of them
   // (SO_REUSEPORT).
   bool shared = false;
+  bool only_ipv6 = false;  // ::, of one version
   StreamOptions stream{};
 };
 

@@ -98,12 +98,19 @@ void prepend_header(const Tuple& tuple, wire::Tcp& header, packet::Packet& packe
   offload.header_length = static_cast<std::uint16_t>(size);
 }
 
-void hand_down(Core& core, const Tuple& tuple, PacketPtr packet, std::uint8_t ecn, Instant now) {
+IpMarks marks_of(const Tcb& tcb, std::uint8_t ecn) {
+  return {.traffic_class = static_cast<std::uint8_t>((tcb.options.traffic_class & ~3) | ecn),
+          .hop_limit = tcb.options.hop_limit};
+}
+
+void hand_down(Core& core, const Tuple& tuple, PacketPtr packet, const IpMarks& marks,
+               Instant now) {
   ++core.counters.segments_out;
   const ip::Departure departure{.source = tuple.local.address,
                                 .destination = tuple.remote.address,
                                 .protocol = wire::kProtocolTcp,
-                                .traffic_class = ecn,
+                                .hop_limit = marks.hop_limit,
+                                .traffic_class = marks.traffic_class,
                                 .may_fragment = false};
   if (!core.network.send(std::move(packet), departure, now)) {
     core.counters.count(Discard::kNetworkRefused);
@@ -177,7 +184,7 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
   acknowledged_now(tcb, now);
-  hand_down(core, tcb.tuple, std::move(packet), ecn_field(tcb, false), now);
+  hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_field(tcb, false)), now);
 }
 
 }  // namespace
@@ -229,7 +236,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
     tcb.bytes_retransmitted += size;
     ++core.counters.retransmissions;
   }
-  hand_down(core, tcb.tuple, std::move(packet), ecn_field(tcb, new_data), now);
+  hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_field(tcb, new_data)), now);
   return true;
 }
 
@@ -318,7 +325,7 @@ void send_syn(Core& core, Tcb& tcb, Instant now) {
   const wire::Tcp header = syn_header(core, tcb, now);
   ++tcb.segments_out;
   tcb.last_sent = now;
-  send_header(core, tcb.tuple, header, now, ecn_of_syn(tcb, header));
+  send_header(core, tcb.tuple, header, now, marks_of(tcb, ecn_of_syn(tcb, header)));
 }
 
 std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCookie& cookie,
@@ -334,7 +341,7 @@ std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCooki
   if (packet == nullptr) return 0;  // as if it were lost
   tcb.bytes_sent += size;
   prepend_header(tcb.tuple, header, *packet);
-  hand_down(core, tcb.tuple, std::move(packet), ecn_of_syn(tcb, header), now);
+  hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_of_syn(tcb, header)), now);
   return size;
 }
 
@@ -351,14 +358,15 @@ void answer_with_reset(Core& core, const Segment& segment, Instant now) {
   send_header(core, segment.tuple, header, now);
 }
 
-void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now, std::uint8_t ecn) {
+void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now,
+                 const IpMarks& marks) {
   PacketPtr packet = core.pool.get();
   if (packet == nullptr) {
     core.counters.count(Discard::kPoolExhausted);
     return;
   }
   prepend_header(tuple, header, *packet);
-  hand_down(core, tuple, std::move(packet), ecn, now);
+  hand_down(core, tuple, std::move(packet), marks, now);
 }
 
 void release_acknowledged(Core& core, Tcb& tcb) {

@@ -41,9 +41,15 @@ std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCooki
 void send_reset(Core& core, Tcb& tcb, Instant now);
 // RST in answer to a segment that belongs nowhere: RFC 9293 §3.10.7.1.
 void answer_with_reset(Core& core, const Segment& segment, Instant now);
+// Of the IP header.
+struct IpMarks {
+  std::uint8_t traffic_class = 0;
+  std::uint8_t hop_limit = 64;
+};
+
 // A header without a connection.
 void send_header(Core& core, const Tuple& tuple, wire::Tcp header, Instant now,
-                 std::uint8_t ecn = 0);
+                 const IpMarks& marks = {});
 
 // Gives back to the owner what was acknowledged and is borrowed no more.
 void release_acknowledged(Core& core, Tcb& tcb);

@@ -35,10 +35,8 @@ serve() {  # serve PORT PROGRAM...
 end() {  # end [SIGNAL STATUS]
   local status=0 tries=0
   kill "-${1:-TERM}" "$server" || fail "the server has ended by itself"
-  # A program that handles a signal just before its call sleeps goes on to sleep: it hears of it again.
   while kill -0 "$server" 2>/dev/null; do
     [ $((tries += 1)) -le 3000 ] || fail "the server goes on after SIG${1:-TERM}"
-    [ $((tries % 100)) -ne 0 ] || kill "-${1:-TERM}" "$server" 2>/dev/null || true
     sleep 0.02
   done
   wait "$server" || status=$?

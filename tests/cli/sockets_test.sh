@@ -47,6 +47,39 @@ PYTHON
   said "--stats, --strict, --localhost; sockets and verbs in one process"
 }
 
+# Traffic class and hop limit, as tshark sees them on the wire: of each segment, and of datagrams.
+check_headers() {
+  cat >headers.py <<'PYTHON'
+import socket
+marked = ((socket.AF_INET, "192.0.2.1", socket.IPPROTO_IP, socket.IP_TOS, socket.IP_TTL),
+          (socket.AF_INET6, "2001:db8::1", socket.IPPROTO_IPV6, socket.IPV6_TCLASS, socket.IPV6_UNICAST_HOPS))
+for family, address, level, traffic_class, hop_limit in marked:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        near = socket.socket(family, kind)
+        near.setsockopt(level, traffic_class, 0x48)
+        near.setsockopt(level, hop_limit, 9)
+        near.connect((address, 9100))
+        near.send(b"marked")
+        if kind == socket.SOCK_STREAM:
+            near.shutdown(socket.SHUT_WR)
+            assert near.recv(100) == b""
+PYTHON
+  socat -u TCP6-LISTEN:9100,fork,reuseaddr OPEN:/dev/null &
+  children+=($!)
+  until ss -Hltn "sport = :9100" | grep -q .; do sleep 0.02; done
+  timeout 60 "$tideline" run "${ours[@]}" --capture headers.pcap -- $python headers.py 2>headers.log ||
+    fail "headers.py: $(cat headers.log)"
+  kill "${children[-1]}"
+  children=()
+  tshark -n -r headers.pcap -Y "(tcp or udp) and not icmp and not icmpv6 and (ip.src == 192.0.2.2 or ipv6.src == 2001:db8::2)" -T fields -E occurrence=f \
+    -e ip.dsfield -e ip.ttl -e ipv6.tclass -e ipv6.hlim -e frame.protocols >headers 2>tshark.log || fail "tshark"
+  for protocol in ip:tcp ip:udp ipv6:tcp ipv6:udp; do
+    grep -q ":$protocol" headers || fail "no $protocol is in the capture"
+  done
+  awk '!(($1 == "0x48" && $2 == 9) || ($1 == "0x00000048" && $2 == 9)) { exit 1 }' headers || fail "marks: $(cat headers)"
+  said "traffic class and hop limit on the wire"
+}
+
 if [ "$kind" = shm ]; then
   ours=()
   as_client=("$tideline" run --)
@@ -63,6 +96,7 @@ else
   address4=192.0.2.2
   address6=2001:db8::2
   as_client=()
+  check_headers
   check_http
   check_asyncio
   check_redis

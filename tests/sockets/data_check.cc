@@ -138,6 +138,103 @@ TEST_F(Sockets, ASignalInterruptsUnlessCallsRestart) {
   }
 }
 
+TEST_F(Sockets, BytesAreSplicedThroughAPipe) {
+  join();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const Fd out(ends[0]);
+  const Fd in(ends[1]);
+  std::vector<char> sent(3 << 20);
+  for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<char>(i * 7 + i / 251);
+  // From near_ to far_, into the pipe, and out of it back to near_.
+  std::thread writer([&] {
+    for (std::size_t done = 0; done < sent.size();) {
+      const ssize_t wrote = ::write(near_, sent.data() + done, sent.size() - done);
+      ASSERT_GT(wrote, 0);
+      done += static_cast<std::size_t>(wrote);
+    }
+    ::shutdown(near_, SHUT_WR);
+  });
+  std::thread relay([&] {
+    for (;;) {
+      const ssize_t came = ::splice(far_, nullptr, in, nullptr, 1 << 20, SPLICE_F_MOVE);
+      ASSERT_GE(came, 0) << std::strerror(errno);
+      if (came == 0) break;
+      for (ssize_t left = came; left > 0;) {
+        const ssize_t went = ::splice(out, nullptr, far_, nullptr, static_cast<std::size_t>(left),
+                                      SPLICE_F_MOVE | SPLICE_F_MORE);
+        ASSERT_GT(went, 0) << std::strerror(errno);
+        left -= went;
+      }
+    }
+    ::shutdown(far_, SHUT_WR);
+  });
+  std::vector<char> got;
+  std::array<char, 65536> block{};
+  for (ssize_t size = 0; (size = ::read(near_, block.data(), block.size())) > 0;) {
+    got.insert(got.end(), block.begin(), block.begin() + size);
+  }
+  writer.join();
+  relay.join();
+  EXPECT_TRUE(got == sent);
+}
+
+TEST_F(Sockets, WhatIsNotSplicedStaysWhereItWas) {
+  join();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_NONBLOCK), 0);
+  const Fd out(ends[0]);
+  const Fd in(ends[1]);
+  off64_t at = 0;
+  EXPECT_EQ(::splice(far_, &at, in, nullptr, 10, 0), -1);
+  EXPECT_EQ(errno, EINVAL);
+  EXPECT_EQ(::splice(out, nullptr, far_, &at, 10, 0), -1);
+  EXPECT_EQ(errno, EINVAL);
+  EXPECT_EQ(::splice(out, nullptr, far_, nullptr, 10, SPLICE_F_NONBLOCK), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  ASSERT_EQ(::fcntl(far_, F_SETFL, O_NONBLOCK), 0);
+  EXPECT_EQ(::splice(far_, nullptr, in, nullptr, 10, 0), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  // A full pipe takes nothing away from the socket.
+  const std::string block(4096, 'p');
+  while (::write(in, block.data(), block.size()) > 0) {
+  }
+  send(near_, "kept");
+  ASSERT_EQ(wait_events(far_, POLLIN), POLLIN);
+  EXPECT_EQ(::splice(far_, nullptr, in, nullptr, 10, SPLICE_F_NONBLOCK), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_EQ(receive(far_), "kept");
+  // Nor a full socket from the pipe.
+  const std::string large(1 << 20, 'l');
+  while (::send(far_, large.data(), large.size(), 0) > 0) {
+  }
+  int before = 0;
+  int after = 0;
+  ASSERT_EQ(::ioctl(out, FIONREAD, &before), 0);
+  ssize_t spliced = 0;
+  for (ssize_t size = 0; size >= 0; spliced += size) {
+    size = ::splice(out, nullptr, far_, nullptr, 1 << 20, SPLICE_F_NONBLOCK);
+    if (size <= 0) break;
+  }
+  ASSERT_EQ(::ioctl(out, FIONREAD, &after), 0);
+  EXPECT_EQ(before - after, spliced);
+}
+
+TEST_F(Sockets, VectorsAtAPlaceAreForFiles) {
+  join();
+  char byte = 'v';
+  const iovec part{.iov_base = &byte, .iov_len = 1};
+  EXPECT_EQ(::pwritev(near_, &part, 1, 0), -1);
+  EXPECT_EQ(errno, ESPIPE);
+  EXPECT_EQ(::preadv(near_, &part, 1, 0), -1);
+  EXPECT_EQ(errno, ESPIPE);
+  EXPECT_EQ(::pread(near_, &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ESPIPE);
+  EXPECT_EQ(::pwritev2(near_, &part, 1, -1, 0), 1);  // where it stands
+  EXPECT_EQ(::preadv2(far_, &part, 1, -1, 0), 1);
+  EXPECT_EQ(byte, 'v');
+}
+
 TEST_F(Sockets, MegabytesArriveInOrderThroughBlockingCalls) {
   join();
   constexpr std::size_t kTotal = 16 << 20;

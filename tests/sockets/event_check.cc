@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // poll, select and epoll, with sockets and other descriptors in one set.
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 
@@ -230,6 +231,87 @@ TEST_F(Events, SeveralThreadsSleepInOneEpollAndEachEventWakesOne) {
     EXPECT_EQ(woken, i);
   }
   for (std::thread& sleeper : sleepers) sleeper.join();
+}
+
+// `outer` tells of `inner`, and that one of what it has: a byte of far_. Then both are quiet. Outer
+// may tell too often, as long as that ends.
+void hear_through(int outer, int inner, int far) {
+  epoll_event event{};
+  int found = 0;
+  for (int i = 0; i < 10 && found == 0; ++i) {
+    ASSERT_EQ(::epoll_wait(outer, &event, 1, kPatienceMs), 1);
+    EXPECT_EQ(event.data.u64, 99U);
+    found = ::epoll_wait(inner, &event, 1, 0);
+  }
+  ASSERT_EQ(found, 1);
+  EXPECT_EQ(event.data.u64, 7U);
+  char byte = 0;
+  ASSERT_EQ(::recv(far, &byte, 1, 0), 1);
+  EXPECT_EQ(::epoll_wait(inner, &event, 1, 0), 0);
+  int left = 10;
+  for (; left > 0 && ::epoll_wait(outer, &event, 1, 0) == 1; --left) {
+    EXPECT_EQ(::epoll_wait(inner, &event, 1, 0), 0);
+  }
+  EXPECT_GT(left, 0);
+}
+
+TEST_F(Events, AnEpollInAnotherTellsOfItsSockets) {
+  join();
+  set(near_, IPPROTO_TCP, TCP_NODELAY, 1);
+  for (const bool nested_first : {true, false}) {
+    const Fd inner(::epoll_create1(0));
+    const Fd outer(::epoll_create1(0));
+    epoll_event in{.events = EPOLLIN, .data = {.u64 = 7}};
+    epoll_event out{.events = EPOLLIN, .data = {.u64 = 99}};
+    if (nested_first) {
+      ASSERT_EQ(::epoll_ctl(outer, EPOLL_CTL_ADD, inner, &out), 0);
+    }
+    ASSERT_EQ(::epoll_ctl(inner, EPOLL_CTL_ADD, far_, &in), 0);
+    if (!nested_first) {
+      ASSERT_EQ(::epoll_ctl(outer, EPOLL_CTL_ADD, inner, &out), 0);
+    }
+    for (int i = 0; i < 500; ++i) {  // more than any doorbell holds
+      send(near_, "x");
+      hear_through(outer, inner, far_);
+      if (HasFatalFailure()) return;
+    }
+    // Asleep before it comes.
+    std::thread sender([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      send(near_, "y");
+    });
+    hear_through(outer, inner, far_);
+    sender.join();
+    // Beside a socket of the outer one's own.
+    epoll_event own{.events = EPOLLIN, .data = {.u64 = 5}};
+    ASSERT_EQ(::epoll_ctl(outer, EPOLL_CTL_ADD, near_, &own), 0);
+    send(near_, "z");
+    hear_through(outer, inner, far_);
+    send(far_, "back");
+    ASSERT_EQ(::epoll_wait(outer, &out, 1, kPatienceMs), 1);
+    EXPECT_EQ(out.data.u64, 5U);
+    EXPECT_EQ(receive(near_), "back");
+  }
+}
+
+TEST_F(Events, AnEpollIsPolledAndSelected) {
+  join();
+  const Fd inner(::epoll_create1(0));
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 7}};
+  ASSERT_EQ(::epoll_ctl(inner, EPOLL_CTL_ADD, far_, &event), 0);
+  send(near_, "x");
+  ASSERT_EQ(wait_events(far_, POLLIN), POLLIN);
+  EXPECT_EQ(wait_events(inner, POLLIN), POLLIN);
+  fd_set set;
+  FD_ZERO(&set);
+  FD_SET(inner, &set);
+  FD_SET(near_, &set);
+  timeval patience{.tv_sec = kPatienceMs / 1000, .tv_usec = 0};
+  ASSERT_EQ(::select(std::max<int>(inner, near_) + 1, &set, nullptr, nullptr, &patience), 1);
+  EXPECT_TRUE(FD_ISSET(inner, &set));
+  ASSERT_EQ(::epoll_wait(inner, &event, 1, 0), 1);
+  EXPECT_EQ(event.data.u64, 7U);
+  EXPECT_EQ(receive(far_), "x");
 }
 
 TEST_F(Events, AClosedSocketLeavesItsSets) {

@@ -13,7 +13,8 @@ namespace tideline::shim::packetdrill {
 namespace {
 
 Instant after(const timespec* timeout) {
-  if (timeout == nullptr) return kNever;
+  constexpr time_t kForever = 1'000'000'000;
+  if (timeout == nullptr || timeout->tv_sec >= kForever) return kNever;
   return timekeeper.now() + std::chrono::seconds(timeout->tv_sec) +
          std::chrono::nanoseconds(timeout->tv_nsec);
 }

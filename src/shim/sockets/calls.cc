@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "shim/sockets/address.h"
+#include "shim/sockets/ancillary.h"
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
@@ -93,9 +94,15 @@ bool is_inherited(File& file) {
   return true;
 }
 
+// IPV6_V6ONLY.
+bool is_of_other_version(const File& file, const Endpoint& endpoint) {
+  return file.domain == AF_INET6 && file.options.only_ipv6 && endpoint.address.is_mapped();
+}
+
 // Waits as a blocking connect does.
-int wait_until_connected(int fd, File& file, const Endpoint& destination) {
-  const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
+int wait_until_connected(int fd, File& file, const Endpoint& destination, const SignalMark& begun) {
+  const Deadline deadline = Deadline::after_us(file.send_timeout_us.load());
+  const int ready = wait_for(fd, file, POLLOUT, deadline, begun);
   if (ready < 0) return ready;
   if (ready == 0) return -EINPROGRESS;
   if ((file.socket().readiness(POLLOUT) & POLLERR) == 0) return 0;
@@ -103,16 +110,20 @@ int wait_until_connected(int fd, File& file, const Endpoint& destination) {
 }
 
 int connect_ours(int fd, File& file, const Endpoint& destination) {
+  const SignalMark mark;
   if (const int error = add_ours(file); error < 0) return error;
+  choose_marks(file, destination.address);
   if (file.where() != Side::kOurs) decide(fd, file, Side::kOurs);
   const auto begun = file.socket().connect(destination);
   if (begun) return 0;
-  if (begun.error() == Failure::kWouldBlock) return -EALREADY;
-  if (begun.error() != Failure::kInProgress || file.nonblocking.load()) {
+  // As Linux has it: who has been interrupted waits on.
+  const bool goes_on = begun.error() == Failure::kWouldBlock;
+  if (goes_on && file.nonblocking.load()) return -EALREADY;
+  if ((!goes_on && begun.error() != Failure::kInProgress) || file.nonblocking.load()) {
     process.tell_exhausted(errno_of(begun.error()));
     return -errno_of(begun.error());
   }
-  return wait_until_connected(fd, file, destination);
+  return wait_until_connected(fd, file, destination, mark);
 }
 
 // 127.0.0.1 and ::1 with --localhost.
@@ -129,6 +140,8 @@ int adopt_connection(const File& listener, client::Socket& socket, int fd, int f
       File::open(listener.domain, client::SocketType::kStream, (flags & SOCK_NONBLOCK) != 0);
   if (file == nullptr) return -ENOMEM;
   file->options = listener.options;
+  file->marks4 = listener.marks4;
+  file->marks6 = listener.marks6;
   file->linger_s.store(listener.linger_s.load());
   file->receive_timeout_us.store(listener.receive_timeout_us.load());
   file->send_timeout_us.store(listener.send_timeout_us.load());
@@ -199,7 +212,7 @@ Way way_to(Endpoint& destination) {
 int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size) {
   auto local = to_endpoint(address, size);
   if (!local || process.is_forked()) return kPass;
-  if (file.where() != Side::kUndecided) return -EINVAL;
+  if (file.where() != Side::kUndecided || is_of_other_version(file, *local)) return -EINVAL;
   if (is_any(local->address)) return bind_any(fd, file, address, size, *local);
   const bool ours = is_loopback(local->address)
                         ? process.takes_localhost() && replace_loopback(*local)
@@ -233,6 +246,7 @@ int connect_socket(int fd, File& file, const sockaddr* address, socklen_t size) 
     if (!file.has_ours() || file.is_stream()) return kPass;
     return result_of(file.socket().connect(std::nullopt));
   }
+  if (is_of_other_version(file, *destination)) return -ENETUNREACH;
   if (file.is_stream() && file.where() == Side::kOurs) {
     Endpoint ours = *destination;
     if (is_loopback(ours.address)) replace_loopback(ours);
@@ -260,6 +274,7 @@ int connect_fast(int fd, File& file, const sockaddr* address, socklen_t size) {
 
 int prepare_datagram(int fd, File& file, Endpoint& destination) {
   if (is_inherited(file)) return -EOPNOTSUPP;
+  if (is_of_other_version(file, destination)) return -ENETUNREACH;
   switch (way_to(destination)) {
     case Way::kRefused:
       return refused(ENETUNREACH);
@@ -280,6 +295,7 @@ int prepare_datagram(int fd, File& file, Endpoint& destination) {
 int accept_socket(int fd, File& file, sockaddr* address, socklen_t* size, int flags) {
   if ((flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != 0) return -EINVAL;
   if (is_inherited(file)) return -EOPNOTSUPP;
+  const SignalMark begun;
   const Deadline deadline = Deadline::after_us(file.receive_timeout_us.load());
   bool drives = true;
   for (;;) {
@@ -291,7 +307,7 @@ int accept_socket(int fd, File& file, sockaddr* address, socklen_t* size, int fl
       continue;
     }
     if (file.nonblocking.load()) return -EAGAIN;
-    const int ready = wait_for(fd, file, POLLIN, deadline);
+    const int ready = wait_for(fd, file, POLLIN, deadline, begun);
     if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
   }
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -40,7 +41,7 @@ EpollSet* EpollSet::open(int epfd) {
   if (set == nullptr) return nullptr;
   set->epfd_ = epfd;
   set->armed_ = false;
-  set->inherited_ = set->watches_anew_ = false;
+  set->inherited_ = set->watches_anew_ = set->nested_ = false;
   set->sleepers_ = 0;
   set->kernel_turn_ = tsc_ticks(kKernelTurn);
   // What it watches already is unknown: assumed to be something.
@@ -101,6 +102,30 @@ void EpollSet::disarm() {
 
 void EpollSet::ring() const {
   if (waiter_ != nullptr) waiter_->ring();
+}
+
+void EpollSet::nest(int epfd) {
+  EpollSet* const set = open(epfd);
+  if (set == nullptr) return;
+  const std::scoped_lock lock(set->mutex_);
+  set->nested_ = true;
+  set->show_to_kernel();
+}
+
+// Of a nested one: what our sockets have makes the kernel's set readable through the doorbell, now
+// or when it comes. Who is told and finds nothing was told too much, which poll(2) allows.
+void EpollSet::show_to_kernel() {
+  if (!nested_ || waiter_ == nullptr) return;
+  disarm();  // takes old rings away now and then
+  arm();
+  take_hints();
+  const bool ready = std::ranges::any_of(candidates_, [&](std::uint32_t index) {
+    const Item& item = items_[index];
+    if (item.fd < 0 || !item.watched || item.disabled) return false;
+    return ((item.events & EPOLLET) == 0 || item.hinted) &&
+           item.file->readiness(item.events & 0x3fff) != 0;
+  });
+  if (ready) ring();
 }
 
 EpollSet::Item* EpollSet::find(int fd) {
@@ -203,6 +228,7 @@ int EpollSet::control(int epfd, int operation, int fd, const epoll_event* event)
   }
   // A thread that sleeps does not know of the change.
   if (sleepers_ > 0) ring();
+  show_to_kernel();
   return result;
 }
 
@@ -211,14 +237,17 @@ void EpollSet::note_kernel_item(int operation) {
   if (operation == EPOLL_CTL_ADD) ++kernel_items_;
 }
 
+void EpollSet::take_hints() {
+  if (waiter_ == nullptr) return;
+  waiter_->take_hints([this](unsigned hint) {
+    for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
+  });
+}
+
 // Reports what is ready. Level-triggered items stay candidates, behind the others, until they are
 // found not ready; edge-triggered ones come back with the next hint.
 std::size_t EpollSet::collect(std::span<epoll_event> events) {
-  if (waiter_ != nullptr) {
-    waiter_->take_hints([this](unsigned hint) {
-      for (std::size_t i = hint; i < items_.size(); i += client::Waiter::kHints) suggest(i);
-    });
-  }
+  take_hints();
   std::size_t count = 0;
   std::size_t looked = 0;
   std::size_t kept = 0;
@@ -254,13 +283,12 @@ std::size_t EpollSet::collect(std::span<epoll_event> events) {
 }
 
 // The kernel's part of a wait, without the doorbell.
-int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,
+int EpollSet::look_at_kernel(int epfd, std::span<epoll_event> events, const timespec& limit,
                              const sigset_t* mask) {
   if (events.empty()) return 0;
   kernel_looked_.store(tsc_now(), std::memory_order_relaxed);
-  const timespec left = deadline.is_never() ? timespec{} : deadline.left();
-  const int count = libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()),
-                                        deadline.is_never() ? nullptr : &left, mask);
+  const int count =
+      libc().epoll_pwait2(epfd, events.data(), static_cast<int>(events.size()), &limit, mask);
   if (count < 0) return -errno;
   const auto found = events.first(static_cast<std::size_t>(count));
   const auto rest = std::remove_if(found.begin(), found.end(), [&](const epoll_event& event) {
@@ -290,6 +318,7 @@ bool EpollSet::spin(int epfd, client::Sockets& sockets, const Deadline& deadline
 bool EpollSet::prepare_sleep() {
   const std::scoped_lock lock(mutex_);
   if (!candidates_.empty()) return false;
+  if (nested_) armed_ = false;  // it may have been rung for
   arm();
   if (waiter_ != nullptr && waiter_->has_hints()) {
     if (sleepers_ == 0) disarm();
@@ -307,7 +336,18 @@ void EpollSet::after_sleep() {
 
 int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
                    const sigset_t* mask) {
-  const Deadline at_once = Deadline::at_once();
+  const int result = wait_once(epfd, events, deadline, mask);
+  if (nested_) {
+    const std::scoped_lock lock(mutex_);
+    show_to_kernel();
+  }
+  return result;
+}
+
+int EpollSet::wait_once(int epfd, std::span<epoll_event> events, Deadline deadline,
+                        const sigset_t* mask) {
+  const SignalMark begun;
+  constexpr timespec kNow{};
   for (;;) {
     client::Sockets* const sockets = process.running();
     if (sockets != nullptr) sockets->poll();
@@ -323,15 +363,16 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
     }
     const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
     const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
-    if (!may_skip || mask != nullptr) {
-      const int more = look_at_kernel(epfd, events.subspan(count), at_once, mask);
+    if (!may_skip || mask != nullptr || nested_) {  // which takes the doorbell's event away
+      const int more = look_at_kernel(epfd, events.subspan(count), kNow, mask);
       if (more < 0 && count == 0) return more;
       count += static_cast<std::size_t>(std::max(more, 0));
     }
     if (count > 0 || deadline.has_passed()) return static_cast<int>(count);
+    if (begun.has_passed()) return -EINTR;
     if (sockets != nullptr && spin(epfd, *sockets, deadline)) continue;
     if (!prepare_sleep()) continue;
-    const int from_kernel = sleep(epfd, sockets, events, deadline, mask);
+    const int from_kernel = sleep(epfd, sockets, events, deadline, mask, begun);
     if (from_kernel < 0) return from_kernel;
     if (from_kernel > 0) {
       const std::scoped_lock lock(mutex_);
@@ -341,18 +382,40 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
   }
 }
 
+// What a sleep in the kernel reads when it begins. Other threads may sleep on the same doorbell, so
+// a handler rings none: it leaves no time, and a number that is no descriptor, for the C library
+// has its own copy of ppoll()'s time.
+struct EpollSet::Nap {
+  Nap(int epfd, int wire, const Deadline& end)
+      : fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
+            pollfd{.fd = wire, .events = POLLIN, .revents = 0}} {
+    if (!end.is_never()) limit = end.left();
+  }
+  static void end_now(void* nap) {
+    static_cast<Nap*>(nap)->limit = {};
+    static_cast<Nap*>(nap)->fds[1].fd = std::numeric_limits<int>::max();
+  }
+
+  timespec limit{.tv_sec = std::numeric_limits<time_t>::max(), .tv_nsec = 0};  // for ever
+  std::array<pollfd, 2> fds;
+  WakeOnSignal wake{&end_now, this};
+};
+
 // After prepare_sleep(). How many events of the kernel's have come, or a negative errno.
 int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
-                    const Deadline& deadline, const sigset_t* mask) {
+                    const Deadline& deadline, const sigset_t* mask, const SignalMark& begun) {
   constexpr Duration kInheritedLook = std::chrono::milliseconds(1);
   client::Sockets::Sleep plan;
   if (sockets != nullptr) plan = sockets->begin_sleep(true);
   Deadline end = deadline.earlier(plan.deadline);
   if (inherited_ && waiter_ != nullptr) end = end.earlier(monotonic_now() + kInheritedLook);
   int found = 0;
-  if (waiter_ == nullptr || !waiter_->has_hints()) {
-    found = plan.descriptor < 0 ? look_at_kernel(epfd, events, end, mask)
-                                : sleep_on_wire(epfd, plan, end, mask);
+  {
+    Nap nap(epfd, plan.descriptor, end);
+    if ((waiter_ == nullptr || !waiter_->has_hints()) && !begun.has_passed()) {
+      found = plan.descriptor < 0 ? look_at_kernel(epfd, events, nap.limit, mask)
+                                  : sleep_on_wire(nap, mask);
+    }
   }
   {
     const std::scoped_lock lock(mutex_);
@@ -364,14 +427,8 @@ int EpollSet::sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> e
 }
 
 // The kernel's set and the wire: 0, or a negative errno.
-int EpollSet::sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
-                            const sigset_t* mask) {
-  const Deadline& end = deadline;
-  const timespec left = end.is_never() ? timespec{} : end.left();
-  std::array<pollfd, 2> fds{pollfd{.fd = epfd, .events = POLLIN, .revents = 0},
-                            pollfd{.fd = plan.descriptor, .events = POLLIN, .revents = 0}};
-  const int found = libc().ppoll(fds.data(), fds.size(), end.is_never() ? nullptr : &left, mask);
-  return found < 0 ? -errno : 0;
+int EpollSet::sleep_on_wire(Nap& nap, const sigset_t* mask) {
+  return libc().ppoll(nap.fds.data(), nap.fds.size(), &nap.limit, mask) < 0 ? -errno : 0;
 }
 
 template <typename Body>
@@ -379,7 +436,10 @@ void EpollSet::in_all(int fd, const Body& body) {
   const std::scoped_lock lock(live_mutex);
   for (EpollSet* set = live_sets; set != nullptr; set = set->next_live_) {
     const std::scoped_lock set_lock(set->mutex_);
-    if (Item* item = set->find(fd)) body(*set, *item);
+    Item* const item = set->find(fd);
+    if (item == nullptr) continue;
+    body(*set, *item);
+    set->show_to_kernel();
   }
 }
 

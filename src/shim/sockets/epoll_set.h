@@ -32,6 +32,9 @@ class EpollSet final : public Counted {
 
   // epoll_ctl on a socket of the table; 0 or a negative errno.
   int control(int epfd, int operation, int fd, const epoll_event* event);
+  // Something else waits for `epfd`, an instance of ours from now on: the kernel must see when it
+  // has events of our sockets.
+  static void nest(int epfd);
   // Counts what else the kernel's set watches.
   void note_kernel_item(int operation);
   // How many events, or a negative errno.
@@ -48,6 +51,7 @@ class EpollSet final : public Counted {
   EpollSet* next_free = nullptr;
 
  private:
+  struct Nap;
   struct Item {
     int fd = -1;  // -1: a free place
     File* file = nullptr;
@@ -65,6 +69,7 @@ class EpollSet final : public Counted {
   void arm();
   void disarm();
   void ring() const;
+  void show_to_kernel();
   int add(int epfd, int fd, File& file, const epoll_event& event);
   int change(int epfd, Item& item, const epoll_event& event);
   // `from_kernel`: the number stays open, and leaves the kernel's set.
@@ -72,14 +77,15 @@ class EpollSet final : public Counted {
   void watch(Item& item);
   void add_to_kernel(Item& item);
   void suggest(std::size_t index);
+  void take_hints();
   std::size_t collect(std::span<epoll_event> events);
-  int look_at_kernel(int epfd, std::span<epoll_event> events, const Deadline& deadline,
+  int look_at_kernel(int epfd, std::span<epoll_event> events, const timespec& limit,
                      const sigset_t* mask);
   bool spin(int epfd, client::Sockets& sockets, const Deadline& deadline);
   int sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
-            const Deadline& deadline, const sigset_t* mask);
-  static int sleep_on_wire(int epfd, const client::Sockets::Sleep& plan, const Deadline& deadline,
-                           const sigset_t* mask);
+            const Deadline& deadline, const sigset_t* mask, const SignalMark& begun);
+  static int sleep_on_wire(Nap& nap, const sigset_t* mask);
+  int wait_once(int epfd, std::span<epoll_event> events, Deadline deadline, const sigset_t* mask);
   bool prepare_sleep();
   void after_sleep();
   template <typename Body>
@@ -93,6 +99,7 @@ class EpollSet final : public Counted {
   // wake the other one.
   bool inherited_ = false;
   bool watches_anew_ = false;
+  bool nested_ = false;  // others wait for it in the kernel, and must be woken
   std::atomic<bool> spinning_{false};
   unsigned sleepers_ = 0;
   int kernel_items_ = 0;

@@ -22,11 +22,14 @@ File* File::open(int domain, client::SocketType type, bool nonblocking) {
   file->shares_address.store(false, std::memory_order_relaxed);
   file->shares_port.store(false, std::memory_order_relaxed);
   file->has_asked_kernel.store(false, std::memory_order_relaxed);
-  file->packet_info.store(false, std::memory_order_relaxed);
+  file->header_info.store(0, std::memory_order_relaxed);
   file->zero_copy.store(false, std::memory_order_relaxed);
   file->zero_copied.store(0, std::memory_order_relaxed);
   file->told.store(0, std::memory_order_relaxed);
   file->options = {};
+  file->marks4 = file->marks6 = {};
+  file->whole4 = file->whole6 = false;
+  file->segment = 0;
   file->start();
   return file;
 }

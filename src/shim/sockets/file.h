@@ -26,6 +26,14 @@ enum class Side : std::uint8_t {
   kKernel,  // decided: its numbers are forgotten one by one
 };
 
+// What a program wants to know of each datagram: bits of File::header_info.
+inline constexpr unsigned kPacketInfo4 = 1;
+inline constexpr unsigned kPacketInfo6 = 2;
+inline constexpr unsigned kTrafficClass4 = 4;
+inline constexpr unsigned kTrafficClass6 = 8;
+inline constexpr unsigned kHopLimit4 = 16;
+inline constexpr unsigned kHopLimit6 = 32;
+
 struct File final : Counted {
   // The kernel's socket of that domain (AF_INET, AF_INET6) is `ours` too.
   static File* open(int domain, client::SocketType type, bool nonblocking);
@@ -65,11 +73,17 @@ struct File final : Counted {
   std::atomic<bool> shares_address{false};    // SO_REUSEADDR
   std::atomic<bool> shares_port{false};       // SO_REUSEPORT
   std::atomic<bool> has_asked_kernel{false};  // a datagram socket: somebody may answer there
-  std::atomic<bool> packet_info{false};       // IP_PKTINFO, IPV6_RECVPKTINFO
+  std::atomic<unsigned> header_info{0};       // IP_PKTINFO, IPV6_RECVPKTINFO and their kin
   std::atomic<bool> zero_copy{false};         // SO_ZEROCOPY
   std::atomic<std::uint32_t> zero_copied{0};  // sends with MSG_ZEROCOPY
   std::atomic<std::uint32_t> told{0};         // of these, on the error queue
-  client::Options options;  // changed by setsockopt only, whose callers do not race in earnest
+  // Changed by setsockopt only, whose callers do not race in earnest.
+  client::Options options;
+  client::HeaderMarks marks4;  // IP_TOS, IP_TTL; those that hold are among `options`
+  client::HeaderMarks marks6;  // IPV6_TCLASS, IPV6_UNICAST_HOPS
+  bool whole4 = false;         // IP_MTU_DISCOVER forbids fragments
+  bool whole6 = false;
+  std::uint16_t segment = 0;  // UDP_SEGMENT
   File* next_free = nullptr;
 };
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The intercepted calls that move bytes. Called by the program, on any thread.
+#include <fcntl.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -7,6 +9,7 @@
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/passing.h"
+#include "shim/sockets/splice.h"
 #include "shim/sockets/transfer.h"
 #include "shim/sockets/wait.h"
 
@@ -160,6 +163,47 @@ ssize_t sendfile(int fd, int from, off_t* offset, std::size_t size) noexcept {
 
 ssize_t sendfile64(int fd, int from, off64_t* offset, std::size_t size) noexcept {
   return sendfile(fd, from, offset, size);
+}
+
+ssize_t splice(int from, off64_t* from_at, int to, off64_t* to_at, std::size_t size,
+               unsigned flags) {
+  ssize_t result = kPass;
+  if (const FileRef source(from); source && source->has_ours()) {
+    if (from_at != nullptr) return finish(-EINVAL);
+    if (to_at == nullptr) result = splice_out_of(from, *source, to, size, flags);
+  } else if (const FileRef target(to); target && target->has_ours()) {
+    if (to_at != nullptr) return finish(-EINVAL);
+    if (from_at == nullptr) result = splice_into(to, *target, from, size, flags);
+  }
+  return result == kPass ? libc().splice(from, from_at, to, to_at, size, flags) : finish(result);
+}
+
+// At -1, "where it stands", they are readv and writev. At another place a socket has nothing, as
+// its kernel half says.
+ssize_t preadv2(int fd, const iovec* parts, int count, off_t at, int flags) {
+  if (at != -1 || passes_through(fd) || count < 0) {
+    return libc().preadv2(fd, parts, count, at, flags);
+  }
+  const int how = (flags & RWF_NOWAIT) != 0 ? MSG_DONTWAIT : 0;
+  const ssize_t result =
+      receive_or_pass(fd, {parts, static_cast<std::size_t>(count)}, how, nullptr, nullptr);
+  return result == kPass ? libc().preadv2(fd, parts, count, at, flags) : finish(result);
+}
+ssize_t preadv64v2(int fd, const iovec* parts, int count, off64_t at, int flags) {
+  return preadv2(fd, parts, count, at, flags);
+}
+
+ssize_t pwritev2(int fd, const iovec* parts, int count, off_t at, int flags) {
+  if (at != -1 || passes_through(fd) || count < 0) {
+    return libc().pwritev2(fd, parts, count, at, flags);
+  }
+  const int how = (flags & RWF_NOWAIT) != 0 ? MSG_DONTWAIT : 0;
+  const ssize_t result =
+      send_or_pass(fd, {parts, static_cast<std::size_t>(count)}, how, nullptr, 0);
+  return result == kPass ? libc().pwritev2(fd, parts, count, at, flags) : finish(result);
+}
+ssize_t pwritev64v2(int fd, const iovec* parts, int count, off64_t at, int flags) {
+  return pwritev2(fd, parts, count, at, flags);
 }
 
 // What programs built with _FORTIFY_SOURCE call.

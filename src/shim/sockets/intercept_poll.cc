@@ -22,12 +22,15 @@ namespace {
 
 bool is_ours(int fd) {
   if (passes_through(fd)) return false;
+  if (fd_table.kind(fd) == Kind::kEpoll) EpollSet::nest(fd);
   const FileRef file(fd);
   return file && file->has_ours();
 }
 
 bool has_ours(const pollfd* fds, nfds_t count) {
-  return std::any_of(fds, fds + count, [](const pollfd& each) { return is_ours(each.fd); });
+  bool found = false;
+  for (nfds_t i = 0; i < count; ++i) found |= is_ours(fds[i].fd);
+  return found;
 }
 
 // The three sets of select(2).
@@ -46,10 +49,11 @@ struct Sets {
     return events;
   }
   bool have_ours(int count) const {
+    bool found = false;
     for (int fd = 0; fd < std::min(count, FD_SETSIZE); ++fd) {
-      if (!passes_through(fd) && events(fd) != 0 && is_ours(fd)) return true;
+      found |= !passes_through(fd) && events(fd) != 0 && is_ours(fd);
     }
-    return false;
+    return found;
   }
 };
 
@@ -83,6 +87,14 @@ int select_mixed(int count, const Sets& sets, Deadline deadline, const sigset_t*
   answer(sets.reading, POLLIN, POLLIN | POLLHUP | POLLERR);
   answer(sets.writing, POLLOUT, POLLOUT | POLLERR);
   answer(sets.except, POLLPRI, POLLPRI);
+  return found;
+}
+
+// An instance of the kernel's: it knows no entry for `other`, which whatever else calls invalid.
+bool is_epoll(int fd, int other) {
+  const int before = errno;
+  const bool found = libc().epoll_ctl(fd, EPOLL_CTL_DEL, other, nullptr) != 0 && errno == ENOENT;
+  errno = before;
   return found;
 }
 
@@ -133,9 +145,13 @@ int pselect(int count, fd_set* reading, fd_set* writing, fd_set* except, const t
 }
 
 int epoll_ctl(int epfd, int operation, int fd, epoll_event* event) noexcept {
-  if (passes_through(fd)) {
+  if (fd_table.kind(fd) != Kind::kSocket) {
     const int result = libc().epoll_ctl(epfd, operation, fd, event);
-    if (result != 0 || passes_through(epfd)) return result;
+    if (result != 0) return result;
+    const bool nested =
+        operation == EPOLL_CTL_ADD && (fd_table.kind(fd) == Kind::kEpoll || is_epoll(fd, epfd));
+    if (nested) EpollSet::nest(fd);
+    if (passes_through(epfd)) return result;
     if (const Ref<EpollSet, Kind::kEpoll> set(epfd); set) set->note_kernel_item(operation);
     return result;
   }

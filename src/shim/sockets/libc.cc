@@ -46,9 +46,13 @@ Libc find_all() {
   find(next.fileno, "fileno");
   find(next.vdprintf, "vdprintf");
   find(next.sendfile, "sendfile64");
+  find(next.splice, "splice");
+  find(next.preadv2, "preadv64v2");
+  find(next.pwritev2, "pwritev64v2");
   find(next.execve, "execve");
   find(next.execvpe, "execvpe");
   find(next.fexecve, "fexecve");
+  find(next.sigaction, "sigaction");
   find(next.poll, "poll");
   find(next.ppoll, "ppoll");
   find(next.select, "select");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -50,9 +51,13 @@ struct Libc {
   int (*fileno)(FILE*);
   int (*vdprintf)(int, const char*, va_list);
   ssize_t (*sendfile)(int, int, off_t*, std::size_t);
+  ssize_t (*splice)(int, off64_t*, int, off64_t*, std::size_t, unsigned);
+  ssize_t (*preadv2)(int, const iovec*, int, off_t, int);
+  ssize_t (*pwritev2)(int, const iovec*, int, off_t, int);
   int (*execve)(const char*, char* const*, char* const*);
   int (*execvpe)(const char*, char* const*, char* const*);
   int (*fexecve)(int, char* const*, char* const*);
+  int (*sigaction)(int, const struct sigaction*, struct sigaction*);
   int (*poll)(pollfd*, nfds_t, int);
   int (*ppoll)(pollfd*, nfds_t, const timespec*, const sigset_t*);
   int (*select)(int, fd_set*, fd_set*, fd_set*, timeval*);

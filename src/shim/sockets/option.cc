@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
@@ -14,6 +15,7 @@
 #include <limits>
 #include <string_view>
 
+#include "shim/sockets/ancillary.h"
 #include "shim/sockets/calls.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
@@ -267,6 +269,8 @@ int set_congestion(File& file, const void* value, socklen_t size) {
 }  // namespace
 
 int set_option(int fd, File& file, int level, int name, const void* value, socklen_t size) {
+  const bool only_ipv6 = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
+  if (only_ipv6 && file.has_ours() && file.socket().local().port != 0) return -EINVAL;
   const bool congestion = level == IPPROTO_TCP && name == TCP_CONGESTION;
   const int taken = libc().setsockopt(fd, level, name, value, size);
   if (congestion && value != nullptr && file.is_stream()) {
@@ -280,11 +284,12 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const client::Options before = file.options;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
-  const bool packet_info =
-      level == IPPROTO_IP ? name == IP_PKTINFO : level == IPPROTO_IPV6 && name == IPV6_RECVPKTINFO;
-  if (packet_info) file.packet_info.store(number != 0);
   if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
   if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
+  if (level == IPPROTO_IP || level == IPPROTO_IPV6) note_ip_option(fd, file, level, name);
+  if (level == IPPROTO_UDP && name == UDP_SEGMENT) {
+    file.segment = static_cast<std::uint16_t>(number);
+  }
   // TCP_NODELAY sends what was held back, each time.
   const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
   if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
@@ -305,6 +310,10 @@ int get_option(int fd, File& file, int level, int name, void* value, socklen_t* 
       if (result != kPass) return result;
       if (name == TCP_NODELAY) return give_int(file.options.no_delay ? 1 : 0, value, size);
     }
+  }
+  if (file.has_ours() && (level == IPPROTO_IP || level == IPPROTO_IPV6)) {
+    const int result = get_ip_option(file, level, name, value, size);
+    if (result != kPass) return result;
   }
   return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
 }

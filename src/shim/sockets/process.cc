@@ -15,6 +15,7 @@
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/file.h"
 #include "shim/sockets/passing.h"
+#include "shim/sockets/signals.h"
 #include "shim/sockets/stdio.h"
 
 namespace tideline::shim::sockets {
@@ -131,6 +132,7 @@ void Process::after_fork_in_parent() {
 
 void Process::after_fork_in_child() {
   new (&process.mutex_) std::mutex;
+  signals_after_fork_in_child();
   File::after_fork_in_child();
   EpollSet::after_fork_in_child();
   if (process.running() == nullptr || process.forked_) return;

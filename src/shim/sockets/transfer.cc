@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "shim/sockets/address.h"
+#include "shim/sockets/ancillary.h"
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
@@ -28,6 +29,7 @@ namespace {
 using client::Endpoint;
 using client::Failure;
 
+constexpr std::size_t kMostInSegments = 65507;
 constexpr std::size_t kFilePiece = std::size_t{32} << 10;  // on the caller's stack
 
 // What is left of a list of parts, after the first bytes of it.
@@ -42,6 +44,22 @@ class Rest {
       parts_ = parts_.subspan(1);
     }
     done_ += size;
+  }
+  // The next `size` bytes, and skips them; 0: they lie in more parts than that.
+  std::size_t take(std::size_t size, std::span<iovec> into) {
+    std::size_t count = 0;
+    while (size > 0 && !parts_.empty()) {
+      if (count == into.size()) return 0;
+      const iovec& part = parts_.front();
+      const std::size_t piece = std::min(size, part.iov_len - done_);
+      if (piece > 0) {
+        into[count++] = {.iov_base = static_cast<std::byte*>(part.iov_base) + done_,
+                         .iov_len = piece};
+      }
+      skip(piece);
+      size -= piece;
+    }
+    return count;
   }
   // Some of it; empty: nothing is left.
   std::span<const iovec> next() {
@@ -91,21 +109,6 @@ void put_control(msghdr& message, int level, int type, const void* data, std::si
   header->cmsg_len = CMSG_LEN(size);
   std::memcpy(CMSG_DATA(header), data, size);
   message.msg_controllen = std::min<std::size_t>(message.msg_controllen, CMSG_SPACE(size));
-}
-
-// Where a datagram was sent to. Of the interface there is no index that the kernel would know.
-void put_packet_info(const File& file, const Endpoint& to, msghdr& message) {
-  if (!file.packet_info.load(std::memory_order_relaxed)) {
-    message.msg_controllen = 0;
-  } else if (file.domain == AF_INET) {
-    const in_addr address{.s_addr = htonl(to.address.mapped_ipv4().value())};
-    const in_pktinfo info{.ipi_ifindex = 0, .ipi_spec_dst = address, .ipi_addr = address};
-    put_control(message, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
-  } else {
-    const in6_pktinfo info{.ipi6_addr = std::bit_cast<in6_addr>(to.address.bytes()),
-                           .ipi6_ifindex = 0};
-    put_control(message, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
-  }
 }
 
 // Sends with MSG_ZEROCOPY, which copy, and say so. As Linux has it, several are told at once.
@@ -173,6 +176,7 @@ ssize_t take_error(int fd, File& file, std::span<const iovec> into, int flags, s
 
 // `size` bytes, or as many as there are before something ends it.
 ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags) {
+  const SignalMark begun;
   Rest rest(from);
   std::size_t done = 0;
   const auto result = [&](int error) {
@@ -198,22 +202,45 @@ ssize_t send_stream(int fd, File& file, std::span<const iovec> from, std::size_t
       process.running()->poll();
       return result(-EAGAIN);
     }
-    const int ready = wait_for(fd, file, POLLOUT, deadline);
+    const int ready = wait_for(fd, file, POLLOUT, deadline, begun);
     if (ready <= 0) return result(ready == 0 ? -EAGAIN : ready);
   }
 }
 
-ssize_t send_datagram(int fd, File& file, std::span<const iovec> from, int flags,
-                      const std::optional<Endpoint>& to) {
+ssize_t send_one(int fd, File& file, std::span<const iovec> from, int flags,
+                 const std::optional<Endpoint>& to, const client::DatagramWay& way) {
+  const SignalMark begun;
   for (;;) {
-    const auto sent = file.socket().send(from, to);
+    const auto sent = file.socket().send_by(from, to, way);
     if (sent) return static_cast<ssize_t>(*sent);
     if (sent.error() != Failure::kWouldBlock) return -errno_of(sent.error());
     process.running()->poll();
     if (!blocks(file, flags)) return -EAGAIN;
-    const int ready = wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()));
+    const int ready =
+        wait_for(fd, file, POLLOUT, Deadline::after_us(file.send_timeout_us.load()), begun);
     if (ready <= 0) return ready == 0 ? -EAGAIN : ready;
   }
+}
+
+// UDP_SEGMENT: several datagrams of that size.
+ssize_t send_datagrams(int fd, File& file, std::span<const iovec> from, std::size_t size, int flags,
+                       const std::optional<Endpoint>& to, const msghdr* message) {
+  client::DatagramWay way;
+  std::uint16_t segment = 0;
+  if (const int error = read_control(file, message, to, way, segment); error < 0) return error;
+  if (segment == 0 || size <= segment) return send_one(fd, file, from, flags, to, way);
+  if (size > kMostInSegments) return -EMSGSIZE;
+  Rest rest(from);
+  for (std::size_t done = 0; done < size;) {
+    std::array<iovec, 16> parts;
+    const std::size_t piece = std::min<std::size_t>(segment, size - done);
+    const std::size_t count = rest.take(piece, parts);
+    if (count == 0) return -EMSGSIZE;
+    const ssize_t sent = send_one(fd, file, {parts.data(), count}, flags, to, way);
+    if (sent < 0) return done > 0 ? static_cast<ssize_t>(done) : sent;
+    done += piece;
+  }
+  return static_cast<ssize_t>(size);
 }
 
 // Of a datagram socket with two halves: what the kernel's has.
@@ -248,7 +275,7 @@ ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags,
     to_sockaddr(got->from, file.domain, address, address_size);
     if (message != nullptr) {
       message->msg_flags = got->size < got->whole ? MSG_TRUNC : 0;
-      put_packet_info(file, got->to, *message);
+      put_header_info(file, *got, *message);
     }
     return static_cast<ssize_t>((flags & MSG_TRUNC) != 0 ? got->whole : got->size);
   }
@@ -283,7 +310,7 @@ class Patience {
     }
     if (!blocks(file_, flags_)) return -EAGAIN;
     if (!deadline_) deadline_ = Deadline::after_us(file_.receive_timeout_us.load());
-    const int ready = wait_for(fd_, file_, POLLIN, *deadline_);
+    const int ready = wait_for(fd_, file_, POLLIN, *deadline_, begun_);
     if (ready > 0) return 0;
     return ready == 0 ? -EAGAIN : ready;
   }
@@ -292,6 +319,7 @@ class Patience {
   int fd_;
   File& file_;
   int flags_;
+  SignalMark begun_;
   bool driven_ = false;
   std::optional<Deadline> deadline_;
 };
@@ -324,14 +352,14 @@ bool is_inherited() {
 }  // namespace
 
 ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
-                   const sockaddr* address, socklen_t address_size) {
+                   const sockaddr* address, socklen_t address_size, const msghdr* message) {
   std::size_t size = 0;
   if (const int error = check(from, size); error < 0) return error;
   if (!file.is_stream() && address != nullptr) {
     auto to = to_endpoint(address, address_size);
     if (!to) return file.has_ours() ? -EAFNOSUPPORT : kPass;
     if (const int way = prepare_datagram(fd, file, *to); way != 0) return way;
-    return send_datagram(fd, file, from, flags, to);
+    return send_datagrams(fd, file, from, size, flags, to, message);
   }
   if (file.is_stream() && address != nullptr && (flags & MSG_FASTOPEN) != 0) {
     const int begun = connect_fast(fd, file, address, address_size);
@@ -340,8 +368,9 @@ ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
   if (!file.has_ours()) return kPass;
   if (is_inherited()) return -EOPNOTSUPP;
   if ((flags & MSG_OOB) != 0 && !file.is_stream()) return -EOPNOTSUPP;
-  const ssize_t sent = file.is_stream() ? send_stream(fd, file, from, size, flags)
-                                        : send_datagram(fd, file, from, flags, std::nullopt);
+  const ssize_t sent = file.is_stream()
+                           ? send_stream(fd, file, from, size, flags)
+                           : send_datagrams(fd, file, from, size, flags, std::nullopt, message);
   if (sent > 0 && (flags & MSG_ZEROCOPY) != 0 && file.zero_copy.load(std::memory_order_relaxed)) {
     file.zero_copied.fetch_add(1, std::memory_order_acq_rel);
     EpollSet::look_again(fd);
@@ -374,7 +403,7 @@ ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags
 
 ssize_t send_message(int fd, File& file, const msghdr& message, int flags) {
   return send_parts(fd, file, {message.msg_iov, message.msg_iovlen}, flags,
-                    static_cast<const sockaddr*>(message.msg_name), message.msg_namelen);
+                    static_cast<const sockaddr*>(message.msg_name), message.msg_namelen, &message);
 }
 
 ssize_t receive_message(int fd, File& file, msghdr& message, int flags) {

@@ -13,8 +13,10 @@
 
 namespace tideline::shim::sockets {
 
+// `message`: brings ancillary data.
 ssize_t send_parts(int fd, File& file, std::span<const iovec> from, int flags,
-                   const sockaddr* address, socklen_t address_size);
+                   const sockaddr* address, socklen_t address_size,
+                   const msghdr* message = nullptr);
 // `message`: gets flags and, where there is room, ancillary data.
 ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
                       socklen_t* address_size, msghdr* message);

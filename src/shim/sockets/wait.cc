@@ -28,8 +28,13 @@ class PollCall {
   // `known`: what the one descriptor was when the call began, and what the caller keeps: another
   // thread may close the number meanwhile, and use it for something else.
   PollCall(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask, bool restarts,
-           File* known = nullptr)
-      : fds_(fds), deadline_(deadline), mask_(mask), restarts_(restarts), known_(known) {
+           const SignalMark& begun, File* known = nullptr)
+      : fds_(fds),
+        deadline_(deadline),
+        mask_(mask),
+        restarts_(restarts && deadline.is_never()),
+        begun_(begun),
+        known_(known) {
     if (fds.size() > kUsual) {
       more_kernel_.resize(fds.size() + kOwn);
       more_files_.resize(fds.size());
@@ -55,6 +60,7 @@ class PollCall {
     const BorrowedWaiter waiter;
     if (!waiter) return -ENOMEM;
     for (;;) {
+      if (begun_.is_interrupted(restarts_)) return -EINTR;
       unsigned looks = 0;
       waiter->spin([&] {
         sockets.poll();
@@ -151,12 +157,20 @@ class PollCall {
     }
     waiter.arm();
     waiter.take_hints([](unsigned /*hint*/) {});
-    // Who is to be restarted after signals sleeps in a call that has one descriptor.
-    const bool restarts = kernels_ == 0 && restarts_ && deadline_.is_never() && mask_ == nullptr;
-    const client::Sockets::Sleep sleep = sockets.begin_sleep(!restarts);
+    // The usual blocking call sleeps on one descriptor.
+    const bool alone = kernels_ == 0 && restarts_ && mask_ == nullptr;
+    const client::Sockets::Sleep sleep = sockets.begin_sleep(!alone);
     int result = look(false);
-    const bool one = restarts && sleep.deadline == kNever;
-    if (result == 0) result = one ? sleep_on_doorbell(waiter) : sleep_on_all(waiter, sleep);
+    const bool one = alone && sleep.deadline == kNever;
+    if (result == 0) {
+      const SignalMark asleep;
+      const WakeOnSignal wake(
+          [](void* context) { static_cast<const client::Waiter*>(context)->ring(); }, &waiter);
+      if (!begun_.is_interrupted(restarts_)) {
+        result = one ? sleep_on_doorbell(waiter) : sleep_on_all(waiter, sleep);
+      }
+      if (asleep.has_passed()) silence(waiter);
+    }
     waiter.disarm();
     sockets.end_sleep(sleep);
     for (std::size_t i = 0; i < fds_.size(); ++i) {
@@ -165,23 +179,23 @@ class PollCall {
     return std::min(result, 0);
   }
 
-  // Of a blocking call that slept on several descriptors, where the kernel restarts nothing. Which
-  // handler ran is not known: it goes on if the program wants that of all of them.
+  // Of a blocking call, which begun_ tells whether a handler has interrupted it. Whatever else ends
+  // a sleep on several descriptors (the C library's own signals) does not.
   bool goes_on(int error) const {
-    if (error != -EINTR || !restarts_ || kernels_ == 0 || !deadline_.is_never()) return false;
-    for (int signal = 1; signal < NSIG; ++signal) {
-      struct sigaction action{};
-      if (::sigaction(signal, nullptr, &action) != 0) continue;
-      const bool handled = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
-      if (handled && (action.sa_flags & SA_RESTART) == 0) return false;
-    }
-    return true;
+    return error == -EINTR && restarts_ && (begun_.has_passed() || kernels_ > 0);
   }
 
   // The kernel restarts it after signals, or not, as the program wants it.
-  static int sleep_on_doorbell(client::Waiter& waiter) {
+  static int sleep_on_doorbell(const client::Waiter& waiter) {
     std::uint64_t rings = 0;
     return libc().read(waiter.doorbell(), &rings, sizeof(rings)) < 0 ? -errno : 0;
+  }
+
+  // What handlers have rung is of no use to the next sleep.
+  static void silence(const client::Waiter& waiter) {
+    pollfd doorbell{.fd = waiter.doorbell(), .events = POLLIN, .revents = 0};
+    std::uint64_t rings = 0;
+    while (libc().poll(&doorbell, 1, 0) == 1) libc().read(doorbell.fd, &rings, sizeof(rings));
   }
 
   int sleep_on_all(client::Waiter& waiter, const client::Sockets::Sleep& sleep) {
@@ -202,6 +216,7 @@ class PollCall {
   Deadline deadline_;
   const sigset_t* mask_;
   bool restarts_;  // as blocking calls do, and poll does not
+  const SignalMark& begun_;
   File* known_;
   std::array<pollfd, kUsual + kOwn> some_kernel_;
   std::array<File*, kUsual> some_files_;
@@ -215,14 +230,15 @@ class PollCall {
 
 }  // namespace
 
-int wait_for(int fd, File& file, short events, Deadline deadline) {
+int wait_for(int fd, File& file, short events, Deadline deadline, const SignalMark& begun) {
   if (!file.has_ours()) return -EBADF;
   pollfd entry{.fd = fd, .events = events, .revents = 0};
-  return PollCall({&entry, 1}, deadline, nullptr, true, &file).run();
+  return PollCall({&entry, 1}, deadline, nullptr, true, begun, &file).run();
 }
 
 int poll_mixed(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask) {
-  return PollCall(fds, deadline, mask, false).run();
+  const SignalMark begun;
+  return PollCall(fds, deadline, mask, false, begun).run();
 }
 
 }  // namespace tideline::shim::sockets

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/time.h"
 #include "shim/sockets/file.h"
+#include "shim/sockets/signals.h"
 
 namespace tideline::shim::sockets {
 
@@ -38,7 +39,8 @@ class Deadline {
     return timeout == 0 ? never() : after(std::chrono::microseconds(timeout));
   }
   static Deadline of(const timespec* timeout) {
-    if (timeout == nullptr) return never();
+    constexpr time_t kForever = 1'000'000'000;  // in nanoseconds it would not be a number
+    if (timeout == nullptr || timeout->tv_sec >= kForever) return never();
     const Duration length =
         std::chrono::seconds(timeout->tv_sec) + std::chrono::nanoseconds(timeout->tv_nsec);
     return length <= Duration::zero() ? at_once() : after(length);
@@ -60,9 +62,9 @@ class Deadline {
   Instant end_;
 };
 
-// Waits for events on one socket of ours. 1: there, 0: time is up. Without a time limit a signal
-// ends it only as POSIX says for blocking calls (SA_RESTART).
-int wait_for(int fd, File& file, short events, Deadline deadline);
+// Waits for events on one socket of ours, in a call that began at `begun`. 1: there, 0: time is up.
+// Without a time limit a signal ends it only as POSIX says for blocking calls (SA_RESTART).
+int wait_for(int fd, File& file, short events, Deadline deadline, const SignalMark& begun);
 
 // ppoll(2) on any mixture; how many descriptors have events.
 int poll_mixed(std::span<pollfd> fds, Deadline deadline, const sigset_t* mask);
