@@ -58,6 +58,9 @@ struct Config {
   // a key take each other's cookies; without one the host has its own.
   bool fast_open = false;
   std::optional<HashKey> fast_open_key{};
+  // RFC 5925 §7.3: segments that claim to be authentic where nobody has a key. They count as
+  // others.
+  bool drop_unexpected_authentication = false;
   bool restart_after_idle = true;  // RFC 5681 §4.1
   // RFC 7323, RFC 2018: asked for and granted.
   bool timestamps = true;

@@ -107,6 +107,9 @@ struct StreamOptions {
   // written first and takes it along. The owner must bear that such data comes twice (its §6.1).
   bool fast_open = false;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
+  // Of an authenticated connection: what ICMP says counts, though anybody can send it (RFC 5925
+  // §7.8).
+  bool heed_path_errors = false;
 };
 
 // Accepts what has come for a listener.
