@@ -213,10 +213,10 @@ bool AuthenticWorld::run_to_silence() {
   return there;
 }
 
-void AuthenticWorld::inject(SimHost& host, const Frame& frame) {
+void inject(SimHost& host, const Frame& frame, Instant now) {
   packet::PassCounter passes;
-  host.stack.receive(packet::copy_of(frame, *host.pool, passes), net.now);
-  host.tcp.flush(net.now);
+  host.stack.receive(packet::copy_of(frame, *host.pool, passes), now);
+  host.tcp.flush(now);
 }
 
 }  // namespace tideline::tcp::test

@@ -82,6 +82,9 @@ std::uint64_t refused(SimHost& host, Discard reason);
 std::uint64_t refused(SimHost& host);  // for all reasons
 void expect_nothing_left(SimNet& net);
 
+// What comes to a host from neither.
+void inject(SimHost& host, const Frame& frame, Instant now);
+
 // A connection between two hosts, and the monitor.
 struct AuthenticWorld {
   AuthenticWorld(const LinkOptions& link, const std::vector<MasterKey>& keys, bool ipv4 = true,
@@ -91,8 +94,6 @@ struct AuthenticWorld {
   bool run_to_end();
   // All data is there, and both ends are still open.
   bool run_to_silence();
-  // From nobody of the two.
-  void inject(SimHost& host, const Frame& frame);
   Tcp& client() { return net.left().tcp; }
   Tcp& server() { return net.right().tcp; }
 
