@@ -61,6 +61,10 @@ void QueueSocket::set_options(const Options& options) {
   sockets_.channel().post(set);
 }
 
+Outcome<void> QueueSocket::change_keys(const KeyChange& change) {
+  return sockets_.channel().change_keys(handle_, to_record(change));
+}
+
 void QueueSocket::close_handle(bool abort, bool may_wait) {
   const queue::Request close = request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0});
   if (may_wait) {

@@ -113,6 +113,7 @@ std::optional<Response> ServedChannel::execute(const Request& request, Instant n
     case Op::kSetOptions:
     case Op::kInfo:
     case Op::kDescribe:
+    case Op::kChangeKeys:
       if (ServedSocket* socket = find(request.handle)) return execute_on(*socket, request, now);
       end(EndReason::kBadHandle);
       return std::nullopt;
@@ -158,6 +159,15 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
     }
     case Op::kDescribe:
       return describe(handle, socket);
+    case Op::kChangeKeys: {
+      // What is not needed any more is not left where the program's memory may be looked at.
+      queue::KeyRecord record;
+      std::memcpy(&record, &memory().call.key, sizeof(record));
+      ::explicit_bzero(&memory().call.key, sizeof(record));
+      const auto changed = socket.change_keys(client::from_record(record));
+      ::explicit_bzero(&record, sizeof(record));
+      return done(changed);
+    }
     case Op::kOpen:
     case Op::kRoute:
     case Op::kOwnAddress:

@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -91,6 +91,23 @@ struct OptionsRecord {
 };
 static_assert(sizeof(OptionsRecord) == 64);
 
+// As client::KeyChange.
+struct KeyRecord {
+  std::uint8_t kind = 0;
+  std::uint8_t is_current = 0;
+  std::uint8_t is_next = 0;
+  std::uint8_t aes = 0;
+  std::uint8_t covers_options = 0;
+  std::uint8_t send_id = 0;
+  std::uint8_t receive_id = 0;
+  std::uint8_t peer_bits = 0;
+  std::array<std::uint8_t, 16> peer{};
+  std::uint8_t size = 0;
+  std::array<std::byte, 80> key{};
+  std::array<std::uint8_t, 7> reserved{};
+};
+static_assert(sizeof(KeyRecord) == 112);
+
 struct InfoRecord {
   std::uint8_t state = 0;
   std::uint8_t timestamps = 0;
@@ -125,6 +142,7 @@ enum class Op : std::uint16_t {
   kRoute,       // endpoint: its address               -> number: kOwns, kReaches
   kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
+  kChangeKeys,  // handle, CallSlot::key
 };
 
 // Bits of Request::flags.

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "base/error.h"
 #include "tcp/authentication_state.h"
@@ -29,9 +28,6 @@ struct SignedSegment {
 MessageCode::Code code_of(MessageCode& key, bool covers_options, const SignedSegment& segment,
                           packet::PassCounter& passes);
 
-// Refuses what is no key, and identifiers that a key for the same peer has (§3.1).
-Status add_key(std::vector<MasterKey>& keys, const MasterKey& key);
-Status remove_key(std::vector<MasterKey>& keys, std::uint8_t send_id, std::uint8_t receive_id);
 // Of connections: with those that match, the first of them in use.
 void begin_authentication(Core& core, Tcb& tcb, std::span<const MasterKey> keys);
 // The connection of a SYN that is_admitted(): as its sender wants it.

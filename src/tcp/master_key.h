@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
+#include "base/error.h"
 #include "tcp/endpoint.h"
 
 namespace tideline::tcp {
@@ -41,6 +43,11 @@ struct MasterKey {
   }
   friend bool operator==(const MasterKey&, const MasterKey&) = default;
 };
+
+// Those of a listener, or of who will connect. Refuses what is no key, identifiers that a key for
+// the same peer has (§3.1), and too many.
+Status add_key(std::vector<MasterKey>& keys, const MasterKey& key);
+Status remove_key(std::vector<MasterKey>& keys, std::uint8_t send_id, std::uint8_t receive_id);
 
 // How a connection is authenticated: RFC 5925 §7.1.
 struct AuthenticationInfo {

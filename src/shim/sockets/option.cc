@@ -16,6 +16,7 @@
 
 #include "shim/sockets/calls.h"
 #include "shim/sockets/errors.h"
+#include "shim/sockets/key_option.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
 
@@ -257,6 +258,9 @@ int set_congestion(File& file, const void* value, socklen_t size) {
 }  // namespace
 
 int set_option(int fd, File& file, int level, int name, const void* value, socklen_t size) {
+  if (is_key_option(level, name) && file.is_stream()) {
+    return set_key_option(fd, file, name, value, size);
+  }
   const bool congestion = level == IPPROTO_TCP && name == TCP_CONGESTION;
   const int taken = libc().setsockopt(fd, level, name, value, size);
   if (congestion && value != nullptr && file.is_stream()) {
