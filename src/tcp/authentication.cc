@@ -149,10 +149,10 @@ void put_options(Head& head, bool covers_options, wire::Bytes options) {
   if (covers_options) head.put(options.subspan(at + size));
 }
 
-// The key that the segment names and the code that it should have; what is wrong with it otherwise.
+// What is wrong with the code, if anything is.
 std::optional<Discard> check_code(MessageCode& key, const MasterKey& master, const Segment& segment,
-                                  std::uint32_t extension, packet::PassCounter& passes) {
-  const wire::AuthenticationOption& option = *segment.options.authentication;
+                                  const wire::AuthenticationOption& option, std::uint32_t extension,
+                                  packet::PassCounter& passes) {
   const auto code = code_of(key, master.covers_options,
                             {.source = segment.tuple.remote,
                              .destination = segment.tuple.local,
@@ -179,10 +179,10 @@ std::optional<Discard> check_segment(Core& core, Tcb& tcb, const Segment& segmen
     if (!segment.has(wire::kTcpSyn)) return Discard::kAuthenticationFailed;
     const std::uint32_t iss = is_syn(segment.flags) ? 0 : tcb.iss.value();
     MessageCode code = make_code(key.master, incoming(tcb.tuple, segment.seq, iss));
-    wrong = check_code(code, key.master, segment, 0, core.passes);
+    wrong = check_code(code, key.master, segment, *option, 0, core.passes);
   } else {
-    wrong = check_code(key.receive, key.master, segment, received_extension(tcb, segment.seq),
-                       core.passes);
+    wrong = check_code(key.receive, key.master, segment, *option,
+                       received_extension(tcb, segment.seq), core.passes);
   }
   if (wrong) return wrong;
   if (tcb.state == State::kSynSent) {
@@ -208,7 +208,7 @@ std::optional<Discard> check_syn(Core& core, const Listener& listener, const Seg
   if (key == listener.keys.end()) return Discard::kAuthenticationUnknownKey;
   if (option->mac_size != MessageCode::kSize) return Discard::kAuthenticationLength;
   MessageCode code = make_code(*key, incoming(segment.tuple, segment.seq, 0));
-  return check_code(code, *key, segment, 0, core.passes);
+  return check_code(code, *key, segment, *option, 0, core.passes);
 }
 
 // §7.3: segments with the option that match no key.
@@ -283,7 +283,7 @@ void begin_authentication(Core& core, Tcb& tcb, std::span<const MasterKey> keys)
 
 void begin_authentication(Core& core, Tcb& tcb, const Listener& listener, const Segment& syn) {
   Authentication* authentication = make_authentication(core, tcb, listener.keys);
-  if (authentication == nullptr) return;
+  if (authentication == nullptr || !syn.options.authentication) return;
   const wire::AuthenticationOption& option = *syn.options.authentication;
   const auto index_of = [&](const auto& is_it) {
     return static_cast<std::uint8_t>(find_key(*authentication, is_it));
@@ -364,7 +364,7 @@ Status use_keys(Tcb& tcb, std::optional<std::uint8_t> send_id,
     return fail({.kind = ErrorKind::kUsage,
                  .what = fmt::format("no key of the connection has the {} identifier {}",
                                      current == kNone ? "sending" : "receiving",
-                                     current == kNone ? *send_id : *receive_id)});
+                                     (current == kNone ? send_id : receive_id).value_or(0))});
   }
   authentication.current = static_cast<std::uint8_t>(current);
   authentication.next = static_cast<std::uint8_t>(next);

@@ -61,12 +61,12 @@ TEST(AuthenticationAttack, ForgedSegmentsAreDroppedInSilence) {
   }
   inject(server, quiet.next(kData, 100), quiet.world.net.now);
   EXPECT_EQ(refused(server, Discard::kAuthenticationFailed), 7U);
-  quiet.latest.options.authentication->key_id = 9;
+  Captured::option_of(quiet.latest).key_id = 9;
   inject(server, quiet.next(wire::kTcpRst | wire::kTcpAck), quiet.world.net.now);
   EXPECT_EQ(refused(server, Discard::kAuthenticationUnknownKey), 1U);
-  quiet.latest.options.authentication->key_id = 1;
+  Captured::option_of(quiet.latest).key_id = 1;
   for (const unsigned size : {0U, 1U, 11U, 13U}) {
-    quiet.latest.options.authentication->mac_size = static_cast<std::uint8_t>(size);
+    Captured::option_of(quiet.latest).mac_size = static_cast<std::uint8_t>(size);
     inject(server, quiet.next(kData, 100), quiet.world.net.now);
   }
   EXPECT_EQ(refused(server, Discard::kAuthenticationLength), 4U);
@@ -119,9 +119,8 @@ TEST(AuthenticationAttack, ChangedSegmentsAreDropped) {
   try_with([](wire::Tcp& header, Frame&) { ++header.options.timestamps->value; });
   try_with([](wire::Tcp& header, Frame&) { header.options.timestamps.reset(); });
   try_with([](wire::Tcp& header, Frame&) { header.options.user_timeout = 1; });
-  try_with([](wire::Tcp& header, Frame&) { ++header.options.authentication->next_key_id; });
-  try_with(
-      [](wire::Tcp& header, Frame&) { header.options.authentication->mac[11] ^= std::byte{1}; });
+  try_with([](wire::Tcp& header, Frame&) { ++Captured::option_of(header).next_key_id; });
+  try_with([](wire::Tcp& header, Frame&) { Captured::option_of(header).mac[11] ^= std::byte{1}; });
   try_with([](wire::Tcp&, Frame& payload) { payload.push_back({}); });
   // It is a duplicate as it was.
   inject(server, quiet.model, quiet.world.net.now);
@@ -137,8 +136,7 @@ TEST(AuthenticationAttack, OptionsThatAreNotCoveredMayChange) {
   SimHost& server = quiet.world.net.right();
   const auto original = Captured::of(quiet.model);
   wire::Tcp header = original->tcp;
-  header.options.timestamps->echo ^= 5;
-  // NOP, NOP: of the same length, which the header tells.
+  header.options.timestamps = {.value = 1, .echo = 2};
   inject(server, with_segment(quiet.model, header, original->payload), quiet.world.net.now);
   EXPECT_EQ(refused(server), 0U);
   ++header.window;

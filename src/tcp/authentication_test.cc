@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -307,7 +308,7 @@ TEST(Authentication, SequenceNumbersWrap) {
   const std::vector<MasterKey> keys{key_of("k", 1, 2)};
   for (const unsigned side : {0U, 1U}) {
     SimNet net({.delay = milliseconds(5), .loss = 0.02, .reorder = 0.02}, 11);
-    std::optional<Monitor> monitor;
+    std::unique_ptr<Monitor> monitor;
     std::uint32_t isn = 0;
     Instant chosen_at;
     net.filter = [&](unsigned from, const Frame& frame) {
@@ -320,7 +321,7 @@ TEST(Authentication, SequenceNumbersWrap) {
       return true;
     };
     const auto transfer = [&](std::uint16_t port) {
-      monitor.emplace(keys);
+      monitor = std::make_unique<Monitor>(keys);
       SimFlow flow(net, true, port, 3, 300'000, 300'000, 1 << 18, {}, shared(keys), kClientPort);
       ASSERT_TRUE(net.run([&] {
         flow.step();

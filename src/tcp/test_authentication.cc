@@ -58,10 +58,15 @@ Captured::Captured(const Frame& frame, std::size_t l3, std::size_t l4)
   payload.assign(segment.begin() + static_cast<std::ptrdiff_t>(size), segment.end());
 }
 
-std::optional<Captured> Captured::of(const Frame& frame) {
+std::unique_ptr<Captured> Captured::of(const Frame& frame) {
   const auto layout = wire::parse_layout(frame);
-  if (!layout || layout->protocol != wire::kProtocolTcp) return std::nullopt;
-  return Captured(frame, layout->l3, layout->l4);
+  if (!layout || layout->protocol != wire::kProtocolTcp) return nullptr;
+  return std::make_unique<Captured>(frame, layout->l3, layout->l4);
+}
+
+wire::AuthenticationOption& Captured::option_of(wire::Tcp& header) {
+  return header.options.authentication
+      .value();  // NOLINT(bugprone-unchecked-optional-access): it has
 }
 
 bool Captured::is_syn() const {
@@ -133,7 +138,10 @@ void Monitor::see(unsigned from, const Frame& frame) {
     side.isn = side.highest = segment->tcp.sequence_number;
   }
   const auto& option = segment->tcp.options.authentication;
-  ASSERT_TRUE(option.has_value()) << "a segment without the option";
+  if (!option) {
+    ADD_FAILURE() << "a segment without the option";
+    return;
+  }
   const auto key = std::ranges::find_if(keys, [&](const MasterKey& each) {
     return (from == 0 ? each.send_id : each.receive_id) == option->key_id;
   });

@@ -6,7 +6,6 @@
 #include <array>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,10 +26,12 @@ SimKeys shared(const std::vector<MasterKey>& client_keys);
 struct Captured {
   // Of an IP packet with its header at `l3`.
   Captured(const Frame& frame, std::size_t l3, std::size_t l4);
-  // Nothing if the Ethernet frame has none.
-  static std::optional<Captured> of(const Frame& frame);
+  // Null if the Ethernet frame has none.
+  static std::unique_ptr<Captured> of(const Frame& frame);
 
   bool is_syn() const;  // without ACK
+  // Of a segment that has it.
+  static wire::AuthenticationOption& option_of(wire::Tcp& header);
   // What the code should be.
   MessageCode::Code code(MacAlgorithm algorithm, const TrafficKey& key, bool covers_options,
                          std::uint32_t extension, packet::Pool& pool) const;
