@@ -57,7 +57,9 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
     const StreamOptions options{.no_delay = (choice & 1) != 0,
                                 .congestion = static_cast<CongestionAlgorithm>(choice >> 1 & 3),
                                 .keepalive = true};
-    CHECK(tcp_.listen({.port = kPort}, {.backlog = 2, .stream = options}, *this).has_value());
+    if ((choice & 8) != 0) keys_.push_back({.send_id = 1, .receive_id = choice, .size = 16});
+    CHECK(
+        tcp_.listen({.port = kPort}, {.backlog = 2, .stream = options}, *this, keys_).has_value());
     while (!input.is_over()) step(input);
     tcp_.abort(id_, now_);
     // Half-open connections and TIME-WAIT end by themselves.
@@ -141,7 +143,7 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
   }
 
   void connect() {
-    auto id = tcp_.connect({kPeer, kPeerPort}, {kOurs, kPort}, {}, attach(), now_);
+    auto id = tcp_.connect({kPeer, kPeerPort}, {kOurs, kPort}, {}, attach(), now_, keys_);
     if (id) id_ = *id;
   }
 
@@ -237,6 +239,7 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
 
   packet::Pool& pool_;
   Rng rng_{1};
+  std::vector<MasterKey> keys_;  // of TCP-AO, if the input wants them
   Instant now_{std::chrono::hours(1)};
   std::uint16_t mtu_ = 1500;
   std::uint32_t rcv_nxt_ = 0;

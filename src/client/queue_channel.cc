@@ -262,6 +262,22 @@ Outcome<queue::VerbsResponse> QueueChannel::call_verbs(const queue::VerbsRequest
   return result;
 }
 
+Outcome<void> QueueChannel::change_keys(std::uint32_t handle, const queue::KeyRecord& key) {
+  const Uncancelled whole;
+  if (!begin_call()) return refuse(Failure::kForked);
+  Outcome<void> result = refuse(Failure::kReset);
+  if (wait_for_answer()) {
+    channel_->call.key = key;
+    submit({.op = queue::Op::kChangeKeys, .handle = handle});
+    if (wait_for_answer()) {
+      const Failure failure = failure_from(channel_->call.response.failure);
+      result = failure == Failure::kNone ? Outcome<void>() : refuse(failure);
+    }
+  }
+  end_call();
+  return result;
+}
+
 void QueueChannel::post(const queue::Request& request) {
   const Uncancelled whole;
   if (!begin_call()) return;

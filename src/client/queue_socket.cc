@@ -77,6 +77,10 @@ std::optional<Report> QueueSocket::take_report() {
   return from_record(answer->report);
 }
 
+Outcome<void> QueueSocket::change_keys(const KeyChange& change) {
+  return sockets_.channel().change_keys(handle_, to_record(change));
+}
+
 void QueueSocket::close_handle(bool abort, bool may_wait) {
   const queue::Request close = request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0});
   if (may_wait) {

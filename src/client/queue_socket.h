@@ -26,6 +26,7 @@ class QueueSocket : public Socket {
   Endpoint local() final;
   Info info() final;
   void set_options(const Options& options) final;
+  Outcome<void> change_keys(const KeyChange& change) final;
   void watch(Waiter& waiter, unsigned hint) final;
   void unwatch(Waiter& waiter, unsigned hint) final;
   std::optional<Report> take_report() final;

@@ -78,6 +78,37 @@ Options from_record(const queue::OptionsRecord& record) {
           .connect_fast = record.connect_fast != 0};
 }
 
+queue::KeyRecord to_record(const KeyChange& change) {
+  return {.kind = static_cast<std::uint8_t>(change.kind),
+          .is_current = static_cast<std::uint8_t>(change.is_current),
+          .is_next = static_cast<std::uint8_t>(change.is_next),
+          .aes = static_cast<std::uint8_t>(change.aes),
+          .covers_options = static_cast<std::uint8_t>(change.covers_options),
+          .send_id = change.send_id,
+          .receive_id = change.receive_id,
+          .peer_bits = change.peer_bits,
+          .peer = change.peer.bytes(),
+          .size = change.size,
+          .key = change.key};
+}
+
+KeyChange from_record(const queue::KeyRecord& record) {
+  constexpr auto kLast = static_cast<std::uint8_t>(KeyChange::Kind::kUse);
+  constexpr std::uint8_t kBits = wire::Ipv6Address::kBits;
+  constexpr std::uint8_t kMaxSize = KeyChange::kMaxSize;
+  return {.kind = static_cast<KeyChange::Kind>(std::min(record.kind, kLast)),
+          .is_current = record.is_current != 0,
+          .is_next = record.is_next != 0,
+          .aes = record.aes != 0,
+          .covers_options = record.covers_options != 0,
+          .send_id = record.send_id,
+          .receive_id = record.receive_id,
+          .peer = wire::Ipv6Address(record.peer),
+          .peer_bits = std::min(record.peer_bits, kBits),
+          .size = std::min(record.size, kMaxSize),
+          .key = record.key};
+}
+
 queue::InfoRecord to_record(const Info& info) {
   return {
       .state = static_cast<std::uint8_t>(info.state),

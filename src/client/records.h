@@ -12,6 +12,9 @@ queue::EndpointRecord to_record(const Endpoint& endpoint);
 Endpoint from_record(const queue::EndpointRecord& record);
 queue::OptionsRecord to_record(const Options& options);
 Options from_record(const queue::OptionsRecord& record);
+queue::KeyRecord to_record(const KeyChange& change);
+// Nothing that it says is out of range, afterwards.
+KeyChange from_record(const queue::KeyRecord& record);
 queue::InfoRecord to_record(const Info& info);
 Info from_record(const queue::InfoRecord& record);
 // kInvalid for what is none.

@@ -38,6 +38,10 @@ class Socket {
   // What was written is still sent, unless `abort`.
   virtual void close(bool abort) = 0;
   virtual void set_options(const Options& options) = 0;
+  // Of a stream. kInvalid: it is none that fits, or is in use; kNoMemory: there are too many.
+  virtual Outcome<void> change_keys(const KeyChange& /*change*/) {
+    return std::unexpected(Failure::kNotSupported);
+  }
 
   // --- Data. Of a stream, as much as can be done now; of a datagram socket, one datagram.
   virtual Outcome<std::size_t> send(std::span<const iovec> from,

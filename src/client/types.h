@@ -110,6 +110,27 @@ struct Options {
   friend bool operator==(const Options&, const Options&) = default;
 };
 
+// What happens to the keys that authenticate a stream: TCP-AO, RFC 5925.
+struct KeyChange {
+  static constexpr std::size_t kMaxSize = 80;
+  enum class Kind : std::uint8_t {
+    kAdd,     // before connect() or listen(), or of a stream that began with keys
+    kRemove,  // the one with these identifiers
+    kUse,     // of a stream that began with keys: another one, as below
+  };
+  Kind kind = Kind::kAdd;
+  bool is_current = false;  // we send with send_id from now on
+  bool is_next = false;     // and want receive_id from the peer
+  bool aes = false;         // AES-128-CMAC-96, not HMAC-SHA-1-96
+  bool covers_options = true;
+  std::uint8_t send_id = 0;
+  std::uint8_t receive_id = 0;
+  wire::Ipv6Address peer{};    // whose connections; IPv4 is mapped
+  std::uint8_t peer_bits = 0;  // of a prefix, 0 to 128
+  std::uint8_t size = 0;       // of the key, in bytes
+  std::array<std::byte, kMaxSize> key{};
+};
+
 // RFC 9293 §3.3.2.
 enum class StreamState : std::uint8_t {
   kClosed,

@@ -36,6 +36,7 @@ void AppStream::open() {
   bound_.reset();
   sharing_ = client::Sharing::kNone;
   options_ = {};
+  keys_.clear();
   backlog_ = 0;
   changed_since_listen_.store(false, std::memory_order_relaxed);
   waiting_.store(0, std::memory_order_relaxed);
@@ -103,7 +104,7 @@ Outcome<void> AppStream::listen(std::uint32_t backlog) {
                                      .shared = sharing_ == client::Sharing::kPort,
                                      .only_ipv6 = options_.only_ipv6,
                                      .stream = to_tcp(options_)},
-                                    *this);
+                                    *this, keys_.kept());
     if (!id) {
       result = refuse(failure_of(id.error()));
       return;
@@ -134,7 +135,7 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
     } else {
       flags_.store(kConnecting, std::memory_order_release);
       auto id = sockets_.tcp().connect(to_tcp(*remote), bound_ ? to_tcp(*bound_) : tcp::Endpoint{},
-                                       to_tcp(options_), attachment(), now);
+                                       to_tcp(options_), attachment(), now, keys_.kept());
       if (!id) {
         flags_.store(0, std::memory_order_release);
         drop_buffers();
@@ -271,6 +272,15 @@ void AppStream::set_options(const client::Options& options) {
     }
     if (held_by_tcp_) sockets_.tcp().set_options(id_, to_tcp(options), now);
   });
+}
+
+Outcome<void> AppStream::change_keys(const client::KeyChange& change) {
+  Outcome<void> result;
+  const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant /*now*/) {
+    result = keys_.change(sockets_.tcp(), has(kListening) ? std::optional(listener_) : std::nullopt,
+                          held_by_tcp_ ? std::optional(id_) : std::nullopt, change);
+  });
+  return ran ? result : ran;
 }
 
 Outcome<std::size_t> AppStream::refusal_to_send() {

@@ -17,6 +17,7 @@
 #include "engine/app_socket.h"
 #include "engine/app_sockets.h"
 #include "engine/socket_values.h"
+#include "engine/stream_keys.h"
 #include "tcp/byte_fifo.h"
 #include "tcp/tcp.h"
 
@@ -50,6 +51,7 @@ class AppStream final : public client::Socket,
   client::Outcome<void> shut_down(bool receiving, bool sending) override;
   void close(bool abort) override;
   void set_options(const client::Options& options) override;
+  client::Outcome<void> change_keys(const client::KeyChange& change) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
                                     const std::optional<client::Endpoint>& /*to*/) override {
     return send_with(from, {});
@@ -156,6 +158,7 @@ class AppStream final : public client::Socket,
   bool held_by_program_ = false;
   bool held_by_tcp_ = false;
   client::Options options_;
+  StreamKeys keys_;
   std::atomic<bool> changed_since_listen_{false};  // the options
   Watchers watchers_;
   std::uint32_t backlog_ = 0;

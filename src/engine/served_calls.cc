@@ -114,6 +114,7 @@ std::optional<Response> ServedChannel::execute(const Request& request, Instant n
     case Op::kInfo:
     case Op::kDescribe:
     case Op::kTakeReport:
+    case Op::kChangeKeys:
       if (ServedSocket* socket = find(request.handle)) return execute_on(*socket, request, now);
       end(EndReason::kBadHandle);
       return std::nullopt;
@@ -165,6 +166,15 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
       Response response;
       response.report = client::to_record(*report);
       return response;
+    }
+    case Op::kChangeKeys: {
+      // What is not needed any more is not left where the program's memory may be looked at.
+      queue::KeyRecord record;
+      std::memcpy(&record, &memory().call.key, sizeof(record));
+      ::explicit_bzero(&memory().call.key, sizeof(record));
+      const auto changed = socket.change_keys(client::from_record(record));
+      ::explicit_bzero(&record, sizeof(record));
+      return done(changed);
     }
     case Op::kOpen:
     case Op::kRoute:

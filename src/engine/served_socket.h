@@ -54,6 +54,9 @@ class ServedSocket {
   virtual client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) = 0;
   virtual void set_options(const client::Options& options, Instant now) = 0;
   virtual std::optional<client::Report> take_report() { return std::nullopt; }
+  virtual client::Outcome<void> change_keys(const client::KeyChange& /*change*/) {
+    return std::unexpected(client::Failure::kNotSupported);
+  }
   virtual client::Info info() const = 0;
   virtual client::Endpoint local() const = 0;
   // The program has moved its indices. Whether there is more to do later; or a rule was broken.

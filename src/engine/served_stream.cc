@@ -40,6 +40,7 @@ bool ServedStream::open(const std::shared_ptr<FamilyMemory>& memory) {
   listener_ = {};
   tuple_ = {};
   options_ = {};
+  keys_.clear();
   changed_since_listen_ = false;
   moved_ = 0;
   backlog_ = waiting_ = 0;
@@ -91,7 +92,7 @@ Outcome<void> ServedStream::listen(std::uint32_t backlog) {
                                      .shared = binding_.sharing == client::Sharing::kPort,
                                      .only_ipv6 = options_.only_ipv6,
                                      .stream = to_tcp(options_)},
-                                    *this);
+                                    *this, keys_.kept());
     if (!id) return refuse(failure_of(id.error()));
     listener_ = *id;
     binding_.listening = true;
@@ -128,8 +129,8 @@ Outcome<void> ServedStream::connect(const ServedChannel& caller,
 Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
                                              const client::Endpoint& remote, Instant now) {
   if (!open_buffers()) return refuse(Failure::kNoMemory);
-  auto id =
-      sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(), now);
+  auto id = sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(),
+                                   now, keys_.kept());
   if (!id) {
     set_flags(0);
     close_fifos();
@@ -257,6 +258,11 @@ void ServedStream::set_options(const client::Options& options, Instant now) {
   send_.set_most(options_.send_buffer);
   receive_.set_most(options_.receive_buffer);
   sockets_.tcp().set_options(id_, to_tcp(options_), now);
+}
+
+Outcome<void> ServedStream::change_keys(const client::KeyChange& change) {
+  return keys_.change(sockets_.tcp(), has(kListening) ? std::optional(listener_) : std::nullopt,
+                      held_by_tcp_ ? std::optional(id_) : std::nullopt, change);
 }
 
 client::Info ServedStream::info() const {

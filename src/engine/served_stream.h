@@ -12,6 +12,7 @@
 #include "engine/served_buffers.h"
 #include "engine/served_socket.h"
 #include "engine/socket_values.h"
+#include "engine/stream_keys.h"
 #include "tcp/tcp.h"
 
 namespace tideline::engine {
@@ -36,6 +37,7 @@ class ServedStream final : public ServedSocket,
                                 Instant now) override;
   client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
   void set_options(const client::Options& options, Instant now) override;
+  client::Outcome<void> change_keys(const client::KeyChange& change) override;
   client::Info info() const override;
   client::Endpoint local() const override;
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
@@ -81,6 +83,7 @@ class ServedStream final : public ServedSocket,
   tcp::ListenerId listener_;
   tcp::Tuple tuple_;
   client::Options options_;
+  StreamKeys keys_;
   bool changed_since_listen_ = false;  // the options
 
   ServedSendBuffer send_{outgoing_};

@@ -14,6 +14,7 @@ enum class Pass : std::uint8_t {
   kChecksum,
   kCopyChecksum,  // both in one traversal: one pass
   kKernelCopy,    // made by the kernel on our behalf (read, write): listed apart, no pass of ours
+  kAuthentication,
 };
 
 class PassCounter {
@@ -27,11 +28,12 @@ class PassCounter {
   std::uint64_t bytes(Pass kind) const { return bytes_[static_cast<std::size_t>(kind)]; }
   // Bytes traversed by code of ours; divided by the bytes of payload, this is passes per byte.
   std::uint64_t total() const {
-    return bytes(Pass::kCopy) + bytes(Pass::kChecksum) + bytes(Pass::kCopyChecksum);
+    return bytes(Pass::kCopy) + bytes(Pass::kChecksum) + bytes(Pass::kCopyChecksum) +
+           bytes(Pass::kAuthentication);
   }
 
  private:
-  std::array<std::uint64_t, 4> bytes_{};
+  std::array<std::uint64_t, 5> bytes_{};
 };
 
 }  // namespace tideline::packet

@@ -27,6 +27,8 @@ struct CallSlot {
   // Of Op::kVerbs.
   alignas(kCacheLine) VerbsRequest verbs_request;
   alignas(kCacheLine) VerbsResponse verbs_response;
+  // Of Op::kChangeKeys; the engine blanks it.
+  alignas(kCacheLine) KeyRecord key;
 };
 
 struct ChannelMemory {

@@ -99,6 +99,23 @@ struct OptionsRecord {
 };
 static_assert(sizeof(OptionsRecord) == 80);
 
+// As client::KeyChange.
+struct KeyRecord {
+  std::uint8_t kind = 0;
+  std::uint8_t is_current = 0;
+  std::uint8_t is_next = 0;
+  std::uint8_t aes = 0;
+  std::uint8_t covers_options = 0;
+  std::uint8_t send_id = 0;
+  std::uint8_t receive_id = 0;
+  std::uint8_t peer_bits = 0;
+  std::array<std::uint8_t, 16> peer{};
+  std::uint8_t size = 0;
+  std::array<std::byte, 80> key{};
+  std::array<std::uint8_t, 7> reserved{};
+};
+static_assert(sizeof(KeyRecord) == 112);
+
 struct InfoRecord {
   std::uint8_t state = 0;
   std::uint8_t timestamps = 0;
@@ -148,6 +165,7 @@ enum class Op : std::uint16_t {
   kOwnAddress,  // kWantsIpv4                          -> endpoint, number: 1 if there is one
   kTakeReport,  // handle                              -> report
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
+  kChangeKeys,  // handle, CallSlot::key
 };
 
 // Bits of Request::flags.

@@ -18,6 +18,7 @@ struct Sent {
   std::uint32_t ack = 77;
   std::uint16_t window = 500;
   std::uint32_t stamp = 5;
+  std::uint8_t code = 0;  // of an authentication option: its first byte; 0: there is none
   std::uint8_t traffic_class = 0;
   std::uint16_t port = 4000;
   bool six = false;
@@ -33,6 +34,11 @@ ByteVector frame_of(const Sent& sent) {
                    .flags = sent.flags,
                    .window = sent.window};
   header.options.timestamps = {.value = sent.stamp, .echo = 9};
+  if (sent.code != 0) {
+    auto& option = header.options.authentication.emplace();
+    option.mac_size = 12;
+    option.mac[0] = std::byte{sent.code};
+  }
   ByteVector bytes(header.header_size() + sent.size);
   wire::emit(header, bytes);
   for (std::size_t i = 0; i < sent.size; ++i) {
@@ -103,6 +109,12 @@ TEST_F(Aggregation, SegmentsInOrderBecomeOne) {
     EXPECT_EQ(out_[0].checksum, packet::Checksum::kValid);
     EXPECT_EQ(flags_, wire::kTcpAck | wire::kTcpPsh);
   }
+}
+
+// The code of each is its own, and is lost if they are joined.
+TEST_F(Aggregation, AuthenticatedSegmentsStayAsTheyAre) {
+  EXPECT_EQ(run({{.seq = 1000, .code = 1}, {.seq = 2000, .code = 2}, {.seq = 3000, .code = 3}}),
+            (Sizes{1000, 1000, 1000}));
 }
 
 TEST_F(Aggregation, AHoleEndsIt) {

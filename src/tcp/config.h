@@ -59,7 +59,10 @@ struct Config {
   bool fast_open = false;
   std::optional<HashKey> fast_open_key{};
   std::uint32_t notsent_lowat = UINT32_MAX;  // of streams that have not chosen; all ones: unbounded
-  bool restart_after_idle = true;            // RFC 5681 §4.1
+  // RFC 5925 §7.3: segments that claim to be authentic where nobody has a key. They count as
+  // others.
+  bool drop_unexpected_authentication = false;
+  bool restart_after_idle = true;  // RFC 5681 §4.1
   // RFC 7323, RFC 2018: asked for and granted.
   bool timestamps = true;
   bool window_scaling = true;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tcp/authentication.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
 #include "tcp/sequence_numbers.h"
@@ -28,6 +29,7 @@ void destroy(Core& core, Tcb& tcb) {
   ++core.generations[core.tcbs.index_of(tcb)];
   release_congestion_control(core, tcb);
   forget_accurate_ecn(core, tcb);
+  forget_authentication(core, tcb);
   tcb.in_use = false;
   core.tcbs.give(&tcb);
 }
@@ -93,6 +95,7 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       generations(configuration.max_connections, 1),
       bbrs(configuration.max_connections),
       accurate_ecns(configuration.max_connections),
+      authentications(configuration.max_connections),
       ranges(configuration.max_ranges),
       table(tcbs, configuration.secrets[0]),
       fast_open_cache(configuration.secrets[0]) {

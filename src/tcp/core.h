@@ -11,6 +11,7 @@
 #include "packet/pass_counter.h"
 #include "packet/pool.h"
 #include "tcp/accurate_ecn.h"
+#include "tcp/authentication_state.h"
 #include "tcp/bbr.h"
 #include "tcp/config.h"
 #include "tcp/connection_table.h"
@@ -30,6 +31,7 @@ struct Listener {
   ListenerOwner* owner = nullptr;  // null: the slot is free
   std::uint32_t generation = 0;
   std::uint32_t next_of_group = kNone;
+  std::vector<MasterKey> keys;
   std::uint32_t half_open = 0;
   std::uint32_t unaccepted = 0;
   std::uint32_t unanswered = 0;         // by peers of fast open
@@ -64,6 +66,7 @@ struct Core {
   std::vector<std::uint32_t> generations;  // of each slot of tcbs
   Slab<Bbr> bbrs;
   Slab<AccurateEcn> accurate_ecns;
+  Slab<Authentication> authentications;
   RangeSlab ranges;
   ConnectionTable table;
   TimerWheel wheel;

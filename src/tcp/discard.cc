@@ -29,7 +29,13 @@ constexpr std::array<std::string_view, kDiscardCount> kNames{"to_group",
                                                              "pool_exhausted",
                                                              "network_refused",
                                                              "challenge_limited",
-                                                             "path_error_ignored"};
+                                                             "path_error_ignored",
+                                                             "authentication_missing",
+                                                             "authentication_unknown_key",
+                                                             "authentication_length",
+                                                             "authentication_failed",
+                                                             "authentication_unexpected",
+                                                             "authentication_path_error"};
 
 }  // namespace
 

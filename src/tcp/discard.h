@@ -40,9 +40,16 @@ enum class Discard : std::uint8_t {
   kNetworkRefused,  // IP did not take a segment
   kChallengeLimited,
   kPathErrorIgnored,
+  // RFC 5925 §7.5.
+  kAuthenticationMissing,
+  kAuthenticationUnknownKey,
+  kAuthenticationLength,
+  kAuthenticationFailed,
+  kAuthenticationUnexpected,  // where no key matches, and that is refused
+  kAuthenticationPathError,   // of an authenticated connection: §7.8
 };
 inline constexpr std::size_t kDiscardCount =
-    static_cast<std::size_t>(Discard::kPathErrorIgnored) + 1;
+    static_cast<std::size_t>(Discard::kAuthenticationPathError) + 1;
 // "port_closed".
 std::string_view name_of(Discard reason);
 

@@ -138,6 +138,8 @@ void add_ecn_option(const Tcb& tcb, bool syn_ack, wire::TcpOptions& options) {
   if (syn_ack ? ecn.syn_acks > 0 : bytes_seen(ecn) == ecn.told_bytes && !ecn.answers_syn) return;
   constexpr std::uint8_t kMostSackBlocks = 2;
   if (options.sack_count > kMostSackBlocks) return;
+  // Beside that of authentication there is room for it only where no other is.
+  if (tcb.authentication != nullptr && (syn_ack || options.sack_count > 0)) return;
   auto& option = options.accurate_ecn.emplace();
   option.values = {ecn.ect0_bytes & kOptionMask, ecn.ce_bytes & kOptionMask,
                    ecn.ect1_bytes & kOptionMask};

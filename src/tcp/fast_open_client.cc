@@ -9,7 +9,9 @@
 namespace tideline::tcp {
 
 bool delay_syn(Core& core, Tcb& tcb, Instant now) {
-  if (!tcb.options.fast_open || !core.fast_open_cache.is_open_to(tcb.tuple, now)) return false;
+  // Beside the option of authentication there is no room for a cookie.
+  if (!tcb.options.fast_open || tcb.authentication != nullptr) return false;
+  if (!core.fast_open_cache.is_open_to(tcb.tuple, now)) return false;
   const FastOpenCache::Server* server = core.fast_open_cache.find(tcb.tuple);
   tcb.fast_syn = true;
   if (server == nullptr) return false;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tcp/arrival.h"
+#include "tcp/authentication.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/bypass.h"
 #include "tcp/cookie.h"
@@ -79,8 +80,9 @@ Tcb* create_passive(Core& core, Listener& listener, const Segment& segment, Inst
 }
 
 void accept_cookie(Core& core, Listener& listener, Segment& segment, Instant now) {
-  const bool expected =
-      listener.overflowed != Instant::min() && now - listener.overflowed < kCookieLife;
+  const bool expected = listener.overflowed != Instant::min() &&
+                        now - listener.overflowed < kCookieLife &&
+                        !wants_authentication(listener, segment.tuple);
   const auto options = expected ? check_cookie(core, segment, now) : std::nullopt;
   if (!options) {
     if (expected) core.counters.count(Discard::kCookieInvalid);
@@ -209,9 +211,16 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
     return;
   }
   if (listener.half_open >= listener.options.backlog) {
-    listener.overflowed = now;
-    send_cookie(core, listener, segment, now);
-    return;
+    if (!wants_authentication(listener, segment.tuple)) {
+      listener.overflowed = now;
+      send_cookie(core, listener, segment, now);
+      return;
+    }
+    // A cookie would not remember the keys. Whoever has one gets in beside those who have none.
+    if (listener.half_open >= 2 * std::uint64_t{listener.options.backlog}) {
+      core.counters.count(Discard::kAcceptQueueFull);
+      return;
+    }
   }
   Tcb* tcb = create_passive(core, listener, segment, now);
   if (tcb == nullptr) return;
@@ -219,11 +228,13 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   grant_ecn(core, *tcb, segment);
   tcb->iss = initial_sequence(core, tcb->tuple, now);
   if (after) tcb->iss = max(tcb->iss, *after + 65536);
+  begin_authentication(core, *tcb, listener, segment);
   tcb->snd_una = tcb->iss;
   tcb->snd_nxt = tcb->iss + 1;
   take_window(*tcb, segment);
   update_mss(core, *tcb, now);
-  const FastOpen fast_open = judge_fast_open(core, listener, segment);
+  const FastOpen fast_open =
+      tcb->authentication != nullptr ? FastOpen::kNone : judge_fast_open(core, listener, segment);
   if (fast_open == FastOpen::kAccept && open_fast(core, *tcb, listener, segment, now)) return;
   tcb->gives_cookie = fast_open == FastOpen::kGiveCookie;
   send_syn(core, *tcb, now);

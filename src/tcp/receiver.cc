@@ -275,7 +275,8 @@ void process_fin(Core& core, Tcb& tcb, Instant /*now*/) {
 
 void add_sack_blocks(const Tcb& tcb, wire::TcpOptions& options) {
   if (!tcb.sack_on) return;
-  const std::size_t most = tcb.timestamps_on ? 3 : 4;
+  std::size_t most = tcb.timestamps_on ? 3 : 4;
+  if (tcb.authentication != nullptr) most -= 2;
   std::size_t first = 0;
   if (tcb.dsack.left != tcb.dsack.right) options.sack[first++] = tcb.dsack;
   options.sack_count = tcb.reassembly.blocks(options.sack, first, most);

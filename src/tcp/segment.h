@@ -18,6 +18,7 @@ struct Segment {
   std::uint16_t flags = 0;
   std::uint16_t window = 0;  // as sent
   std::uint16_t urgent = 0;
+  wire::Bytes header;            // with options, as it came; empty of one that was made up
   std::uint16_t gso_size = 0;    // of a segment that stands for several
   std::uint8_t ecn = 0;          // the ECN field of its IP header
   bool congestion_seen = false;  // that is CE: RFC 3168

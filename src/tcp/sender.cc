@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "tcp/authentication.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/bypass.h"
 #include "tcp/fast_open_client.h"
@@ -441,6 +442,7 @@ void update_mss(Core& core, Tcb& tcb, Instant now) {
   }
   constexpr std::uint32_t kTimestampBytes = 12;
   if (tcb.timestamps_on) mss -= kTimestampBytes;
+  if (tcb.authentication != nullptr) mss -= kAuthenticationBytes;
   tcb.mss = static_cast<std::uint16_t>(mss);
 }
 

@@ -116,6 +116,9 @@ struct StreamOptions {
   std::uint8_t traffic_class = 0;  // but for the ECN field
   std::uint8_t hop_limit = 64;
   Duration user_timeout{};  // give up when data is unacknowledged for so long; 0: after 15 tries
+  // Of an authenticated connection: what ICMP says counts, though anybody can send it (RFC 5925
+  // §7.8).
+  bool heed_path_errors = false;
 };
 
 // Accepts what has come for a listener.

@@ -52,6 +52,7 @@ struct Events {
 };
 
 struct AccurateEcn;
+struct Authentication;
 class Bbr;
 struct Core;
 
@@ -198,8 +199,9 @@ struct Tcb : TimerNode {
   std::uint32_t retransmit_stamp = 0;    // TSval of the episode's first retransmission; 0: none
 
   CongestionState congestion;
-  Bbr* bbr = nullptr;                   // if it has chosen BBR
-  AccurateEcn* accurate_ecn = nullptr;  // if both ends know it
+  Bbr* bbr = nullptr;                        // if it has chosen BBR
+  AccurateEcn* accurate_ecn = nullptr;       // if both ends know it
+  Authentication* authentication = nullptr;  // if it has keys
   bool cwnd_limited = false;
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "ip/frame.h"
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
+#include "tcp/authentication.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open_client.h"
@@ -152,7 +155,7 @@ Tcp::Tcp(const Config& config, Network& network, packet::Pool& pool, Rng& rng)
 Tcp::~Tcp() = default;
 
 Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& options,
-                               ListenerOwner& owner) {
+                               ListenerOwner& owner, std::span<const MasterKey> keys) {
   if (local.port == 0) {
     return fail({.kind = ErrorKind::kUsage, .what = "cannot listen on TCP port 0"});
   }
@@ -165,12 +168,17 @@ Result<ListenerId> Tcp::listen(const Endpoint& local, const ListenOptions& optio
         {.kind = ErrorKind::kUsage,
          .what = fmt::format("TCP port {} of {} is in use", local.port, local.address.to_text())});
   }
+  std::vector<MasterKey> accepted_keys;
+  for (const MasterKey& key : keys) {
+    if (Status good = tcp::add_key(accepted_keys, key); !good) return fail(good.error());
+  }
   auto slot = std::ranges::find(core.listeners, nullptr, &Listener::owner);
   if (slot == core.listeners.end()) slot = core.listeners.emplace(core.listeners.end());
   const std::uint32_t generation = slot->generation + 1;
   *slot = {.local = local, .options = options, .owner = &owner, .generation = generation};
   const auto index = static_cast<std::uint32_t>(slot - core.listeners.begin());
   if (joins) slot->next_of_group = taken->second;
+  slot->keys = std::move(accepted_keys);
   core.listening[local] = index;
   return ListenerId{.index = index, .generation = generation};
 }
@@ -195,11 +203,12 @@ void Tcp::close(ListenerId id) {
     before->next_of_group = listener->next_of_group;
   }
   listener->owner = nullptr;
+  listener->keys.clear();
 }
 
 Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
                                   const StreamOptions& options, const Attachment& attachment,
-                                  Instant now) {
+                                  Instant now, std::span<const MasterKey> keys) {
   Core& core = *core_;
   Tuple tuple{.local = local, .remote = remote};
   const std::string to = fmt::format("{} port {}", remote.address.to_text(), remote.port);
@@ -226,12 +235,17 @@ Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
     return fail({.kind = ErrorKind::kUsage,
                  .what = fmt::format("port {} is connected to {} already", tuple.local.port, to)});
   }
+  std::vector<MasterKey> checked_keys;
+  for (const MasterKey& key : keys) {
+    if (Status good = tcp::add_key(checked_keys, key); !good) return fail(good.error());
+  }
   Tcb* tcb = create(core, tuple, options, now);
   if (tcb == nullptr) {
     return fail({.kind = ErrorKind::kExhausted,
                  .what = fmt::format("all {} connections are in use", core.tcbs.capacity())});
   }
   tcb->attachment = attachment;
+  begin_authentication(core, *tcb, keys);
   open_active(core, *tcb, now);
   return id_of(core, *tcb);
 }
@@ -246,6 +260,50 @@ void Tcp::accepted(ConnectionId id) {
   if (tcb == nullptr || tcb->accepted) return;
   tcb->accepted = true;
   if (Listener* listener = find(*core_, tcb->listener)) --listener->unaccepted;
+}
+
+namespace {
+
+std::unexpected<Error> gone(std::string_view what) {
+  return fail({.kind = ErrorKind::kUsage, .what = fmt::format("the {} is gone", what)});
+}
+
+}  // namespace
+
+Status Tcp::add_key(ListenerId id, const MasterKey& key) {
+  Listener* listener = find(*core_, id);
+  return listener == nullptr ? gone("listener") : tcp::add_key(listener->keys, key);
+}
+
+Status Tcp::remove_key(ListenerId id, std::uint8_t send_id, std::uint8_t receive_id) {
+  Listener* listener = find(*core_, id);
+  return listener == nullptr ? gone("listener")
+                             : tcp::remove_key(listener->keys, send_id, receive_id);
+}
+
+Status Tcp::add_key(ConnectionId id, const MasterKey& key) {
+  Tcb* tcb = find(*core_, id);
+  return tcb == nullptr ? gone("connection") : tcp::add_key(*tcb, key);
+}
+
+Status Tcp::remove_key(ConnectionId id, std::uint8_t send_id, std::uint8_t receive_id) {
+  Tcb* tcb = find(*core_, id);
+  return tcb == nullptr ? gone("connection") : tcp::remove_key(*tcb, send_id, receive_id);
+}
+
+Status Tcp::use_keys(ConnectionId id, std::optional<std::uint8_t> send_id,
+                     std::optional<std::uint8_t> receive_id) {
+  Tcb* tcb = find(*core_, id);
+  if (tcb == nullptr) return gone("connection");
+  if (Status good = tcp::use_keys(*tcb, send_id, receive_id); !good) return good;
+  tcb->ack_now = true;
+  mark_pending(*core_, *tcb);
+  return {};
+}
+
+AuthenticationInfo Tcp::authentication(ConnectionId id) const {
+  const Tcb* tcb = find(*core_, id);
+  return tcb == nullptr ? AuthenticationInfo() : authentication_of(*tcb);
 }
 
 void Tcp::written(ConnectionId id, bool more) {
@@ -350,6 +408,8 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
                   .flags = header->flags,
                   .window = header->window,
                   .urgent = header->urgent_pointer,
+                  .header = layout.l4_bytes(packet->first().bytes())
+                                .first(static_cast<std::size_t>(layout.payload - layout.l4)),
                   .gso_size = packet->meta().offload.gso_size,
                   .ecn = static_cast<std::uint8_t>(datagram.traffic_class & 3),
                   .congestion_seen = (datagram.traffic_class & 3) == kCongestionExperienced,
@@ -366,6 +426,7 @@ void Tcp::receive(packet::PacketPtr packet, const ip::Datagram& datagram, Instan
 void Tcp::dispatch(Segment& segment, Instant now) {
   Core& core = *core_;
   Tcb* tcb = core.table.find(segment.tuple);
+  if (tcb != nullptr && !is_authentic(core, *tcb, segment)) return;
   std::optional<Seq> after;
   if (tcb != nullptr && tcb->state == State::kTimeWait && segment.has(wire::kTcpSyn) &&
       find_listener(core, segment.tuple.local) != nullptr) {
@@ -380,7 +441,8 @@ void Tcp::dispatch(Segment& segment, Instant now) {
   if (tcb != nullptr) {
     segment_arrives(core, *tcb, segment, now);
   } else if (Listener* listener = find_listener(core, segment.tuple.local)) {
-    listen_arrives(core, *member_for(core, *listener, segment.tuple), segment, after, now);
+    Listener& member = *member_for(core, *listener, segment.tuple);
+    if (is_admitted(core, member, segment)) listen_arrives(core, member, segment, after, now);
   } else {
     core.counters.count(Discard::kPortClosed);
     answer_with_reset(core, segment, now);
@@ -407,8 +469,13 @@ bool Tcp::recognises(const ip::PathError& error) const {
   const Tcb* tcb = core_->table.find(quoted_tuple(error));
   const Seq seq(error.quote.sequence_number());
   const bool in_flight = tcb != nullptr && seq >= tcb->snd_una && seq < tcb->snd_nxt;
-  if (!in_flight) core_->counters.count(Discard::kPathErrorIgnored);
-  return in_flight;
+  if (!in_flight) {
+    core_->counters.count(Discard::kPathErrorIgnored);
+    return false;
+  }
+  if (!ignores(*tcb, error.kind)) return true;
+  core_->counters.count(Discard::kAuthenticationPathError);
+  return false;
 }
 
 void Tcp::failed(const ip::PathError& error, Instant /*now*/) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/error.h"
@@ -18,6 +19,7 @@
 #include "ip/delivery.h"
 #include "tcp/config.h"
 #include "tcp/discard.h"
+#include "tcp/master_key.h"
 #include "tcp/stream.h"
 
 namespace tideline::tcp {
@@ -35,20 +37,33 @@ class Tcp final : public ip::ProtocolHandler {
 
   // Control. Port 0 is an error; :: listens for both IP versions.
   Result<ListenerId> listen(const Endpoint& local, const ListenOptions& options,
-                            ListenerOwner& owner);
+                            ListenerOwner& owner, std::span<const MasterKey> keys = {});
   // For those who come from now on.
   void set_options(ListenerId id, const StreamOptions& options);
   // Half-open connections end when they are answered; those handed over go on.
   void close(ListenerId id);
-  // A local address :: and port 0 are chosen here. The owner hears established() or ended().
+  // A local address :: and port 0 are chosen here. The owner hears established() or ended(). Of the
+  // keys, those that match count.
   Result<ConnectionId> connect(const Endpoint& remote, const Endpoint& local,
                                const StreamOptions& options, const Attachment& attachment,
-                               Instant now);
+                               Instant now, std::span<const MasterKey> keys = {});
   // Of a connection that was just made: the SYN takes along what is written now, established() is
   // not told, and what goes wrong is told as of one that was established. RFC 7413.
   bool may_write_early(ConnectionId id) const;
   // A connection has left its listener's queue.
   void accepted(ConnectionId id);
+
+  // RFC 5925. Who matches a key of a listener must be authentic, and so must every segment of a
+  // connection that began with keys; what is not is dropped, and counted. Keys of a listener are
+  // for those who come from now on.
+  Status add_key(ListenerId id, const MasterKey& key);
+  Status remove_key(ListenerId id, std::uint8_t send_id, std::uint8_t receive_id);
+  Status add_key(ConnectionId id, const MasterKey& key);
+  Status remove_key(ConnectionId id, std::uint8_t send_id, std::uint8_t receive_id);
+  // What we send with, and want to receive; the peer is told at once.
+  Status use_keys(ConnectionId id, std::optional<std::uint8_t> send_id,
+                  std::optional<std::uint8_t> receive_id);
+  AuthenticationInfo authentication(ConnectionId id) const;
 
   // For the owner of a connection. A void handle is ignored.
   // There is more to send. `more`: and still more will come soon, so that what does not fill a

@@ -355,14 +355,17 @@ Attachment SimListener::incoming(ListenerId /*listener*/, ConnectionId id, const
 
 SimFlow::SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t seed,
                  std::uint64_t forth, std::uint64_t back, std::size_t buffer,
-                 const StreamOptions& options)
+                 const StreamOptions& options, const SimKeys& keys, std::uint16_t client_port)
     : net(network),
       client(net.left(), net, seed * 2, forth, back, buffer),
       server(net.right(), net, seed * 2 + 1, back, forth, buffer),
       listener(net.right(), net, [this] { return &server; }) {
-  EXPECT_TRUE(net.right().tcp.listen({{}, port}, {.stream = options}, listener).has_value());
-  auto id = net.left().tcp.connect({net.right().address(ipv4), port}, {}, options,
-                                   client.attachment(), net.now);
+  const auto listens =
+      net.right().tcp.listen({{}, port}, {.stream = options}, listener, keys.server);
+  EXPECT_TRUE(listens.has_value());
+  listening = *listens;
+  auto id = net.left().tcp.connect({net.right().address(ipv4), port}, {.port = client_port},
+                                   options, client.attachment(), net.now, keys.client);
   EXPECT_TRUE(id.has_value());
   client.id = *id;
   early = net.left().tcp.may_write_early(*id);

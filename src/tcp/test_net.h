@@ -192,10 +192,16 @@ class SimListener final : public ListenerOwner {
   std::vector<SimStream*> accepted;
 };
 
+struct SimKeys {
+  std::vector<MasterKey> client;
+  std::vector<MasterKey> server;
+};
+
 // A connection from left to right, with both applications.
 struct SimFlow {
   SimFlow(SimNet& network, bool ipv4, std::uint16_t port, std::uint64_t seed, std::uint64_t forth,
-          std::uint64_t back, std::size_t buffer, const StreamOptions& options);
+          std::uint64_t back, std::size_t buffer, const StreamOptions& options,
+          const SimKeys& keys = {}, std::uint16_t client_port = 0);
   // The server's application: accepts, and begins to send.
   void step();
   bool is_over() const { return client.is_released && server.is_released; }
@@ -205,6 +211,7 @@ struct SimFlow {
   SimStream client;
   SimStream server;
   SimListener listener;
+  ListenerId listening;
   bool started = false;
   bool early = false;  // the client wrote before its SYN
 };

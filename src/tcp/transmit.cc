@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tcp/authentication.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/receiver.h"
@@ -124,6 +125,7 @@ wire::Tcp connection_header(const Tcb& tcb, Instant now) {
     header.options.timestamps = {.value = timestamp(tcb, now), .echo = tcb.ts_recent};
   }
   add_sack_blocks(tcb, header.options);
+  if (tcb.authentication != nullptr) add_authentication(tcb, header.options);
   return header;
 }
 
@@ -183,6 +185,7 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
   }
   header.window = announce_window(tcb);
   prepend_header(tcb.tuple, header, *packet);
+  if (tcb.authentication != nullptr) sign(core, tcb, header, *packet);
   acknowledged_now(tcb, now);
   hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_field(tcb, false)), now);
 }
@@ -192,6 +195,7 @@ void send_bare(Core& core, Tcb& tcb, Seq seq, std::uint16_t flags, Instant now) 
 std::uint32_t segment_payload(const Tcb& tcb) {
   wire::TcpOptions options;
   if (tcb.timestamps_on) options.timestamps.emplace();
+  if (tcb.authentication != nullptr) add_authentication(tcb, options);
   const auto always = static_cast<std::uint32_t>(wire::emitted_size(options));
   add_sack_blocks(tcb, options);
   const auto now = static_cast<std::uint32_t>(wire::emitted_size(options));
@@ -200,7 +204,8 @@ std::uint32_t segment_payload(const Tcb& tcb) {
 
 std::uint32_t frame_payload(const Core& core, const Tcb& tcb) {
   const std::uint32_t segment = segment_payload(tcb);
-  if (!core.network.takes_gso(tcb.tuple.is_ipv4())) return segment;
+  // What is cut later cannot be signed now.
+  if (tcb.authentication != nullptr || !core.network.takes_gso(tcb.tuple.is_ipv4())) return segment;
   constexpr std::uint32_t kMaxTcpHeader = 60;
   const std::uint32_t most = wire::kMaxDatagram - ip_header(tcb) - kMaxTcpHeader;
   return most / segment * segment;
@@ -224,6 +229,7 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   if (size > 0 && is_pushed(tcb, offset, size, segment)) header.flags |= wire::kTcpPsh;
   point_at_urgent(tcb, offset, header);
   prepend_header(tcb.tuple, header, *packet);
+  if (tcb.authentication != nullptr) sign(core, tcb, header, *packet);
   if (size > segment) {
     packet::Offload& offload = packet->meta().offload;
     offload.gso = tcb.tuple.is_ipv4() ? packet::Gso::kTcpV4 : packet::Gso::kTcpV6;
@@ -298,6 +304,7 @@ wire::Tcp syn_header(Core& core, Tcb& tcb, Instant now) {
   header.options.sack_permitted = answer ? tcb.sack_on : core.config.sack;
   if (answer && tcb.gives_cookie) header.options.fast_open = fast_open_cookie(core, tcb.tuple);
   if (!answer && tcb.fast_syn) header.options.fast_open.emplace();  // asks for one
+  if (tcb.authentication != nullptr) add_authentication(tcb, header.options);
   if (answer) {
     add_ecn_option(tcb, true, header.options);
     if (has_accurate_ecn(tcb)) ++tcb.accurate_ecn->syn_acks;
@@ -322,10 +329,17 @@ std::uint8_t ecn_of_syn(const Tcb& tcb, const wire::Tcp& header) {
 }  // namespace
 
 void send_syn(Core& core, Tcb& tcb, Instant now) {
-  const wire::Tcp header = syn_header(core, tcb, now);
+  wire::Tcp header = syn_header(core, tcb, now);
   ++tcb.segments_out;
   tcb.last_sent = now;
-  send_header(core, tcb.tuple, header, now, marks_of(tcb, ecn_of_syn(tcb, header)));
+  PacketPtr packet = core.pool.get();
+  if (packet == nullptr) {
+    core.counters.count(Discard::kPoolExhausted);
+    return;
+  }
+  prepend_header(tcb.tuple, header, *packet);
+  if (tcb.authentication != nullptr) sign(core, tcb, header, *packet);
+  hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_of_syn(tcb, header)), now);
 }
 
 std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCookie& cookie,

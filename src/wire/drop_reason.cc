@@ -156,6 +156,7 @@ constexpr std::array<Entry, kDropReasonCount> kDropReasons{{
      "TCP data offset beyond the segment"},
     {kTcpChecksum, "tcp_checksum", "TCP checksum is wrong"},
     {kTcpOptionLength, "tcp_option_length", "TCP option of length 0 or 1"},
+    {kTcpAuthentication, "tcp_authentication", "malformed TCP authentication option, or two"},
     {kRoceShort, "roce_short", "RoCE packet shorter than its headers and the ICRC"},
     {kRoceVersion, "roce_version", "RoCE transport version is not 0"},
     {kRoceOpcode, "roce_opcode", "RoCE opcode is reserved, or of a service that is not supported"},

@@ -128,6 +128,7 @@ enum class DropReason : std::uint8_t {
   kTcpDataOffsetBeyondSegment,
   kTcpChecksum,
   kTcpOptionLength,
+  kTcpAuthentication,
 
   kRoceShort,
   kRoceVersion,

@@ -2,6 +2,7 @@
 #include "wire/tcp_options.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "wire/endian.h"
 
@@ -15,7 +16,9 @@ constexpr std::uint8_t kWindowScale = 3;
 constexpr std::uint8_t kSackPermitted = 4;
 constexpr std::uint8_t kSack = 5;
 constexpr std::uint8_t kTimestamps = 8;
+constexpr std::uint8_t kMd5 = 19;  // RFC 2385
 constexpr std::uint8_t kUserTimeout = 28;
+constexpr std::uint8_t kAuthentication = 29;
 constexpr std::uint8_t kFastOpen = 34;
 
 constexpr std::uint8_t kAccurateEcn0 = 172;
@@ -66,6 +69,15 @@ void parse_accurate_ecn(Bytes option, TcpOptions& options) {
     const Bytes bytes = option.subspan(2 + i * kCounterSize, kCounterSize);
     counters.values[i] = view_as<be24>(bytes).value();
   }
+}
+
+void parse_authentication(Bytes option, TcpOptions& options) {
+  AuthenticationOption& value = options.authentication.emplace();
+  value.key_id = std::to_integer<std::uint8_t>(option[2]);
+  value.next_key_id = std::to_integer<std::uint8_t>(option[3]);
+  const Bytes mac = option.subspan(AuthenticationOption::kMinSize);
+  value.mac_size = static_cast<std::uint8_t>(mac.size());
+  std::ranges::copy(mac, value.mac.begin());
 }
 
 // RFC 7323 §2.2, RFC 2018 §2, RFC 7413 §4.1.1: these mean something in a SYN only.
@@ -189,6 +201,15 @@ std::size_t write(const TcpOptions& options, Writer writer) {
       writer.put32(options.sack[i].right);
     }
   }
+  // Last, as RFC 5925 §7.4 has it.
+  if (const auto& value = options.authentication) {
+    writer.begin(kAuthentication, AuthenticationOption::kMinSize + value->mac_size, 0);
+    writer.put(value->key_id);
+    writer.put(value->next_key_id);
+    for (std::size_t i = 0; i < value->mac_size; ++i) {
+      writer.put(std::to_integer<std::uint8_t>(value->mac[i]));
+    }
+  }
   writer.pad();
   return writer.size();
 }
@@ -205,7 +226,7 @@ constexpr std::size_t kAlignedTimestampsSize = 12;
 const TcpTimestamps* only_timestamps(const TcpOptions& options) {
   const bool others = options.mss || options.sack_permitted || options.window_scale ||
                       options.fast_open || options.user_timeout || options.sack_count != 0 ||
-                      options.accurate_ecn;
+                      options.accurate_ecn || options.authentication;
   return options.timestamps && !others ? &*options.timestamps : nullptr;
 }
 
@@ -216,6 +237,7 @@ Parsed<void> parse_tcp_options(Bytes bytes, bool syn, TcpOptions& options) {
     options.timestamps = {.value = read32(bytes, 4), .echo = read32(bytes, 8)};
     return {};
   }
+  bool has_md5 = false;
   while (!bytes.empty()) {
     const auto kind = std::to_integer<std::uint8_t>(bytes[0]);
     if (kind == kEnd) break;
@@ -223,14 +245,38 @@ Parsed<void> parse_tcp_options(Bytes bytes, bool syn, TcpOptions& options) {
       bytes = bytes.subspan(1);
       continue;
     }
-    if (bytes.size() < 2) break;
-    const auto length = std::to_integer<std::size_t>(bytes[1]);
+    const bool authenticates = kind == kAuthentication;
+    const std::size_t length = bytes.size() < 2 ? SIZE_MAX : std::to_integer<std::size_t>(bytes[1]);
     if (length < 2) return drop(DropReason::kTcpOptionLength);
-    if (length > bytes.size()) break;
-    parse_option(bytes.first(length), syn, options);
+    if (length > bytes.size()) {
+      if (authenticates) return drop(DropReason::kTcpAuthentication);
+      break;
+    }
+    if (authenticates) {
+      // RFC 5925 §2.2.
+      const bool bad = length < AuthenticationOption::kMinSize || options.authentication;
+      if (bad) return drop(DropReason::kTcpAuthentication);
+      parse_authentication(bytes.first(length), options);
+    } else {
+      has_md5 |= kind == kMd5;
+      parse_option(bytes.first(length), syn, options);
+    }
     bytes = bytes.subspan(length);
   }
+  if (has_md5 && options.authentication) return drop(DropReason::kTcpAuthentication);
   return {};
+}
+
+std::size_t find_authentication(Bytes options) {
+  std::size_t at = 0;
+  while (at < options.size()) {
+    const auto kind = std::to_integer<std::uint8_t>(options[at]);
+    if (kind == kAuthentication) return at;
+    if (kind == kEnd) break;
+    const bool single = kind == kNop || at + 1 == options.size();
+    at += single ? 1 : std::max<std::size_t>(std::to_integer<std::size_t>(options[at + 1]), 2);
+  }
+  return options.size();
 }
 
 std::size_t emitted_size(const TcpOptions& options) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP options: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413, RFC 5482, RFC 9768. Thread: any.
+// TCP options: RFC 9293 §3.2, RFC 7323, RFC 2018, RFC 7413, RFC 5482, RFC 9768, RFC 5925. Thread:
+// any.
 #pragma once
 
 #include <array>
@@ -57,12 +58,25 @@ struct AccurateEcnOption {
   }
 };
 
+// RFC 5925 §2.2.
+struct AuthenticationOption {
+  static constexpr std::size_t kMinSize = 4;  // of the option
+  static constexpr std::size_t kMaxMac = kMaxTcpOptions - kMinSize;
+  std::uint8_t key_id = 0;
+  std::uint8_t next_key_id = 0;  // RNextKeyID
+  std::uint8_t mac_size = 0;
+  std::array<std::byte, kMaxMac> mac{};
+  friend constexpr bool operator==(const AuthenticationOption&,
+                                   const AuthenticationOption&) = default;
+};
+
 struct TcpOptions {
   std::optional<TcpTimestamps> timestamps;
   std::optional<std::uint16_t> user_timeout;  // granularity bit and 15 bits of time
   std::uint8_t sack_count = 0;
   std::array<SackBlock, kMaxSackBlocks> sack{};
   std::optional<AccurateEcnOption> accurate_ecn;
+  std::optional<AuthenticationOption> authentication;
   // Of SYN segments only:
   std::optional<std::uint16_t> mss;
   std::optional<std::uint8_t> window_scale;
@@ -75,7 +89,8 @@ struct TcpOptions {
 // Reads the bytes between the fixed header and the data offset into `options`, which is blank (100
 // bytes are cheaper to fill than to return). Options that are unknown, misplaced or of a wrong
 // length are ignored, values out of range are brought into it, and what runs past the end ends the
-// walk: RFC 9293 MUST-6, MUST-7. A length of 0 or 1 refuses the segment.
+// walk: RFC 9293 MUST-6, MUST-7. A length of 0 or 1 refuses the segment, and so does an
+// authentication option that is malformed, doubled, or beside one of RFC 2385.
 Parsed<void> parse_tcp_options(Bytes bytes, bool syn, TcpOptions& options);
 
 // How many bytes emit writes, a multiple of 4. Options that do not fit 40 bytes are the caller's
@@ -85,5 +100,9 @@ std::size_t emitted_size(const TcpOptions& options);
 // Writes the options in the order that all stacks use, aligned where there is room, padded with
 // no-operations; returns emitted_size(options).
 std::size_t emit(const TcpOptions& options, MutableBytes out);
+
+// Where the authentication option begins in the options of a header, which were parsed or emitted;
+// their size if there is none.
+std::size_t find_authentication(Bytes options);
 
 }  // namespace tideline::wire

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "wire/protocol.h"
 #include "wire/test_bytes.h"
 #include "wire/test_packets.h"
@@ -121,6 +123,56 @@ TEST(Tcp, BadChecksumIsDropped) {
 
 TEST(Tcp, UrgentPointerBeyondTheSegmentIsOnlyAPointer) {
   EXPECT_EQ(parse_tcp(with(kData, 18, {0xff, 0xff}))->urgent_pointer, 0xffff);
+}
+
+TEST(TcpOptions, AuthenticationIsReadWhereverItStands) {
+  const auto data = parse_tcp(from_hex(packets::kTcpAuthenticated.hex))->options;
+  ASSERT_TRUE(data.authentication.has_value());
+  EXPECT_EQ(data.authentication->key_id, 0x3d);
+  EXPECT_EQ(data.authentication->next_key_id, 0x54);
+  EXPECT_EQ(data.authentication->mac_size, 12);
+  EXPECT_EQ(data.authentication->mac[11], std::byte{0xbf});
+  EXPECT_TRUE(data.timestamps.has_value());
+  const auto bare = options_of(kTcpAck, "01 1d04ff00").authentication;
+  ASSERT_TRUE(bare.has_value());
+  EXPECT_EQ(bare->key_id, 0xff);
+  EXPECT_EQ(bare->mac_size, 0);
+}
+
+// RFC 5925 §2.2.
+TEST(TcpOptions, MalformedAuthenticationRefusesTheSegment) {
+  EXPECT_EQ(reason_of(with_options(kTcpAck, "1d03ff00")), DropReason::kTcpAuthentication);
+  EXPECT_EQ(reason_of(with_options(kTcpAck, "1d10ff0001020304")), DropReason::kTcpAuthentication);
+  EXPECT_EQ(reason_of(with_options(kTcpAck, "0101011d")), DropReason::kTcpAuthentication);
+  EXPECT_EQ(reason_of(with_options(kTcpAck, "1d040102 1d040102")), DropReason::kTcpAuthentication);
+  const std::string md5 = "1312 000102030405060708090a0b0c0d0e0f";
+  EXPECT_EQ(reason_of(with_options(kTcpAck, md5 + "1d040102")), DropReason::kTcpAuthentication);
+  EXPECT_EQ(reason_of(with_options(kTcpAck, "1d040102" + md5)), DropReason::kTcpAuthentication);
+  EXPECT_EQ(options_of(kTcpAck, md5), TcpOptions());
+}
+
+TEST(TcpOptions, AuthenticationIsFound) {
+  const ByteVector segment = from_hex(packets::kTcpAuthenticated.hex);
+  EXPECT_EQ(find_authentication(Bytes(segment).subspan(20)), 12U);
+  EXPECT_EQ(find_authentication(from_hex("0101080a1122334455667788")), 12U);
+  EXPECT_EQ(find_authentication(from_hex("00 1d0401")), 4U);
+  EXPECT_EQ(find_authentication(from_hex("02040101 01 1d040000")), 5U);
+}
+
+// All that a segment carries beside a MAC of 96 bits fits 40 bytes.
+TEST(TcpOptions, AuthenticationLeavesRoom) {
+  const AuthenticationOption authentication{.mac_size = 12};
+  TcpOptions syn{.timestamps = TcpTimestamps{1, 0},
+                 .authentication = authentication,
+                 .mss = 1460,
+                 .window_scale = 7,
+                 .sack_permitted = true};
+  EXPECT_EQ(emitted_size(syn), 36U);
+  TcpOptions data{.timestamps = TcpTimestamps{1, 0}, .authentication = authentication};
+  EXPECT_EQ(emitted_size(data), 28U);
+  data.sack_count = 1;
+  data.sack[0] = {1, 2};
+  EXPECT_EQ(emitted_size(data), 40U);
 }
 
 TEST(TcpOptions, LengthZeroOrOneRefusesTheSegment) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Well-formed packets (and a few that must be refused), built by an independent implementation
-// (scapy). Unit tests read them and the fuzzers start from them.
+// Well-formed packets (and a few that must be refused), built by independent implementations
+// (scapy, Python). Unit tests read them and the fuzzers start from them.
 #pragma once
 
 #include <array>
@@ -172,8 +172,13 @@ inline constexpr Sample kTcpFastOpen{
 inline constexpr Sample kTcpNoOptions{"NoOptions", "9c400050000000070000000950110000b7be0000"};
 inline constexpr Sample kTcpUserTimeout{"UserTimeout",
                                         "000100020000000000000000601020005fbb00001c04800a"};
-inline constexpr std::array kTcpAll{kTcpSyn,      kTcpData,      kTcpThreeSackBlocks,
-                                    kTcpFastOpen, kTcpNoOptions, kTcpUserTimeout};
+inline constexpr Sample kTcpAuthenticated{
+    "Authenticated",
+    "9c4000b3000003e900001388c01801f65b3000000101080a11223344556677881d103d54"
+    "7064cf998cc6c315c2c2e2bf"};
+inline constexpr std::array kTcpAll{kTcpSyn,          kTcpData,      kTcpThreeSackBlocks,
+                                    kTcpFastOpen,     kTcpNoOptions, kTcpUserTimeout,
+                                    kTcpAuthenticated};
 
 // Messages.
 inline constexpr Sample kIcmpEchoRequest{"EchoRequest", "08002421424200076162636465666768"};

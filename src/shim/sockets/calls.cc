@@ -24,6 +24,7 @@ using client::Failure;
 
 // The kernel's alone, from now on: the numbers pass through.
 int pass_on(int fd, File& file) {
+  if (file.keys_are_ours.load()) return -EKEYREJECTED;
   file.side.store(Side::kKernel, std::memory_order_release);
   if (client::Socket* socket = file.ours.exchange(nullptr)) socket->close(false);
   if (file.nonblocking.load() != ((libc().fcntl(fd, F_GETFL) & O_NONBLOCK) != 0)) {
@@ -38,19 +39,6 @@ int pass_on(int fd, File& file) {
 int refused(int error) {
   process.count(Count::kRefused);
   return -error;
-}
-
-// Gives the file a socket of ours, unless it has one.
-int add_ours(File& file) {
-  if (file.ours.load() != nullptr) return 0;
-  const auto opened = process.sockets()->open(file.type);
-  if (!opened) {
-    process.tell_exhausted(errno_of(opened.error()));
-    return -errno_of(opened.error());
-  }
-  (*opened)->set_options(file.options);
-  file.ours.store(*opened, std::memory_order_release);
-  return 0;
 }
 
 void decide(int fd, File& file, Side side) {
@@ -71,7 +59,7 @@ int bind_any(int fd, File& file, const sockaddr* address, socklen_t size, Endpoi
     return process.is_strict() ? refused(EADDRNOTAVAIL) : pass_on(fd, file);
   }
   // What the kernel refuses is refused: programs find out in this way that another one serves.
-  const bool with_kernel = !process.is_strict();
+  const bool with_kernel = !process.is_strict() && !file.keys_are_ours.load();
   if (with_kernel && libc().bind(fd, address, size) != 0) return -errno;
   if (with_kernel && local.port == 0) {
     sockaddr_storage name{};
@@ -81,7 +69,7 @@ int bind_any(int fd, File& file, const sockaddr* address, socklen_t size, Endpoi
       local.port = found->port;
     }
   }
-  if (const int error = add_ours(file); error < 0) return error;
+  if (const int error = open_ours(file); error < 0) return error;
   const auto bound = file.socket().bind(local, file.sharing());
   if (!bound) return -errno_of(bound.error());
   decide(fd, file, with_kernel ? Side::kBoth : Side::kOurs);
@@ -111,7 +99,7 @@ int wait_until_connected(int fd, File& file, const Endpoint& destination, const 
 
 int connect_ours(int fd, File& file, const Endpoint& destination) {
   const SignalMark mark;
-  if (const int error = add_ours(file); error < 0) return error;
+  if (const int error = open_ours(file); error < 0) return error;
   choose_marks(file, destination.address);
   if (file.where() != Side::kOurs) decide(fd, file, Side::kOurs);
   const auto begun = file.socket().connect(destination);
@@ -179,6 +167,23 @@ int accept_now(int fd, File& file, sockaddr* address, socklen_t* size, int flags
 
 }  // namespace
 
+int open_ours(File& file) {
+  client::Socket* socket = file.ours.load();
+  if (socket == nullptr) {
+    const auto opened = process.sockets()->open(file.type);
+    if (!opened) {
+      process.tell_exhausted(errno_of(opened.error()));
+      return -errno_of(opened.error());
+    }
+    socket = *opened;
+  } else if (file.where() != Side::kUndecided) {
+    return 0;
+  }
+  socket->set_options(file.options);
+  file.ours.store(socket, std::memory_order_release);
+  return 0;
+}
+
 void note_socket(int fd, int domain, int type) {
   const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
   const bool inet = domain == AF_INET || domain == AF_INET6;
@@ -218,7 +223,7 @@ int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size) {
                         ? process.takes_localhost() && replace_loopback(*local)
                         : process.sockets() != nullptr && process.sockets()->owns(local->address);
   if (!ours) return process.is_strict() ? refused(EADDRNOTAVAIL) : pass_on(fd, file);
-  if (const int error = add_ours(file); error < 0) return error;
+  if (const int error = open_ours(file); error < 0) return error;
   const auto bound = file.socket().bind(*local, file.sharing());
   if (bound) decide(fd, file, Side::kOurs);
   return result_of(bound);
@@ -235,6 +240,7 @@ int listen_socket(int fd, File& file, int backlog) {
     if (bound != 0) return bound;
   }
   file.apply_options();
+  if (file.where() == Side::kBoth && file.keys_are_ours.load()) decide(fd, file, Side::kOurs);
   if (file.where() == Side::kBoth && libc().listen(fd, backlog) != 0) return -errno;
   return result_of(file.socket().listen(static_cast<std::uint32_t>(std::max(backlog, 1))));
 }
@@ -285,7 +291,7 @@ int prepare_datagram(int fd, File& file, Endpoint& destination) {
     case Way::kOurs:
       break;
   }
-  if (const int error = add_ours(file); error < 0) return error;
+  if (const int error = open_ours(file); error < 0) return error;
   if (file.where() == Side::kUndecided) {
     decide(fd, file, file.has_asked_kernel.load() ? Side::kBoth : Side::kOurs);
   }

@@ -15,6 +15,9 @@ inline constexpr int kPass = INT_MIN;
 
 using FileRef = Ref<File, Kind::kSocket>;
 
+// Gives the file a socket of ours, unless it has one: its options reach it.
+int open_ours(File& file);
+
 // Takes note of a socket of the kernel's that was just made.
 void note_socket(int fd, int domain, int type);
 int bind_socket(int fd, File& file, const sockaddr* address, socklen_t size);

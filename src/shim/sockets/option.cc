@@ -18,6 +18,7 @@
 #include "shim/sockets/ancillary.h"
 #include "shim/sockets/calls.h"
 #include "shim/sockets/errors.h"
+#include "shim/sockets/key_option.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
 
@@ -271,6 +272,9 @@ int set_congestion(File& file, const void* value, socklen_t size) {
 int set_option(int fd, File& file, int level, int name, const void* value, socklen_t size) {
   const bool only_ipv6 = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
   if (only_ipv6 && file.has_ours() && file.socket().local().port != 0) return -EINVAL;
+  if (is_key_option(level, name) && file.is_stream()) {
+    return set_key_option(fd, file, name, value, size);
+  }
   const bool congestion = level == IPPROTO_TCP && name == TCP_CONGESTION;
   const int taken = libc().setsockopt(fd, level, name, value, size);
   if (congestion && value != nullptr && file.is_stream()) {

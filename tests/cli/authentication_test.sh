@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# authentication_test.sh TIDELINE: programs that give their sockets keys (TCP-AO, RFC 5925) by Linux's socket
+# options, over shm: an engine in each program, and two front ends. The same keys work, and can change; without
+# them, or with others, nobody connects.
+. "$(dirname "$0")/common.sh"
+export XDG_RUNTIME_DIR=$directory
+cd "$directory"
+fronts=()
+down() {
+  for front in "${fronts[@]}"; do "$tideline" down --name "$front" >/dev/null 2>&1 || true; done
+  finish
+}
+trap down EXIT
+python=/usr/bin/python3
+
+cat >peer.py <<'PYTHON'
+import errno, socket, struct, sys
+
+ADD_KEY, DELETE_KEY, INFO = 38, 39, 40
+what, address, port = sys.argv[1], sys.argv[2], 7179
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+whole = 128 if family == socket.AF_INET6 else 32
+
+def name(peer):
+    raw = socket.inet_pton(family, peer)
+    head = struct.pack("=HHI", family, 0, 0)
+    return (head + raw if family == socket.AF_INET6 else head[:4] + raw).ljust(128, b"\0")
+
+def add_key(s, peer, prefix, secret, send, receive, algorithm=b"hmac(sha1)"):
+    s.setsockopt(socket.IPPROTO_TCP, ADD_KEY, struct.pack(
+        "=128s64siIHBBBBBB80s", name(peer), algorithm, 0, 0, 0, prefix, send, receive, 12, 0, len(secret), secret))
+
+def use(s, current, following):
+    s.setsockopt(socket.IPPROTO_TCP, INFO, struct.pack("=IHBB40x", 3, 0, current, following))
+
+def delete_key(s, peer, prefix, send, receive):
+    s.setsockopt(socket.IPPROTO_TCP, DELETE_KEY, struct.pack(
+        "=128siIHBBBBBB", name(peer), 0, 0, 0, prefix, send, receive, 0, 0, 0).ljust(144, b"\0"))
+
+def expect(number, call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        assert error.errno == number, error
+    else:
+        raise AssertionError("it succeeds")
+
+s = socket.socket(family)
+if what == "serve":
+    s.bind((address, port))
+    network = ("2001:db8::", 64) if family == socket.AF_INET6 else ("192.0.2.0", 24)
+    add_key(s, *network, b"secret", 2, 1)
+    s.listen()
+    print("listens", flush=True)
+    while True:
+        connection, peer = s.accept()
+        while data := connection.recv(65536):
+            if data == b"change":
+                add_key(connection, peer[0], whole, b"another", 20, 10, b"cmac(aes128)")
+                connection.sendall(b"changed")
+            else:
+                connection.sendall(data)
+        connection.close()
+
+if what == "refused":  # sys.argv[3]: the key, or nothing
+    if sys.argv[3]:
+        add_key(s, address, whole, sys.argv[3].encode(), 1, 2)
+    s.settimeout(1)
+    try:
+        s.connect((address, port))
+    except TimeoutError:
+        sys.exit(0)
+    sys.exit("connected")
+
+expect(errno.ENOENT, add_key, s, address, whole, b"secret", 1, 2, b"hmac(md5)")
+expect(errno.EINVAL, add_key, s, address, whole, b"", 1, 2)
+expect(errno.EINVAL, add_key, s, address, whole + 1, b"secret", 1, 2)
+add_key(s, address, whole, b"secret", 1, 2)
+expect(errno.EINVAL, add_key, s, address, whole, b"secret", 1, 3)
+s.connect((address, port))
+
+def echo(text):
+    s.sendall(text)
+    got = b""
+    while len(got) < len(text):
+        got += s.recv(65536)
+    return got
+
+for size in (1, 100, 30000):
+    assert echo(b"x" * size) == b"x" * size
+add_key(s, address, whole, b"another", 10, 20, b"cmac(aes128)")
+s.sendall(b"change")
+assert s.recv(100) == b"changed"
+use(s, 10, 20)
+delete_key(s, address, whole, 1, 2)
+for size in (1, 100, 30000):
+    assert echo(b"y" * size) == b"y" * size
+expect(errno.EINVAL, delete_key, s, address, whole, 10, 20)
+# The kernel's half, if it knows no keys, is not used instead.
+with socket.socket(family) as other:
+    loopback = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    add_key(other, loopback, whole, b"secret", 1, 2)
+    try:
+        other.connect((loopback, port))
+    except OSError as error:
+        assert error.errno in (errno.EKEYREJECTED, errno.ECONNREFUSED), error
+    else:
+        raise AssertionError("connected")
+PYTHON
+
+# Others are refused, and disturb nobody.
+try_all() {  # try_all KIND ADDRESS; how to run servers and clients: as_server, as_client
+  "$tideline" run "${as_server[@]}" -- "$python" peer.py serve "$2" >server.log 2>&1 &
+  children+=($!)
+  until grep -q listens server.log; do
+    kill -0 "${children[0]}" || fail "the server has ended"
+    sleep 0.02
+  done
+  timeout 60 "$tideline" run "${as_client[@]}" -- "$python" peer.py ask "$2" >client.log 2>&1 || fail "$1: $2"
+  [ "$2" = 192.0.2.1 ] && for key in Secret ""; do
+    timeout 60 "$tideline" run "${as_client[@]}" -- "$python" peer.py refused "$2" "$key" >client.log 2>&1 ||
+      fail "$1: $2 with the key '$key'"
+  done
+  timeout 60 "$tideline" run "${as_client[@]}" -- "$python" peer.py ask "$2" >client.log 2>&1 || fail "$1: $2, again"
+  kill "${children[0]}" && wait "${children[0]}" || true
+  children=()
+}
+
+for address in 192.0.2.1 2001:db8::1; do
+  as_server=(--wire shm:keys --ip 192.0.2.1/24 --ip6 2001:db8::1/64)
+  as_client=(--wire shm:keys --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
+  try_all "engines in programs" "$address"
+done
+for side in 1 2; do
+  "$tideline" up --name "front$side" --wire shm:fronts --ip "192.0.2.$side/24" --ip6 "2001:db8::$side/64" >"up$side.log" 2>&1 ||
+    fail "tideline up"
+  fronts+=("front$side")
+done
+for address in 192.0.2.1 2001:db8::1; do
+  as_server=(--placement frontend --name front1)
+  as_client=(--placement frontend --name front2)
+  try_all "front ends" "$address"
+done
