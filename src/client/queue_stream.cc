@@ -173,7 +173,7 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
   const std::uint64_t at = fifo.consumed() + urgent.skipped();
   const bool was_full = fifo.readable() >= fifo.size();
   // Who reads on from an urgent byte has passed it.
-  if (!peek && urgent.skipped() > 0) fifo.set_consumed(at);
+  if (!peek) fifo.set_consumed(at);
   if (readable == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
     if ((flags & queue::kEnded) != 0) {

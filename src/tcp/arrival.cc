@@ -153,9 +153,7 @@ Verdict check_ack(Core& core, Tcb& tcb, Segment& segment, Instant now) {
       answer_with_reset(core, segment, now);
       return Verdict::kDone;
     }
-    if (defers(core, tcb, segment, now) || !establish(core, tcb, segment, now)) {
-      return Verdict::kDone;
-    }
+    if (!establish(core, tcb, segment, now)) return Verdict::kDone;
   }
   if (tcb.syn_ack_owed && segment.ack > tcb.iss && segment.ack <= tcb.snd_nxt) {
     settle_fast_open(core, tcb, now);

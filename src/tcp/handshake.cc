@@ -134,14 +134,6 @@ unsigned deferrals(const Core& core, const Tcb& tcb) {
   return count;
 }
 
-bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
-  const bool empty = segment.size == 0 && !segment.has(wire::kTcpFin);
-  if (tcb.is_active || !empty || tcb.retries >= deferrals(core, tcb)) return false;
-  core.counters.count(Discard::kAcceptDeferred);
-  if (!std::exchange(tcb.deferred, true)) tcb.progress_at = now;
-  return true;
-}
-
 void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   tcb.snd_una = tcb.iss + 1;
   tcb.una_offset = 0;
@@ -310,12 +302,26 @@ bool hand_over(Core& core, Tcb& tcb, Listener& listener, Instant now) {
   return true;
 }
 
+namespace {
+
+// Whether this acknowledgment of our SYN-ACK is passed over, for it has no data.
+bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
+  const bool empty = segment.size == 0 && !segment.has(wire::kTcpFin);
+  if (!empty || tcb.retries >= deferrals(core, tcb)) return false;
+  core.counters.count(Discard::kAcceptDeferred);
+  if (!std::exchange(tcb.deferred, true)) tcb.progress_at = now;
+  return true;
+}
+
+}  // namespace
+
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
     become_established(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
     return true;
   }
+  if (defers(core, tcb, segment, now)) return false;
   Listener* listener = find(core, tcb.listener);
   if (listener == nullptr) {
     send_reset(core, tcb, now);

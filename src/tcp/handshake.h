@@ -27,7 +27,5 @@ bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now);
 
 // StreamOptions::defer_accept of a passive connection, in time-outs of its SYN-ACK.
 unsigned deferrals(const Core& core, const Tcb& tcb);
-// Whether this acknowledgment of our SYN-ACK is passed over, for it has no data.
-bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now);
 
 }  // namespace tideline::tcp
