@@ -344,31 +344,37 @@ int EpollSet::wait(int epfd, std::span<epoll_event> events, Deadline deadline,
   return result;
 }
 
+// What there is now, or a negative errno.
+int EpollSet::look(int epfd, std::span<epoll_event> events, const sigset_t* mask) {
+  constexpr timespec kNow{};
+  std::size_t count = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (std::exchange(watches_anew_, false)) {
+      for (Item& item : items_) {
+        if (item.fd >= 0) watch(item);
+      }
+    }
+    count = collect(events);
+  }
+  const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
+  const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
+  if (!may_skip || mask != nullptr || nested_) {  // which takes the doorbell's event away
+    const int more = look_at_kernel(epfd, events.subspan(count), kNow, mask);
+    if (more < 0 && count == 0) return more;
+    count += static_cast<std::size_t>(std::max(more, 0));
+  }
+  return static_cast<int>(count);
+}
+
 int EpollSet::wait_once(int epfd, std::span<epoll_event> events, Deadline deadline,
                         const sigset_t* mask) {
   const SignalMark begun;
-  constexpr timespec kNow{};
   for (;;) {
     client::Sockets* const sockets = process.running();
     if (sockets != nullptr) sockets->poll();
-    std::size_t count = 0;
-    {
-      const std::scoped_lock lock(mutex_);
-      if (std::exchange(watches_anew_, false)) {
-        for (Item& item : items_) {
-          if (item.fd >= 0) watch(item);
-        }
-      }
-      count = collect(events);
-    }
-    const std::uint64_t since = tsc_now() - kernel_looked_.load(std::memory_order_relaxed);
-    const bool may_skip = kernel_items_ == 0 || (count > 0 && since < kernel_turn_);
-    if (!may_skip || mask != nullptr || nested_) {  // which takes the doorbell's event away
-      const int more = look_at_kernel(epfd, events.subspan(count), kNow, mask);
-      if (more < 0 && count == 0) return more;
-      count += static_cast<std::size_t>(std::max(more, 0));
-    }
-    if (count > 0 || deadline.has_passed()) return static_cast<int>(count);
+    const int count = look(epfd, events, mask);
+    if (count != 0 || deadline.has_passed()) return count;
     if (begun.has_passed()) return -EINTR;
     if (sockets != nullptr && spin(epfd, *sockets, deadline)) continue;
     if (!prepare_sleep()) continue;

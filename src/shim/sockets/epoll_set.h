@@ -85,6 +85,7 @@ class EpollSet final : public Counted {
   int sleep(int epfd, client::Sockets* sockets, std::span<epoll_event> events,
             const Deadline& deadline, const sigset_t* mask, const SignalMark& begun);
   static int sleep_on_wire(Nap& nap, const sigset_t* mask);
+  int look(int epfd, std::span<epoll_event> events, const sigset_t* mask);
   int wait_once(int epfd, std::span<epoll_event> events, Deadline deadline, const sigset_t* mask);
   bool prepare_sleep();
   void after_sleep();

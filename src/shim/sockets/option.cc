@@ -300,25 +300,26 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   return 0;
 }
 
+// What ours answers of a socket that it has; or kPass.
+static int get_own_option(File& file, int level, int name, void* value, socklen_t* size) {
+  if (level == IPPROTO_IP || level == IPPROTO_IPV6) {
+    return get_ip_option(file, level, name, value, size);
+  }
+  if (level == SOL_SOCKET && name == SO_ERROR) {
+    return give_int(errno_of(file.socket().take_error()), value, size);
+  }
+  if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
+    const bool listens = file.socket().info().state == client::StreamState::kListen;
+    return give_int(listens ? 1 : 0, value, size);
+  }
+  if (level != IPPROTO_TCP || !file.is_stream()) return kPass;
+  if (name == TCP_NODELAY) return give_int(file.options.no_delay ? 1 : 0, value, size);
+  return get_tcp(name, file, value, size);
+}
+
 int get_option(int fd, File& file, int level, int name, void* value, socklen_t* size) {
-  if (file.has_ours()) {
-    if (level == SOL_SOCKET && name == SO_ERROR) {
-      return give_int(errno_of(file.socket().take_error()), value, size);
-    }
-    if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
-      const bool listens = file.socket().info().state == client::StreamState::kListen;
-      return give_int(listens ? 1 : 0, value, size);
-    }
-    if (level == IPPROTO_TCP && file.is_stream()) {
-      const int result = get_tcp(name, file, value, size);
-      if (result != kPass) return result;
-      if (name == TCP_NODELAY) return give_int(file.options.no_delay ? 1 : 0, value, size);
-    }
-  }
-  if (file.has_ours() && (level == IPPROTO_IP || level == IPPROTO_IPV6)) {
-    const int result = get_ip_option(file, level, name, value, size);
-    if (result != kPass) return result;
-  }
+  const int result = file.has_ours() ? get_own_option(file, level, name, value, size) : kPass;
+  if (result != kPass) return result;
   return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
 }
 
