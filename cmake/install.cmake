@@ -2,7 +2,8 @@
 # `cmake --install build/release --prefix DIR`: programs, the libraries that they put into others, manual pages, and
 # completion for shells. The libraries are in DIR/lib, where `tideline run` looks, also where a distribution has others.
 install(TARGETS tideline tidelined RUNTIME DESTINATION bin)
-install(TARGETS tideline-sockets tideline-verbs LIBRARY DESTINATION lib)
+install(TARGETS tideline-sockets tideline-verbs tideline_library LIBRARY DESTINATION lib)
+install(DIRECTORY include/ DESTINATION include)
 install(TARGETS tideline_dropin_ibverbs tideline_dropin_rdmacm LIBRARY DESTINATION lib/tideline-dropin)
 
 set(manual ${CMAKE_BINARY_DIR}/man)
