@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
                                  .pattern = pause == 0 ? Pattern::kPingPong : Pattern::kPaced,
                                  .pause = std::chrono::microseconds(pause),
                                  .rules = {rule, rule, rule}},
-                                std::chrono::milliseconds(options.quick ? 200 : 1000));
+                                std::chrono::milliseconds(options.quick ? 100 : 400));
       if (!measured) {
         fmt::print(stderr, "{}\n", measured.error().message());
         return 3;

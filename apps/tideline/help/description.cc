@@ -37,7 +37,7 @@ Kind kind_of(std::string_view value) {
 }
 
 std::string name_of_value(const std::string& type) {
-  const std::string base = type.substr(0, type.find(':'));
+  std::string base = type.substr(0, type.find(':'));
   if (base == "UINT" || base == "INT" || base == "FLOAT") return "NUMBER";
   return base;
 }
