@@ -59,7 +59,8 @@ class Station final : private ip::Output, private ip::Events, private ip::UdpHan
       packet->meta().offload.gso = packet::Gso::kUdp;
       packet->meta().offload.gso_size = gso_size;
     }
-    stack.udp().send(std::move(packet), {{address, kPort}, {to.address, kPort}}, now);
+    static_cast<void>(
+        stack.udp().send(std::move(packet), {{address, kPort}, {to.address, kPort}}, now));
   }
   void take(const Bytes& frame, Instant now) {
     packet::PassCounter passes;
