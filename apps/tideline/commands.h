@@ -2,6 +2,9 @@
 // The commands. Each returns the exit status; errors are thrown as Failure.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "options.h"
 
 namespace tideline::app {
@@ -23,6 +26,11 @@ int serve(const WireOptions& wire, const ServeOptions& options);
 int get(const WireOptions& wire, const GetOptions& options);
 int copy_file(const WireOptions& wire, const CopyOptions& options);
 int compare_placements(const CompareOptions& options);
+// What it may be asked for.
+std::vector<std::string> placement_names();
+std::vector<std::string> workload_names();
+int man(const HelpOptions& options);
+int completion(const HelpOptions& options);
 int udp_blast(const WireOptions& wire, const UdpBlastOptions& options);
 
 }  // namespace tideline::app

@@ -41,6 +41,20 @@ using Placements = std::vector<std::unique_ptr<Placement>>;
                  .remedy = fmt::format("there are {}", fmt::join(known, ", "))});
 }
 
+std::vector<std::string> names_of(const Placements& all) {
+  std::vector<std::string> names;
+  names.reserve(all.size());
+  for (const auto& each : all) names.emplace_back(each->about().name);
+  return names;
+}
+
+std::vector<std::string> names_of(const std::vector<Workload>& all) {
+  std::vector<std::string> names;
+  names.reserve(all.size());
+  for (const Workload& each : all) names.push_back(each.name);
+  return names;
+}
+
 std::vector<Workload> choose_workloads(const CompareOptions& options) {
   std::vector<Workload> all;
   for (const std::string& file : options.files) all.push_back(value_or_throw(load_workload(file)));
@@ -50,12 +64,7 @@ std::vector<Workload> choose_workloads(const CompareOptions& options) {
   std::vector<Workload> chosen;
   for (const std::string& name : options.names) {
     const auto found = std::ranges::find(all, name, &Workload::name);
-    if (found == all.end()) {
-      std::vector<std::string> known;
-      known.reserve(all.size());
-      for (const Workload& each : all) known.push_back(each.name);
-      fail_unknown("workload", name, known);
-    }
+    if (found == all.end()) fail_unknown("workload", name, names_of(all));
     chosen.push_back(*found);
   }
   return chosen;
@@ -63,9 +72,7 @@ std::vector<Workload> choose_workloads(const CompareOptions& options) {
 
 Placements choose_placements(const CompareOptions& options) {
   Placements all = all_placements();
-  std::vector<std::string> known;
-  known.reserve(all.size());
-  for (const auto& each : all) known.emplace_back(each->about().name);
+  const std::vector<std::string> known = names_of(all);
   for (const std::string& name : options.placements) {
     if (std::ranges::find(known, name) == known.end()) fail_unknown("placement", name, known);
   }
@@ -245,6 +252,10 @@ void clean_environment() {
 }
 
 }  // namespace
+
+std::vector<std::string> placement_names() { return names_of(all_placements()); }
+
+std::vector<std::string> workload_names() { return names_of(builtin_workloads()); }
 
 int compare_placements(const CompareOptions& options) {
   std::vector<Workload> workloads = choose_workloads(options);

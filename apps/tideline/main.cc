@@ -1,51 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line: commands, options, exit statuses.
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "commands.h"
+#include "help/description.h"
+#include "help/examples.h"
 #include "session.h"
 
 namespace tideline::app {
 namespace {
 
-constexpr const char* kExamples = R"(Examples:
-  tideline echo
-      then, elsewhere: tideline ping 198.18.0.1 -c 3
-  tideline capture -w frames.pcap
-      all frames of the segment shm:default, whoever they are for
-  tideline run -- nc -l 5000
-      then, elsewhere, with the address that it tells: tideline run -- nc 198.18.0.1 5000
-  tideline run -- ibv_rc_pingpong -g 1
-      then, elsewhere: tideline run -- ibv_rc_pingpong -g 1 localhost
-  tideline up
-      a front end in the background: programs share its host; later: tideline down
-  tideline status
-      what runs on tideline: queue pairs, connections, rates
-  tideline copy --listen /srv/incoming
-      then, elsewhere: tideline copy big.img 198.18.0.1:big.img
-As root:
-  tideline compare --quick --html compare.html
-      the same programs over Linux and in every placement of tideline: what each costs
-  tideline echo --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
-      then, elsewhere: ping 192.0.2.2
-  tideline ping 192.0.2.1 -c 3 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
-  tideline ping 2001:db8::1 -s 65507 --wire packet:eth1 --ip6 2001:db8::2/64
-  tideline capture -w frames.pcap --wire packet:eth1 --duration 10
-  tideline udp-blast --kernel --listen
-      then: tideline udp-blast 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
-  tideline perf --kernel --listen
-      then: tideline perf 192.0.2.1 --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
-  tideline serve /srv --wire tap:tl0,peer=192.0.2.1/24 --ip 192.0.2.2/24
-      then, elsewhere: curl -O http://192.0.2.2/FILE, or tideline get http://192.0.2.2/FILE on another wire
-  tideline relay packet:eth1 packet:eth2 --impair loss=1%,delay=25ms
-Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer failed)";
+// How the commands are shown together.
+constexpr const char* kLook = "Look around";
+constexpr const char* kPrograms = "Run programs, unmodified";
+constexpr const char* kWire = "Try a wire";
+constexpr const char* kFiles = "Move files";
+constexpr const char* kHelp = "Help";
+
+constexpr const char* kExitStatus =
+    "Exit status: 0 done; 1 lost or differs; 2 usage; 3 this machine lacks something; 4 the peer "
+    "failed";
+
+constexpr const char* kOverview =
+    R"(tideline runs unmodified programs on its own TCP/IP and RDMA, in user space.
+To begin with:
+  tideline doctor              what this machine offers, and how to mend what it lacks
+  tideline run -- nc -l 5000   a program on an address of its own; elsewhere, with the address that
+                               it tells: tideline run -- nc 198.18.0.1 5000
+  tideline compare --quick     the same programs over Linux and over tideline (as root)
+)";
 
 struct Arguments {
   WireOptions wire;
@@ -62,6 +56,7 @@ struct Arguments {
   UpOptions up;
   DownOptions down;
   CompareOptions compare;
+  HelpOptions help;
 };
 
 // One of the commands: what it is called with, and what it does.
@@ -70,8 +65,25 @@ struct Command {
   int (*run)(const Arguments& arguments);
 };
 
+CLI::App* add_command(CLI::App& app, const char* group, const char* name, const char* text) {
+  CLI::App* command = app.add_subcommand(name, text)->group(group);
+  const std::vector<help::Example> examples = help::examples_of(name);
+  command->footer(help::text_of(examples) + kExitStatus);
+  return command;
+}
+
+// Values that are offered; which may be given, the command knows.
+class Offered : public CLI::Validator {
+ public:
+  explicit Offered(std::function<std::vector<std::string>()> list) {
+    desc_function_ = [list = std::move(list)] {
+      return fmt::format("{{{}}}", fmt::join(list(), ","));
+    };
+  }
+};
+
 Command add_ping(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand("ping", "ask a host for echoes");
+  CLI::App* command = add_command(app, kWire, "ping", "ask a host for echoes");
   command->add_option("HOST", arguments.ping.host, "IPv4 or IPv6 address")->required();
   command->add_option("-c,--count", arguments.ping.count, "requests (default: until stopped)")
       ->check(CLI::PositiveNumber);
@@ -86,16 +98,18 @@ Command add_ping(CLI::App& app, Arguments& arguments) {
 }
 
 Command add_echo(CLI::App& app, Arguments& arguments) {
-  CLI::App* command =
-      app.add_subcommand("echo", "answer ICMP echo requests, and UDP on port 7, until stopped");
+  CLI::App* command = add_command(app, kWire, "echo",
+                                  "answer ICMP echo requests, and UDP on port 7, until stopped");
   add_host_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return echo(a.wire); }};
 }
 
 Command add_capture(CLI::App& app, Arguments& arguments) {
   CLI::App* command =
-      app.add_subcommand("capture", "write the frames that arrive on a wire, until stopped");
-  command->add_option("-w,--write", arguments.capture.file, "the pcap file")->required();
+      add_command(app, kWire, "capture", "write the frames that arrive on a wire, until stopped");
+  command->add_option("-w,--write", arguments.capture.file, "the pcap file")
+      ->type_name("FILE")
+      ->required();
   command->add_option("--count", arguments.capture.count, "stop after so many frames")
       ->check(CLI::PositiveNumber);
   add_wire_options(*command, arguments.wire);
@@ -103,9 +117,12 @@ Command add_capture(CLI::App& app, Arguments& arguments) {
 }
 
 Command add_relay(CLI::App& app, Arguments& arguments) {
-  CLI::App* command =
-      app.add_subcommand("relay", "forward frames between two wires, both ways, until stopped");
-  command->add_option("WIRE", arguments.relay.wires, "the two wires")->required()->expected(2);
+  CLI::App* command = add_command(app, kWire, "relay",
+                                  "forward frames between two wires, both ways, until stopped");
+  command->add_option("WIRE", arguments.relay.wires, "the two wires")
+      ->type_name("WIRE")
+      ->required()
+      ->expected(2);
   add_link_options(*command, arguments.wire);
   add_impair_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return relay(a.wire, a.relay); }};
@@ -113,23 +130,24 @@ Command add_relay(CLI::App& app, Arguments& arguments) {
 
 Command add_ports(CLI::App& app, Arguments& arguments) {
   CLI::App* command =
-      app.add_subcommand("ports", "the kinds of wires, and what this machine allows of each");
+      add_command(app, kLook, "ports", "the kinds of wires, and what this machine allows of each");
   command->add_flag("--json", arguments.wire.json, "print one JSON object");
   return {.parser = command, .run = [](const Arguments& a) { return ports(a.wire.json); }};
 }
 
 Command add_doctor(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand(
-      "doctor", "what of this machine serves tideline, what does not, and how to mend it");
+  CLI::App* command =
+      add_command(app, kLook, "doctor",
+                  "what of this machine serves tideline, what does not, and how to mend it");
   command->add_flag("--json", arguments.wire.json, "print one JSON object");
   return {.parser = command, .run = [](const Arguments& a) { return doctor(a.wire.json); }};
 }
 
 Command add_udp_blast(CLI::App& app, Arguments& arguments) {
   UdpBlastOptions& options = arguments.blast;
-  CLI::App* command = app.add_subcommand(
-      "udp-blast",
-      "send datagrams as fast as a path takes them (port 5002), and say what was lost");
+  CLI::App* command =
+      add_command(app, kWire, "udp-blast",
+                  "send datagrams as fast as a path takes them (port 5002), and say what was lost");
   command->add_option("HOST", options.host, "IPv4 or IPv6 address of the sink");
   command->add_flag("--listen", options.listen, "be the sink, until stopped");
   command->add_flag("--kernel", options.kernel,
@@ -150,8 +168,9 @@ Command add_udp_blast(CLI::App& app, Arguments& arguments) {
 
 Command add_perf(CLI::App& app, Arguments& arguments) {
   PerfOptions& options = arguments.perf;
-  CLI::App* command = app.add_subcommand(
-      "perf", "how much TCP carries (port 5001): throughput, latency, connections per second");
+  CLI::App* command =
+      add_command(app, kWire, "perf",
+                  "how much TCP carries (port 5001): throughput, latency, connections per second");
   command->add_option("HOST", options.host, "IPv4 or IPv6 address of the server");
   command->add_flag("--listen", options.listen, "be the server, until stopped");
   command->add_flag("--kernel", options.kernel, "over the kernel's sockets; needs no --wire");
@@ -184,9 +203,11 @@ Command add_perf(CLI::App& app, Arguments& arguments) {
 }
 
 Command add_serve(CLI::App& app, Arguments& arguments) {
-  CLI::App* command =
-      app.add_subcommand("serve", "serve the files of a directory over HTTP/1.1, until stopped");
-  command->add_option("DIR", arguments.serve.directory, "the directory")->required();
+  CLI::App* command = add_command(app, kFiles, "serve",
+                                  "serve the files of a directory over HTTP/1.1, until stopped");
+  command->add_option("DIR", arguments.serve.directory, "the directory")
+      ->type_name("DIR")
+      ->required();
   command->add_option("--port", arguments.serve.port, "the TCP port")
       ->check(CLI::Range(1, 65535))
       ->capture_default_str();
@@ -195,39 +216,44 @@ Command add_serve(CLI::App& app, Arguments& arguments) {
 }
 
 Command add_get(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand("get", "download a file over HTTP/1.1");
+  CLI::App* command = add_command(app, kFiles, "get", "download a file over HTTP/1.1");
   command->add_option("URL", arguments.get.url, "http://ADDRESS[:PORT]/PATH")->required();
-  command->add_option("-o,--output", arguments.get.output,
-                      "the file to write (default: as in the URL; - is standard output); what "
-                      "FILE.part has of it is not asked for again");
+  command
+      ->add_option("-o,--output", arguments.get.output,
+                   "the file to write (default: as in the URL; - is standard output); what "
+                   "FILE.part has of it is not asked for again")
+      ->type_name("FILE");
   add_host_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return get(a.wire, a.get); }};
 }
 
 Command add_copy(CLI::App& app, Arguments& arguments) {
-  CLI::App* command =
-      app.add_subcommand("copy", "move a file to another host by RDMA WRITE, with a checksum");
-  command->add_option("FILE", arguments.copy.file, "the file");
+  CLI::App* command = add_command(app, kFiles, "copy",
+                                  "move a file to another host by RDMA WRITE, with a checksum");
+  command->add_option("FILE", arguments.copy.file, "the file")->type_name("FILE");
   command->add_option("TARGET", arguments.copy.target,
                       "HOST:NAME: where it goes; [ADDRESS]:NAME of an IPv6 address; without a NAME "
                       "it keeps its own");
-  command->add_option("--listen", arguments.copy.listen,
-                      "take files in this directory (TCP port 5003), until stopped");
+  command
+      ->add_option("--listen", arguments.copy.listen,
+                   "take files in this directory (TCP port 5003), until stopped")
+      ->type_name("DIR");
   add_host_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return copy_file(a.wire, a.copy); }};
 }
 
 Command add_devices(CLI::App& app, Arguments& arguments) {
   CLI::App* command =
-      app.add_subcommand("devices", "the RDMA device that `tideline run` gives to programs");
+      add_command(app, kLook, "devices", "the RDMA device that `tideline run` gives to programs");
   add_host_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return devices(a.wire); }};
 }
 
 Command add_status(CLI::App& app, Arguments& arguments) {
   StatusOptions& options = arguments.status;
-  CLI::App* command = app.add_subcommand(
-      "status", "what running programs and commands do: queue pairs, connections, rates, drops");
+  CLI::App* command =
+      add_command(app, kLook, "status",
+                  "what running programs and commands do: queue pairs, connections, rates, drops");
   command->add_option("PID", options.pid, "of one process (default: all)")
       ->check(CLI::Range(1, 1 << 22));
   command->add_option("--name", options.name, "of one front end");
@@ -239,8 +265,9 @@ Command add_status(CLI::App& app, Arguments& arguments) {
 }
 
 Command add_up(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand(
-      "up", "start a front end in the background: hosts that the programs of this machine share");
+  CLI::App* command = add_command(
+      app, kPrograms, "up",
+      "start a front end in the background: hosts that the programs of this machine share");
   add_front_end_options(*command, arguments.wire, arguments.up.config, arguments.up.name);
   command->add_option("--placement", "where the network stack runs: in the front end")
       ->check(CLI::IsMember({"frontend"}))
@@ -252,7 +279,8 @@ Command add_up(CLI::App& app, Arguments& arguments) {
 
 Command add_down(CLI::App& app, Arguments& arguments) {
   DownOptions& options = arguments.down;
-  CLI::App* command = app.add_subcommand("down", "stop a front end, and wait until it has ended");
+  CLI::App* command =
+      add_command(app, kPrograms, "down", "stop a front end, and wait until it has ended");
   command->add_option("--name", options.name, "of the front end")->capture_default_str();
   command->add_option("--timeout", options.timeout, "wait for so many seconds at most")
       ->check(CLI::Range(0.0, 86400.0))
@@ -263,35 +291,37 @@ Command add_down(CLI::App& app, Arguments& arguments) {
 
 Command add_compare(CLI::App& app, Arguments& arguments) {
   CompareOptions& options = arguments.compare;
-  CLI::App* command = app.add_subcommand(
-      "compare",
+  CLI::App* command = add_command(
+      app, kPrograms, "compare",
       "run the same unmodified programs in every placement, in turn, and show what each costs");
   command->add_flag("--quick", options.quick, "two rounds of a second each, under 5 minutes");
   command
       ->add_option("--placement", options.placements,
-                   "one of them, several times if wanted: linux, app, frontend, frontends, "
-                   "frontend-bypass, app-tap, app-xdp (default: all)")
+                   "one of them, several times if wanted (default: all)")
+      ->check(Offered(placement_names))
       ->allow_extra_args(false);
   command
       ->add_option("--workload", options.files,
                    "a workload of your own, described like apps/tideline/compare/workloads/*.toml")
+      ->type_name("FILE")
       ->allow_extra_args(false);
   command->add_option("--seconds", options.seconds, "of a run (default: 2, or 1)")
       ->check(CLI::Range(1, 3600));
   command->add_option("--rounds", options.rounds, "of all runs (default: 3, or 2)")
       ->check(CLI::Range(1, 1000));
   command->add_flag("--json", options.json, "print one JSON object, in base units");
-  command->add_option("--html", options.html, "write a page with plots to this file");
-  command->add_option("NAME", options.names,
-                      "of workloads: iperf3-tcp, iperf3-udp, sockperf, redis, nginx, curl, "
-                      "ib_write_bw, ib_send_lat (default: all)");
+  command->add_option("--html", options.html, "write a page with plots to this file")
+      ->type_name("FILE");
+  command->add_option("NAME", options.names, "of workloads (default: all)")
+      ->check(Offered(workload_names));
   return {.parser = command,
           .run = [](const Arguments& a) { return compare_placements(a.compare); }};
 }
 
 Command add_run(CLI::App& app, Arguments& arguments) {
-  CLI::App* command = app.add_subcommand(
-      "run", "run a program over tideline: its sockets and RDMA devices (libibverbs) are ours");
+  CLI::App* command = add_command(
+      app, kPrograms, "run",
+      "run a program over tideline: its sockets and RDMA devices (libibverbs) are ours");
   command->add_flag("--strict", arguments.run.strict,
                     "refuse what would go to the kernel's IP instead");
   command->add_flag("--localhost", arguments.run.localhost,
@@ -305,21 +335,66 @@ Command add_run(CLI::App& app, Arguments& arguments) {
                       "with --placement frontend: which of its hosts, if it has several");
   add_host_options(*command, arguments.wire);
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
+      ->type_name("PROGRAM")
       ->required();
   return {.parser = command, .run = [](const Arguments& a) { return run_program(a.wire, a.run); }};
 }
 
+Command add_man(CLI::App& app, Arguments& arguments) {
+  HelpOptions& options = arguments.help;
+  CLI::App* command =
+      add_command(app, kHelp, "man", "write a manual page: tideline man | man -l -");
+  command->add_option("COMMAND", options.command, "whose page (default: that of all)")
+      ->check(Offered([&app] {
+        std::vector<std::string> names;
+        for (const CLI::App* each : app.get_subcommands([](CLI::App*) { return true; })) {
+          names.push_back(each->get_name());
+        }
+        return names;
+      }));
+  command->add_option("--write", options.directory, "write all pages into this directory instead")
+      ->type_name("DIR");
+  return {.parser = command, .run = [](const Arguments& a) { return man(a.help); }};
+}
+
+Command add_completion(CLI::App& app, Arguments& arguments) {
+  CLI::App* command =
+      add_command(app, kHelp, "completion", "write a script by which a shell completes commands");
+  command->add_option("SHELL", arguments.help.shell, "whose")
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+      ->required();
+  return {.parser = command, .run = [](const Arguments& a) { return completion(a.help); }};
+}
+
+void print_overview(const help::Description& all) {
+  fmt::print("{}", kOverview);
+  for (const char* group : {kPrograms, kLook, kWire, kFiles, kHelp}) {
+    fmt::print("\n{}:\n", group);
+    for (const help::CommandText& command : all.commands) {
+      if (command.group == group) fmt::print("  {:12} {}\n", command.name, command.text);
+    }
+  }
+  fmt::print(
+      "\n`tideline COMMAND --help` has options and examples; the manual: tideline man | man -l "
+      "-\n");
+}
+
 int run(int argc, char** argv) {
-  CLI::App app("A network host in user space.");
-  app.footer(kExamples);
+  CLI::App app("a network host in user space, for unmodified programs", "tideline");
+  app.set_version_flag("--version", std::string("tideline ") + TIDELINE_VERSION);
+  app.footer(help::text_of(help::all_examples()) + kExitStatus);
   app.require_subcommand(1);
-  Arguments arguments;
+  Arguments arguments{.help = {.parser = &app}};
   std::vector<Command> commands;
-  for (const auto add : {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor,
-                         add_udp_blast, add_perf, add_serve, add_get, add_copy, add_devices,
-                         add_run, add_status, add_up, add_down, add_compare}) {
+  for (const auto add :
+       {add_ping, add_echo, add_capture, add_relay, add_ports, add_doctor, add_udp_blast, add_perf,
+        add_serve, add_get, add_copy, add_devices, add_run, add_status, add_up, add_down,
+        add_compare, add_man, add_completion}) {
     commands.push_back(add(app, arguments));
-    commands.back().parser->footer(kExamples);
+  }
+  if (argc == 1) {
+    print_overview(help::describe(app));
+    return kDone;
   }
   try {
     app.parse(argc, argv);

@@ -18,20 +18,22 @@ void add_wire_option(CLI::App& command, WireOptions& options) {
       .add_option("--wire", options.wire,
                   "shm:NAME, tap:NAME[,peer=A/L][,peer6=A/L], packet:IF, xdp:IF, "
                   "dgram:LOCAL,REMOTE or pcap:IN[,OUT][,fast]")
+      ->type_name("WIRE")
       ->capture_default_str();
 }
 
 void add_address_options(CLI::App& command, WireOptions& options) {
   // One value each, so that what follows is not taken for another.
-  command
-      .add_option("--ip", options.ip4, "IPv4 address of this host, ADDRESS/LENGTH (shm: leased)")
+  command.add_option("--ip", options.ip4, "IPv4 address of this host (shm: leased)")
+      ->type_name("ADDRESS/LENGTH")
       ->allow_extra_args(false);
-  command
-      .add_option("--ip6", options.ip6, "IPv6 address of this host, ADDRESS/LENGTH (shm: leased)")
+  command.add_option("--ip6", options.ip6, "IPv6 address of this host (shm: leased)")
+      ->type_name("ADDRESS/LENGTH")
       ->allow_extra_args(false);
   command
       .add_option("--gateway", options.gateways,
                   "next hop to other networks; once for each IP version")
+      ->type_name("ADDRESS")
       ->allow_extra_args(false);
 }
 
@@ -62,11 +64,14 @@ void add_link_options(CLI::App& command, WireOptions& options) {
 }
 
 void add_impair_options(CLI::App& command, WireOptions& options) {
-  command.add_option("--impair", options.impair,
-                     "spoil what is sent: loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
-                     "corrupt=0.01%,rate=1Gbit");
+  command
+      .add_option("--impair", options.impair,
+                  "spoil what is sent: loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
+                  "corrupt=0.01%,rate=1Gbit")
+      ->type_name("SPEC");
   command.add_option("--seed", options.seed, "of --impair (default: random, and told)");
-  command.add_option("--capture", options.capture, "write all frames to this pcap file");
+  command.add_option("--capture", options.capture, "write all frames to this pcap file")
+      ->type_name("FILE");
 }
 
 void add_wire_options(CLI::App& command, WireOptions& options) {
@@ -82,7 +87,8 @@ void add_host_options(CLI::App& command, WireOptions& options) {
 
 void add_front_end_options(CLI::App& command, WireOptions& options, std::string& config,
                            std::string& name) {
-  CLI::Option* file = command.add_option("--config", config, "a TOML file: hosts, users, policy");
+  CLI::Option* file = command.add_option("--config", config, "a TOML file: hosts, users, policy")
+                          ->type_name("FILE");
   command.add_option("--name", name, "of the front end (default: the configuration's, or default)");
   add_wire_option(command, options);
   add_address_options(command, options);

@@ -127,6 +127,13 @@ struct CompareOptions {
   unsigned rounds = 0;                  // likewise
 };
 
+struct HelpOptions {
+  std::string command;    // empty: all
+  std::string directory;  // for all manual pages; empty: one, to standard output
+  std::string shell;
+  const CLI::App* parser = nullptr;
+};
+
 // What every command on wires has but for naming them; spoiling and capturing what they carry.
 void add_link_options(CLI::App& command, WireOptions& options);
 void add_impair_options(CLI::App& command, WireOptions& options);

@@ -109,6 +109,9 @@ Json figures_json(const Figures& figures, const Plan& plan, const PerfOptions& o
     // Of both sides: from buffer to buffer.
     json["passes_per_byte"] =
         per(static_cast<double>(figures.client.passed + figures.server.passed), bytes);
+    json["sender"] = {
+        {"passes_per_byte", per(static_cast<double>(figures.client.passed), bytes)},
+        {"kernel_copies_per_byte", per(static_cast<double>(figures.client.copied), bytes)}};
     json["cycles_per_byte"] = per(cycles(figures), bytes);
   }
   return json;

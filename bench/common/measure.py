@@ -146,6 +146,12 @@ def ready(core, namespace, command, words="ready"):
     return process
 
 
+def listens(port):
+    # proc(5): the local address, its port in hexadecimal; the remote one; the state, 0A of a listener.
+    rows = (line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/net/{name}"))
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" for row in rows)
+
+
 def veth(near, far):
     """A cable between this network and another, `far`, both with addresses of the kernel's."""
     sh("ip", "netns", "add", "far")

@@ -59,8 +59,9 @@ class Stage {
       const FlowPlan& plan = scene_.flows[i];
       if (flows_[i] != nullptr || plan.start > now) continue;
       const auto port = static_cast<std::uint16_t>(tcp::test::kPort + i);
-      flows_[i] = std::make_unique<SimFlow>(net_, true, port, i + 1, kEndless, 0, kBuffer,
-                                            tcp::StreamOptions{.congestion = plan.algorithm.value});
+      flows_[i] = std::make_unique<SimFlow>(
+          net_, true, port, i + 1, kEndless, 0, kBuffer,
+          tcp::StreamOptions{.pacing = plan.paced, .congestion = plan.algorithm.value});
       flows_[i]->server.closes = false;
     }
   }

@@ -28,6 +28,7 @@ inline constexpr double kPayload = 1448.0 / kFrame;
 struct FlowPlan {
   Algorithm algorithm;
   Duration start{};
+  bool paced = false;  // BBR is in any case
 };
 
 struct Scene {

@@ -27,7 +27,6 @@ constexpr std::size_t kB = 1;
 constexpr std::size_t kF = 2;
 constexpr std::size_t kMaxSamples = std::size_t{1} << 21;
 constexpr std::size_t kBurst = 32;
-constexpr Duration kPause = std::chrono::microseconds(100);
 
 // What the processes tell the parent.
 struct Results {
@@ -66,7 +65,8 @@ Message receive_one(Station& self, std::size_t peer) {
 }
 
 // A in all patterns but the stream.
-void ping(Station& self, std::size_t peer, bool paced, std::uint64_t run_ticks, Results& results) {
+void ping(Station& self, std::size_t peer, Duration pause, std::uint64_t run_ticks,
+          Results& results) {
   const std::uint64_t begin = tsc_now();
   bool in_order = true;
   Message next = 0;
@@ -75,9 +75,9 @@ void ping(Station& self, std::size_t peer, bool paced, std::uint64_t run_ticks, 
     send_all(self, peer, {&next, 1});
     in_order = in_order && receive_one(self, peer) == next;
     if (next < kMaxSamples) results.sample_ticks[next] = tsc_now() - before;
-    if (paced) {
-      const timespec pause{0, kPause.count()};
-      ::nanosleep(&pause, nullptr);
+    if (pause > Duration{}) {
+      const timespec time{0, pause.count()};
+      ::nanosleep(&time, nullptr);
     }
   }
   results.ticks = tsc_now() - begin;
@@ -156,7 +156,8 @@ int play(const Scenario& scenario, const Exchange& exchange, std::size_t role,
       if (streams) {
         stream_out(self, peers[0], run_ticks);
       } else {
-        ping(self, peers[0], scenario.pattern == Pattern::kPaced, run_ticks, results);
+        ping(self, peers[0], scenario.pattern == Pattern::kPaced ? scenario.pause : Duration{},
+             run_ticks, results);
       }
       break;
     case kB:

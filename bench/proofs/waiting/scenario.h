@@ -18,7 +18,7 @@ namespace proofs::waiting {
 
 enum class Pattern {
   kPingPong,  // A sends, waits for the answer, sends again
-  kPaced,     // the same, A asleep for 100 us between: long waits, where spinning burns a core for
+  kPaced,     // the same, A asleep for `pause` between: long waits, where spinning burns a core for
               // nothing
   kCrowded,   // ping-pong while a computing process runs on each core
   kStream,    // A sends as fast as there is room, B receives
@@ -30,6 +30,7 @@ struct Scenario {
   std::array<int, 3> cores{-1, -1, -1};
   std::string placement;  // in words
   Pattern pattern = Pattern::kPingPong;
+  tideline::Duration pause = std::chrono::microseconds(100);  // less than a second
   // The rule of A, B and F.
   std::array<Rule, 3> rules{};
   std::string rules_name;
