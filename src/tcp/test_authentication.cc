@@ -65,8 +65,8 @@ std::unique_ptr<Captured> Captured::of(const Frame& frame) {
 }
 
 wire::AuthenticationOption& Captured::option_of(wire::Tcp& header) {
-  return header.options.authentication
-      .value();  // NOLINT(bugprone-unchecked-optional-access): it has
+  // NOLINTNEXTLINE(bugprone-unchecked-optional-access): the caller knows
+  return header.options.authentication.value();
 }
 
 bool Captured::is_syn() const {
