@@ -29,8 +29,11 @@ void AppDatagram::open() {
 }
 
 void AppDatagram::set_options(const client::Options& options) {
-  [[maybe_unused]] const auto ran = sockets_.locked(
-      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { only_ipv6_ = options.only_ipv6; });
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+        only_ipv6_ = options.only_ipv6;
+        reports_.set_options(options);
+      });
 }
 
 Outcome<void> AppDatagram::bind(const client::Endpoint& local, client::Sharing sharing) {
@@ -183,11 +186,6 @@ void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
   }
   error_.store(failure_of(error), std::memory_order_release);
   watchers_.tell();
-}
-
-void AppDatagram::set_options(const client::Options& options) {
-  [[maybe_unused]] const auto ran = sockets_.locked(
-      Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) { reports_.set_options(options); });
 }
 
 std::optional<client::Report> AppDatagram::take_report() {

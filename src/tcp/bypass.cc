@@ -15,11 +15,11 @@ Tcb* other_end(Core& core, const Tcb& tcb) {
   return other == &tcb ? nullptr : other;
 }
 
-// Segments have a pace, and urgent pointers.
+// Segments have a pace, urgent pointers and signatures.
 bool may_bypass(const Core& core, const Tcb& tcb) {
   return core.config.local_bypass && tcb.is_local && tcb.may_send() && !tcb.fin_sent &&
          !tcb.syn_ack_owed && tcb.attachment.send != nullptr && !tcb.is_urgent() &&
-         tcb.options.max_pacing_rate == UINT64_MAX;
+         tcb.authentication == nullptr && tcb.options.max_pacing_rate == UINT64_MAX;
 }
 
 // As process_text() would take a segment, now.

@@ -136,8 +136,8 @@ struct Tcb : TimerNode {
   Seq rcv_nxt;
   Seq rcv_adv;  // the right edge of the window that was told
   Seq last_ack_sent;
-  Seq rcv_up;  // the urgent byte itself
-  bool is_rcv_up_known = false;
+  Seq rcv_up;                          // the urgent byte itself
+  std::uint32_t unacked_bytes = 0;     // received
   std::uint64_t rcv_offset = 0;        // of rcv_nxt, in the stream
   std::uint32_t rcv_space = 0;         // the largest window that there was room for
   Seq rcv_round_end;                   // a round trip of the peer's data ends here at the latest
@@ -154,7 +154,7 @@ struct Tcb : TimerNode {
   Seq fin_seq;
   bool ece = false;              // echo congestion until CWR comes: RFC 3168 §6.1.3
   std::uint8_t quick_acks = 16;  // so many more are not delayed
-  std::uint32_t unacked_bytes = 0;
+  bool is_rcv_up_known = false;  // it has yet to come
   Reassembly reassembly;
   wire::SackBlock dsack;  // to be told; empty if equal
 
@@ -205,6 +205,7 @@ struct Tcb : TimerNode {
   bool cwnd_limited = false;
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;
+  std::uint32_t undone = 0;  // recoveries
 
   // Timers.
   std::array<Instant, kTimerCount> deadlines{kNever, kNever, kNever, kNever};
@@ -235,7 +236,6 @@ struct Tcb : TimerNode {
   std::uint64_t segments_out = 0;
   std::uint32_t timeouts = 0;
   std::uint32_t recoveries = 0;
-  std::uint32_t undone = 0;
 
   Instant& deadline(Timer timer) { return deadlines[static_cast<std::size_t>(timer)]; }
   bool is_synchronized() const { return state >= State::kEstablished; }
