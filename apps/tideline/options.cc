@@ -93,8 +93,9 @@ void add_front_end_options(CLI::App& command, WireOptions& options, std::string&
   add_wire_option(command, options);
   add_address_options(command, options);
   add_impair_options(command, options);
-  command.add_flag("!--no-local-bypass", options.local_bypass,
-                   "bytes between two programs of this host go through TCP, as between two hosts");
+  command.add_flag_callback(
+      "--no-local-bypass", [&options] { options.local_bypass = false; },
+      "bytes between two programs of this host go through TCP, as between two hosts");
   // All so far but these two say what the file says.
   for (CLI::Option* option : command.get_options()) {
     if (option != file && !option->check_lname("name") && !option->check_lname("help")) {
