@@ -23,7 +23,8 @@ void check_layout(Bytes head, std::size_t frame_size) {
     if (layout->protocol == kProtocolTcp && layout->ip_version != 0) {
       CHECK(layout->tcp(head).header_size() == std::size_t{layout->payload} - layout->l4);
       const auto tcp = parse_tcp(layout->l4_bytes(head));
-      CHECK(tcp.has_value() || tcp.error() == DropReason::kTcpOptionLength);
+      CHECK(tcp.has_value() || tcp.error() == DropReason::kTcpOptionLength ||
+            tcp.error() == DropReason::kTcpAuthentication);
     }
   }
 }
