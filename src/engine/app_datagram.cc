@@ -133,7 +133,9 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
   auto source = std::optional(local.address);
   if (is_any(local.address)) source = stack.source_for(to.address);
   if (way.source) source = way.source;
-  if (!source) return refuse(Failure::kNetworkUnreachable);
+  if (!source || source->is_mapped() != to.address.is_mapped()) {
+    return refuse(Failure::kNetworkUnreachable);
+  }
   const std::size_t size = size_of(from);
   if (way.whole && size > datagram_room(stack, to.address, now)) {
     return refuse(Failure::kMessageSize);

@@ -325,10 +325,12 @@ struct Datagram {
 class QueueDatagramTest : public QueueServerTest {
  protected:
   bool send(RawClient& client, const RawClient::Socket& socket, std::string_view text,
-            std::uint16_t port) {
+            std::uint16_t port, const wire::Ipv6Address& to = kOwn,
+            const wire::Ipv6Address& from = {}) {
     queue::FifoView fifo = socket.out();
     queue::DatagramRecord record{.size = static_cast<std::uint32_t>(text.size())};
-    record.to = client::to_record(client::Endpoint{.address = kOwn, .port = port});
+    record.to = client::to_record(client::Endpoint{.address = to, .port = port});
+    record.from = client::to_record(client::Endpoint{.address = from});
     std::string bytes(reinterpret_cast<const char*>(&record), sizeof(record));
     bytes += text;
     bytes.resize((bytes.size() + 7) & ~std::size_t{7});
@@ -387,6 +389,30 @@ TEST_F(QueueDatagramTest, APeerIsHeardAloneAndItsRefusalIsTold) {
   ASSERT_TRUE(send(left_, asker, "anybody?", 53));
   ASSERT_TRUE(engine_.until([&] { return asker.page->error.load() != 0; }));
   EXPECT_EQ(client::failure_from(asker.page->error.load()), Failure::kRefused);
+}
+
+TEST_F(QueueDatagramTest, ASourceThatIsNotTheProgramsIsRefused) {
+  constexpr wire::Ipv6Address kForeign(kOwn.high(), 9);
+  constexpr wire::Ipv6Address kBarred(kOwn.high(), 2);
+  const auto peer_ipv4 = wire::Ipv6Address::mapped(wire::Ipv4Address(198, 18, 0, 9));
+  ASSERT_TRUE(engine_.worker().host()->stack().add_address(
+      wire::Ipv6Prefix{kBarred, 64}, monotonic_now(), ip::Uniqueness::kCertain));
+  engine_.policy() = {.admitted = true, .addresses = {{kOwn, 128}}};
+  greet_both();
+  const auto server = right_.open(SocketType::kDatagram);
+  EXPECT_EQ(right_.bind(server, 53, false, kOwn), Failure::kNone);
+  const auto refused = [&](const wire::Ipv6Address& to, const wire::Ipv6Address& from) {
+    const auto asker = left_.open(SocketType::kDatagram);
+    EXPECT_TRUE(send(left_, asker, "forged", 53, to, from));
+    EXPECT_TRUE(engine_.until([&] { return asker.page->error.load() != 0; }));
+    return client::failure_from(asker.page->error.load());
+  };
+  EXPECT_EQ(refused(kOwn, kForeign), Failure::kInvalid);
+  EXPECT_EQ(refused(kOwn, kBarred), Failure::kNotPermitted);
+  EXPECT_EQ(refused(peer_ipv4, kOwn), Failure::kNetworkUnreachable);
+  const auto honest = left_.open(SocketType::kDatagram);
+  ASSERT_TRUE(send(left_, honest, "honest", 53, kOwn, kOwn));
+  EXPECT_EQ(next(server).text, "honest");
 }
 
 // What was sent is sent, even if the socket closes at once, or the program dies.

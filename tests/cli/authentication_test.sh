@@ -123,7 +123,10 @@ try_all() {  # try_all KIND ADDRESS; how to run servers and clients: as_server, 
       fail "$1: $2 with the key '$key'"
   done
   timeout 60 "$tideline" run "${as_client[@]}" -- "$python" peer.py ask "$2" >client.log 2>&1 || fail "$1: $2, again"
-  kill "${children[0]}" && wait "${children[0]}" || true
+  kill "${children[0]}" || fail "$1: the server of $2 has ended by itself"
+  local status=0
+  wait "${children[0]}" || status=$?
+  [ "$status" -eq 143 ] || fail "$1: the server of $2 ended with $status"
   children=()
 }
 
@@ -142,3 +145,5 @@ for address in 192.0.2.1 2001:db8::1; do
   as_client=(--placement frontend --name front2)
   try_all "front ends" "$address"
 done
+for front in "${fronts[@]}"; do "$tideline" down --name "$front" >down.log 2>&1 || fail "tideline down --name $front"; done
+fronts=()

@@ -62,4 +62,5 @@ try past
 [ "$(bypassed past)" -gt 100000000 ] || fail "only $(bypassed past) bytes went past TCP"
 try through --no-local-bypass
 [ "$(bypassed through)" -eq 0 ] || fail "$(bypassed through) bytes went past TCP"
+for name in past through; do "$tideline" down --name $name >down.log 2>&1 || fail "tideline down --name $name"; done
 echo "past TCP, and through it: the same bytes"

@@ -125,7 +125,13 @@ PYTHON
 tideline_options=(--wire "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
 listens() { until ss -Hltn "sport = :$1" | grep -q .; do sleep 0.02; done; }
 end_servers() {
-  for child in "${children[@]}"; do kill "$child" && wait "$child" || true; done
+  local child status
+  for child in "${children[@]}"; do
+    kill "$child" || fail "a server has ended by itself"
+    status=0
+    wait "$child" || status=$?
+    [ "$status" -eq 143 ] || fail "a server ended with $status"
+  done
   children=()
 }
 serve() {  # serve WORD... : until it listens

@@ -270,7 +270,7 @@ int set_congestion(File& file, const void* value, socklen_t size) {
 }  // namespace
 
 int set_option(int fd, File& file, int level, int name, const void* value, socklen_t size) {
-  const bool only_ipv6 = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
+  const bool only_ipv6 = level == IPPROTO_IPV6 && name == IPV6_V6ONLY && file.domain == AF_INET6;
   if (only_ipv6 && file.has_ours() && file.socket().local().port != 0) return -EINVAL;
   if (is_key_option(level, name) && file.is_stream()) {
     return set_key_option(fd, file, name, value, size);
