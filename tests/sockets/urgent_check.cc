@@ -94,6 +94,7 @@ TEST_F(Sockets, TheLastUrgentByteCounts) {
   send(near_, "e");
   ASSERT_EQ(wait_events(far_, POLLIN), POLLIN);
   wait_bytes(far_, 3);
+  ASSERT_EQ(wait_events(far_, POLLPRI), POLLPRI);
   EXPECT_EQ(receive_urgent(far_), "d");
   EXPECT_EQ(receive(far_), "abc");
   EXPECT_EQ(::sockatmark(far_), 1);
