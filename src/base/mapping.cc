@@ -85,6 +85,12 @@ Status Mapping::populate() {
   return {};
 }
 
-bool Mapping::try_collapse() { return ::madvise(data_, size_, MADV_COLLAPSE) == 0; }
+bool Mapping::try_collapse() {
+  // The kernel passes over a huge page of which nothing is there.
+  for (std::size_t at = 0; at + kHugePageSize <= size_; at += kHugePageSize) {
+    if (::madvise(data_ + at, kPageSize, MADV_POPULATE_WRITE) != 0) return false;
+  }
+  return ::madvise(data_, size_, MADV_COLLAPSE) == 0;
+}
 
 }  // namespace tideline

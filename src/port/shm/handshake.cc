@@ -116,15 +116,17 @@ Status check_owner(const MeetingPoint& meeting_point, const Hello& hello, int so
 
 }  // namespace
 
-Result<Region> Region::make(const char* name, std::size_t bytes, PageKind pages, Sharing sharing) {
+Result<Region> Region::make(const char* name, std::size_t bytes, PageKind pages, Sharing sharing,
+                            bool collapse) {
   auto fd = create_memfd(name, bytes, pages);
   if (!fd) return std::unexpected(std::move(fd.error()));
   auto memory = Mapping::map(fd->get(), bytes, Access::kReadWrite);
   if (!memory) return std::unexpected(std::move(memory.error()));
+  const bool collapsed = collapse && memory->try_collapse();
   Status status = memory->populate();
   if (status) status = seal_memfd(fd->get(), sharing);
   if (!status) return std::unexpected(std::move(status.error()));
-  return Region{std::move(*fd), std::move(*memory)};
+  return Region{std::move(*fd), std::move(*memory), collapsed};
 }
 
 Result<UniqueFd> listen_at(const MeetingPoint& meeting_point, unsigned slot) {

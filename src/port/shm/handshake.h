@@ -24,9 +24,12 @@ namespace tideline::port::shm {
 struct Region {
   UniqueFd fd;
   Mapping memory;
+  bool collapsed = false;
 
-  // Mapped, populated, sealed: ready to be passed on.
-  static Result<Region> make(const char* name, std::size_t bytes, PageKind pages, Sharing sharing);
+  // Mapped, populated, sealed: ready to be passed on. `collapse`: on 2 MiB pages, if the kernel has
+  // them.
+  static Result<Region> make(const char* name, std::size_t bytes, PageKind pages, Sharing sharing,
+                             bool collapse = false);
 };
 
 // A listening, non-blocking socket at the slot's path.

@@ -27,8 +27,11 @@ Result<Member::Memory> make_memory(const MemberConfig& config) {
     arena_bytes = align_up(arena_bytes + config.shared_bytes, kHugePageSize);
   }
   if (reserved) arena_bytes = align_up(arena_bytes, kHugePageSize);
-  auto arena = Region::make("tideline-arena", arena_bytes,
-                            reserved ? PageKind::kHuge : PageKind::kNormal, Sharing::kReadOnly);
+  const bool collapse =
+      config.arena_pages == ArenaPages::kCollapsed && arena_bytes % kHugePageSize == 0;
+  auto arena =
+      Region::make("tideline-arena", arena_bytes, reserved ? PageKind::kHuge : PageKind::kNormal,
+                   Sharing::kReadOnly, collapse);
   if (!arena) return std::unexpected(std::move(arena.error()));
   auto index =
       Region::make("tideline-index", sizeof(IndexPage), PageKind::kNormal, Sharing::kReadOnly);
@@ -36,10 +39,8 @@ Result<Member::Memory> make_memory(const MemberConfig& config) {
   auto hints =
       Region::make("tideline-hints", sizeof(HintPage), PageKind::kNormal, Sharing::kReadWrite);
   if (!hints) return std::unexpected(std::move(hints.error()));
-  const bool collapsed = config.arena_pages == ArenaPages::kCollapsed &&
-                         arena_bytes % kHugePageSize == 0 && arena->memory.try_collapse();
-  return Member::Memory{std::move(*arena), std::move(*index), std::move(*hints),
-                        reserved || collapsed};
+  const bool huge = reserved || arena->collapsed;
+  return Member::Memory{std::move(*arena), std::move(*index), std::move(*hints), huge};
 }
 
 }  // namespace
