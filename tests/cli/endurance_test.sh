@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # endurance_test.sh TIDELINE SOCKET_LOAD [--long]: one front end and very many clients, connections up to the limit of
 # descriptors, clients that are stopped, killed, and come and go; then the front end itself is killed. Whoever is
-# left must not notice, and what the front end holds must come back to what it was. --long: as many connections as
+# left must not notice, and what the front end holds must come back to what it was. Then two programs with engines of
+# their own, and as many connections. --long: as many connections as
 # the hard limit allows, clients are stopped for a minute, ten minutes of coming and going. SOCKET_LOAD_SEED is the
 # seed, else the time.
 . "$(dirname "$0")/common.sh"
@@ -213,6 +214,30 @@ check_the_end() {
   echo "the front end is killed: its clients end, and the next serves"
 }
 
+# An engine in each program, which has the limit's connections too.
+check_engines_in_programs() {
+  local address=2001:db8::9 tries=0
+  local far=("$tideline" run --wire shm:alone --ip6 $address/64 -- "$load" serve $address 5007)
+  local near=("$tideline" run --wire shm:alone --ip6 2001:db8::8/64 -- "$load")
+  "${far[@]}" 2>far.log &
+  local server=$!
+  children+=($server)
+  until "${near[@]}" transfer $address 5007 100 1 2>client.log; do
+    [ $((tries += 1)) -le 100 ] || fail "the server does not serve"
+    sleep 0.05
+  done
+  "${near[@]}" hold $address 5007 </dev/null >load.out 2>load.log || fail "connections of two programs"
+  local held
+  held=$(sed -n 's/ connections//p' load.out)
+  [ "$held" -gt $((limit - 100)) ] || fail "$held connections of $limit"
+  kill $server || fail "the server has ended"
+  tries=0
+  wait $server || tries=$?
+  [ $tries -eq 143 ] || fail "the server ended with $tries"
+  unset 'children[-1]'
+  echo "$held connections between engines in two programs"
+}
+
 up
 serve
 take_stock
@@ -221,3 +246,4 @@ check_the_limit
 check_a_stopped_client
 check_churn
 check_the_end
+check_engines_in_programs

@@ -18,6 +18,9 @@
 namespace tideline::shim {
 namespace {
 
+// TIME-WAIT included. More than a program has descriptors for; what is not used costs address space.
+constexpr std::size_t kMostConnections = 65536;
+
 std::vector<std::string> words_of(const char* variable) {
   std::vector<std::string> words;
   const std::string value = text_of(variable);
@@ -73,6 +76,7 @@ Status AppProcess::attach(const engine::AttachmentOptions& options, const AppHoo
   auto host = engine::host_options(options, leases, mtu);
   if (!host) return fail(std::move(host.error()));
   host_ = std::move(*host);
+  host_.max_connections = kMostConnections;
   auto created = engine::Worker::create(std::move(*pool), std::move(*port), engine::random_seed());
   if (!created) return fail(std::move(created.error()));
   // The GID at index 0, which programs of verbs use that are told none; an address of the host like
