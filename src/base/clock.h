@@ -16,7 +16,7 @@ Instant monotonic_now();
 // all cores (constant_tsc and nonstop_tsc). Unit: ticks.
 inline std::uint64_t tsc_now() { return __builtin_ia32_rdtsc(); }
 
-// Ticks of tsc_now() per second: measured against CLOCK_MONOTONIC once, at first use (20 ms).
+// Ticks of tsc_now() per second: measured against CLOCK_MONOTONIC once, at first use (1 ms).
 double tsc_hz();
 
 // Conversions between ticks and time; the first call measures tsc_hz().
