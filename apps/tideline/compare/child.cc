@@ -144,6 +144,7 @@ bool Child::wait_until(Instant end) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(end - monotonic_now()).count();
     if (left <= 0) {
+      took_too_long_ = true;
       ::kill(pid_, SIGKILL);
     }
     pollfd watched{.fd = process.get(), .events = POLLIN, .revents = 0};
@@ -156,6 +157,12 @@ void Child::end(Instant limit) {
   if (try_reap()) return;
   ::kill(pid_, SIGTERM);
   wait_until(limit);
+}
+
+std::string Child::how_it_ended() const {
+  if (took_too_long_) return "took too long and was killed";
+  return WIFEXITED(status_) ? fmt::format("exit status {}", WEXITSTATUS(status_))
+                            : fmt::format("signal {}", WTERMSIG(status_));
 }
 
 std::string Child::said() const { return text_of(output_.get()); }

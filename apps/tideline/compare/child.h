@@ -37,6 +37,8 @@ class Child {
 
   // Of all its life, once it has ended; its children that it has waited for included.
   const Usage& usage() const { return usage_; }
+  // Once it has ended: its exit status, its signal, or that it took too long.
+  std::string how_it_ended() const;
   std::string said() const;    // on standard output
   std::string errors() const;  // on standard error
 
@@ -46,6 +48,7 @@ class Child {
   pid_t pid_ = -1;
   bool reaped_ = false;
   int status_ = 0;
+  bool took_too_long_ = false;
   Usage usage_;
   UniqueFd output_;
   UniqueFd errors_;

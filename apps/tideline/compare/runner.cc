@@ -205,7 +205,8 @@ Run Runner::measure(Placement& placement, const Workload& workload, unsigned sec
   server.end(monotonic_now() + kPatience);
   if (!done) {
     throw Failure({.kind = ErrorKind::kPeer,
-                   .what = fmt::format("{} failed: {}", workload.client.front(), tail_of(client))});
+                   .what = fmt::format("{} failed, {}: {}", workload.client.front(),
+                                       client.how_it_ended(), tail_of(client))});
   }
   run.programs = server.usage() - server_before;
   run.programs += client.usage();
