@@ -67,7 +67,9 @@ void QueueStream::close(bool abort) {
 Outcome<std::size_t> QueueStream::refusal_to_send() {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
   if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
-  if (has(queue::kConnecting)) return refuse(Failure::kWouldBlock);
+  // Another thread may have taken the error of a connection that goes on.
+  const bool goes_on = has(queue::kConnected) && !has(queue::kEnded | queue::kSendingShut);
+  if (has(queue::kConnecting) || goes_on) return refuse(Failure::kWouldBlock);
   return refuse(Failure::kShutDown);
 }
 
@@ -104,7 +106,7 @@ std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size, bo
 Outcome<std::size_t> QueueStream::send_with(std::span<const iovec> from, const SendHints& hints) {
   using queue::kConnected;
   using queue::kEnded;
-  if ((flags() & (kConnected | kEnded | queue::kSendingShut)) != kConnected) {
+  if ((flags() & (kConnected | kEnded | queue::kSendingShut)) != kConnected || has_failed()) {
     return refusal_to_send();
   }
   const std::size_t size = size_of(from);
@@ -167,6 +169,7 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
                                                     : Failure::kNotConnected);
   }
   const Guard guard(*this, page_->receiving);
+  const bool failed = has_failed();
   queue::FifoView fifo = incoming();
   const Urgent urgent = this->urgent();
   const std::size_t readable = urgent.readable();
@@ -176,8 +179,10 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
   if (!peek) fifo.set_consumed(at);
   if (readable == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
-    if ((flags & queue::kEnded) != 0) {
+    if ((flags & queue::kEnded) != 0 || failed) {
       if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
+    }
+    if ((flags & queue::kEnded) != 0) {
       if (sockets_.channel().is_gone()) return refuse(Failure::kReset);
     }
     constexpr std::uint32_t kLast = queue::kPeerClosed | queue::kEnded | queue::kReceivingShut;
@@ -220,7 +225,7 @@ unsigned QueueStream::readiness(unsigned wanted) {
   } else if ((flags & queue::kConnecting) == 0) {
     events |= POLLOUT | POLLHUP;
   }
-  if (page_->error.load(std::memory_order_acquire) != 0) events |= POLLERR;
+  if (has_failed()) events |= POLLERR;
   if ((events & POLLIN) != 0) events |= POLLRDNORM;
   if ((events & POLLOUT) != 0) events |= POLLWRNORM;
   return events & (wanted | POLLERR | POLLHUP);

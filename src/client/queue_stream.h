@@ -42,6 +42,7 @@ class QueueStream final : public QueueSocket {
   std::optional<Endpoint> remote() override { return remote_in_page(); }
 
  private:
+  bool has_failed() const { return page_->error.load(std::memory_order_acquire) != 0; }
   Outcome<std::size_t> refusal_to_send();
   std::size_t write(std::span<const iovec> from, std::size_t size, bool urgent);
   // What of the incoming FIFO is urgent.

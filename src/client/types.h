@@ -95,8 +95,8 @@ struct Options {
   Duration user_timeout{};     // 0: the engine's
   Duration defer_accept{};     // TCP_DEFER_ACCEPT; 0: not
   bool urgent_inline = false;  // SO_OOBINLINE
-  // Of a datagram socket: what ICMP, or ICMPv6, says is kept for take_report(). IP_RECVERR,
-  // IPV6_RECVERR.
+  // What ICMP, or ICMPv6, says is kept for take_report(); of a stream that is connected it is told
+  // at once, as an error. IP_RECVERR, IPV6_RECVERR.
   bool reports_ipv4 = false;
   bool reports_ipv6 = false;
   std::uint32_t notsent_lowat = 0;  // bytes; 0: the engine's. TCP_NOTSENT_LOWAT

@@ -159,13 +159,13 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
 
 void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
   if (remote_ && to_client(path.source) != *remote_) {
-    ++dropped_;
+    sockets_.stack().count(ip::Discard::kUdpNotFromPeer);
     return;
   }
   const std::size_t segments = payload->segment_count();
   const std::size_t count = count_.load(std::memory_order_relaxed);
   if (count == kMostWaiting || segments_ + segments > kMostSegments) {
-    ++dropped_;
+    sockets_.stack().count(ip::Discard::kUdpSocketFull);
     return;
   }
   waiting_[(first_ + count) % kMostWaiting] = {
@@ -181,7 +181,7 @@ void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
                      error.quote.destination_port() == remote_->port;
   if (remote_ && !peers) return;
   if (reports_.wants(error)) {
-    reports_.put(error);
+    if (!reports_.put(error)) sockets_.stack().count(ip::Discard::kReportsFull);
     reported_.store(true, std::memory_order_release);
   } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
     return;

@@ -28,7 +28,6 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
 
   // Begins a life.
   void open();
-  std::uint64_t dropped() const { return dropped_; }
 
   client::Outcome<void> bind(const client::Endpoint& local, client::Sharing sharing) override;
   client::Outcome<void> listen(std::uint32_t backlog) override;
@@ -89,7 +88,6 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
   std::array<Waiting, kMostWaiting> waiting_;
   std::size_t first_ = 0;
   std::size_t segments_ = 0;
-  std::uint64_t dropped_ = 0;
   Reports reports_;
   Watchers watchers_;
 };

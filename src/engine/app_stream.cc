@@ -26,6 +26,8 @@ constexpr std::size_t kSendPiece = std::size_t{128} << 10;
 void AppStream::open() {
   flags_.store(0, std::memory_order_relaxed);
   error_.store(Failure::kNone, std::memory_order_relaxed);
+  reported_.store(false, std::memory_order_relaxed);
+  reports_.clear();
   wants_room_.store(false, std::memory_order_relaxed);
   send_limit_.store(SIZE_MAX, std::memory_order_relaxed);
   urgent_inline_.store(false, std::memory_order_relaxed);
@@ -166,6 +168,7 @@ Outcome<client::Socket*> AppStream::accept() {
     if (stream == nullptr) return;
     if (changed) {
       stream->options_ = options_;
+      stream->reports_.set_options(options_);
       sockets_.tcp().set_options(stream->id_, to_tcp(options_), now);
     }
     first_ = std::exchange(stream->queued_, nullptr);
@@ -183,6 +186,7 @@ tcp::Attachment AppStream::incoming(tcp::ListenerId /*listener*/, tcp::Connectio
   if (waiting_.load(std::memory_order_relaxed) >= backlog_) return {};
   AppStream& stream = sockets_.take_stream();
   stream.options_ = options_;
+  stream.reports_.set_options(options_);
   stream.urgent_inline_.store(options_.urgent_inline, std::memory_order_relaxed);
   if (!stream.take_buffers()) {
     stream.held_by_program_ = false;
@@ -262,6 +266,7 @@ void AppStream::set_options(const client::Options& options) {
   [[maybe_unused]] const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/,
                                                                      Instant now) {
     options_ = options;
+    reports_.set_options(options);
     urgent_inline_.store(options.urgent_inline, std::memory_order_relaxed);
     if (options.send_buffer > 0) {
       send_limit_.store(AppSockets::buffer_size(options.send_buffer), std::memory_order_relaxed);
@@ -285,7 +290,9 @@ Outcome<void> AppStream::change_keys(const client::KeyChange& change) {
 
 Outcome<std::size_t> AppStream::refusal_to_send() {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
-  if (has(kConnecting)) return refuse(Failure::kWouldBlock);
+  // Another thread may have taken the error of a connection that goes on.
+  const bool goes_on = has(kConnected) && !has(kEnded | kSendingShut);
+  if (has(kConnecting) || goes_on) return refuse(Failure::kWouldBlock);
   return refuse(Failure::kShutDown);
 }
 
@@ -325,7 +332,9 @@ std::size_t AppStream::copy_in(std::span<const iovec> from, const client::SendHi
 Outcome<std::size_t> AppStream::send_with(std::span<const iovec> from,
                                           const client::SendHints& hints) {
   const unsigned flags = flags_.load(std::memory_order_acquire);
-  if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected) return refusal_to_send();
+  if ((flags & (kConnected | kEnded | kSendingShut)) != kConnected || has_failed()) {
+    return refusal_to_send();
+  }
   const std::size_t size = size_of(from);
   std::size_t done = 0;
   const auto ran = sockets_.locked(Turn::kSend, [&](Worker& worker, Instant now) {
@@ -375,6 +384,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
     return refuse((flags & kConnecting) != 0 ? Failure::kWouldBlock : Failure::kNotConnected);
   }
   const CallLock::Guard guard(receiving_);
+  const bool failed = has_failed();
   const client::Urgent urgent = this->urgent();
   const std::uint64_t at = buffers().receive.consumed() + urgent.skipped();
   const std::size_t size = copy_out(into, at, urgent.readable());
@@ -382,7 +392,7 @@ Outcome<client::Received> AppStream::receive(std::span<const iovec> into, bool p
   if (!peek && urgent.skipped() > 0) buffers().receive.set_consumed(at);
   if (size == 0 && urgent.readable() == 0) {
     // The flags were read before the FIFO, and bytes come before what ends them.
-    if ((flags & kEnded) != 0) {
+    if ((flags & kEnded) != 0 || failed) {
       if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
     }
     if ((flags & (kPeerClosed | kEnded | kReceivingShut)) != 0) return client::Received{};
@@ -518,6 +528,31 @@ void AppStream::peer_closed(tcp::ConnectionId /*id*/, Instant /*now*/) {
 void AppStream::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
   // The exchange is the fence between the room that was made and the look at who wants it.
   if (has_room() && wants_room_.exchange(false)) watchers_.tell();
+}
+
+// As Linux: kept while connecting, which it ends; then it is the error of the next call.
+void AppStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
+  if (!reports_.wants(error)) return;
+  if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
+    error_.store(failure_of(error), std::memory_order_release);
+  } else if (reports_.put(error)) {
+    reported_.store(true, std::memory_order_release);
+  } else {
+    sockets_.stack().count(ip::Discard::kReportsFull);
+  }
+  watchers_.tell();
+}
+
+std::optional<client::Report> AppStream::take_report() {
+  std::optional<client::Report> report;
+  if (!has_reports()) return report;
+  [[maybe_unused]] const auto ran =
+      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+        report = reports_.take();
+        reported_.store(reports_.size() > 0, std::memory_order_release);
+        error_.store(reports_.failure(), std::memory_order_release);
+      });
+  return report;
 }
 
 void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {

@@ -16,6 +16,7 @@
 #include "client/urgent.h"
 #include "engine/app_socket.h"
 #include "engine/app_sockets.h"
+#include "engine/reports.h"
 #include "engine/socket_values.h"
 #include "engine/stream_keys.h"
 #include "tcp/byte_fifo.h"
@@ -66,6 +67,8 @@ class AppStream final : public client::Socket,
   client::Failure take_error() override {
     return error_.exchange(client::Failure::kNone, std::memory_order_acq_rel);
   }
+  std::optional<client::Report> take_report() override;
+  bool has_reports() override { return reported_.load(std::memory_order_acquire); }
   client::Endpoint local() override;
   std::optional<client::Endpoint> remote() override;
   client::Info info() override;
@@ -104,12 +107,16 @@ class AppStream final : public client::Socket,
   void readable(tcp::ConnectionId id, Instant now) override;
   void peer_closed(tcp::ConnectionId id, Instant now) override;
   void writable(tcp::ConnectionId id, Instant now) override;
+  void path_failed(tcp::ConnectionId id, const ip::PathError& error) override;
   void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
   void released(tcp::ConnectionId id, Instant now) override;
 
   // NOLINTNEXTLINE(bugprone-unchecked-optional-access): from connecting on it has them
   Buffers& buffers() { return *buffers_; }
   bool has(unsigned flag) const { return (flags_.load(std::memory_order_acquire) & flag) != 0; }
+  bool has_failed() const {
+    return error_.load(std::memory_order_acquire) != client::Failure::kNone;
+  }
   void set(unsigned flag) { flags_.fetch_or(flag, std::memory_order_release); }
   // Bytes that the program may have unacknowledged: what it has chosen since, at most the buffer.
   std::size_t send_room() {
@@ -142,6 +149,7 @@ class AppStream final : public client::Socket,
   AppSockets& sockets_;
   std::atomic<unsigned> flags_{0};
   std::atomic<client::Failure> error_{client::Failure::kNone};
+  std::atomic<bool> reported_{false};  // reports_ has some
   std::atomic<bool> wants_room_{false};
   std::atomic<std::size_t> send_limit_{SIZE_MAX};
   std::atomic<bool> urgent_inline_{false};
@@ -159,6 +167,7 @@ class AppStream final : public client::Socket,
   bool held_by_tcp_ = false;
   client::Options options_;
   StreamKeys keys_;
+  Reports reports_;
   std::atomic<bool> changed_since_listen_{false};  // the options
   Watchers watchers_;
   std::uint32_t backlog_ = 0;

@@ -451,7 +451,7 @@ TEST_F(QueueDatagramTest, WithoutRoomADatagramIsDropped) {
   int came = 0;
   while (receive(server)) ++came;
   EXPECT_EQ(came, 13);  // of 20,048 bytes each in 256 KiB
-  EXPECT_EQ(engine_.server().sockets().dropped(), 27U);
+  EXPECT_EQ(engine_.server().sockets().stack().drops().of(ip::Discard::kUdpSocketFull), 27U);
   ASSERT_TRUE(send(left_, asker, "after", 53));
   EXPECT_EQ(next(server).text, "after");
 }

@@ -2,6 +2,9 @@
 #include "engine/reports.h"
 
 #include <algorithm>
+#include <span>
+
+#include "wire/protocol.h"
 
 namespace tideline::engine {
 
@@ -34,8 +37,8 @@ void Reports::set_options(const client::Options& options) {
   if ((ipv4_ || ipv6_) && kept_ == nullptr) kept_ = std::make_unique<std::array<Kept, kMost>>();
 }
 
-void Reports::put(const ip::PathError& error) {
-  if (count_ == kMost) return;
+bool Reports::put(const ip::PathError& error) {
+  if (count_ == kMost) return false;
   Kept& kept = (*kept_)[(first_ + count_++) % kMost];
   kept.failure = failure_of(error);
   kept.report = {.ipv6 = !error.quote.destination.is_mapped(),
@@ -44,9 +47,17 @@ void Reports::put(const ip::PathError& error) {
                  .mtu = error.mtu,
                  .to = {.address = error.quote.destination, .port = error.quote.destination_port()},
                  .from = error.offender};
-  const std::size_t size = std::min(error.payload.size(), kept.report.payload.size());
-  std::copy_n(error.payload.begin(), size, kept.report.payload.begin());
-  kept.report.size = static_cast<std::uint8_t>(size);
+  // As in Linux: what was behind UDP's header, and TCP with its own.
+  const auto header = std::as_bytes(std::span(&error.quote.transport, 1));
+  std::size_t size = 0;
+  if (error.quote.protocol == wire::kProtocolTcp) {
+    std::ranges::copy(header, kept.report.payload.begin());
+    size = header.size();
+  }
+  const std::size_t rest = std::min(error.payload.size(), kept.report.payload.size() - size);
+  std::copy_n(error.payload.begin(), rest, kept.report.payload.begin() + size);
+  kept.report.size = static_cast<std::uint8_t>(size + rest);
+  return true;
 }
 
 std::optional<Report> Reports::take() {

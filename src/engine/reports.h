@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the network says of datagrams that a socket has sent, kept for a program that asks for it
+// What the network says of what a socket has sent, kept for a program that asks for it
 // (IP_RECVERR): a few, and what comes while it is full is lost. For both placements. Thread: the
 // worker's.
 #pragma once
@@ -28,7 +28,8 @@ class Reports {
   bool wants(const ip::PathError& error) const {
     return kept_ != nullptr && (error.quote.destination.is_mapped() ? ipv4_ : ipv6_);
   }
-  void put(const ip::PathError& error);
+  // False: it is full.
+  bool put(const ip::PathError& error);
   std::size_t size() const { return count_; }
   std::optional<client::Report> take();
   // Of the one that is next.

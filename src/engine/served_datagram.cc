@@ -207,7 +207,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
 bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std::size_t size,
                          const ip::UdpPath& path) {
   if (length_of(size) > incoming_.room()) {
-    sockets_.count_drop();
+    sockets_.stack().count(ip::Discard::kUdpSocketFull);
     return false;
   }
   const DatagramRecord record{.size = static_cast<std::uint32_t>(size),
@@ -231,7 +231,7 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
 
 void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
   if (remote_ && to_client(path.source) != *remote_) {
-    sockets_.count_drop();
+    sockets_.stack().count(ip::Discard::kUdpNotFromPeer);
     return;
   }
   incoming_.refresh_consumed();
@@ -255,7 +255,7 @@ void ServedDatagram::failed(const ip::PathError& error, Instant /*now*/) {
                      error.quote.destination_port() == remote_->port;
   if (remote_ && !peers) return;
   if (reports_.wants(error)) {
-    reports_.put(error);
+    if (!reports_.put(error)) sockets_.stack().count(ip::Discard::kReportsFull);
     set_flags(flags() | queue::kReported);
   } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
     return;

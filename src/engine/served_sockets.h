@@ -47,10 +47,6 @@ class ServedSockets {
   void let_rest(Instant now);
   Instant next_rest() const { return rest_at_; }
 
-  // Datagrams that came and were dropped: for want of room, or from somebody else than the peer.
-  void count_drop() { ++dropped_; }
-  std::uint64_t dropped() const { return dropped_; }
-
   // Streams by what they have bound.
   bool is_taken(const Binding& wanted) const;
   void bound(ServedStream& stream);
@@ -74,7 +70,6 @@ class ServedSockets {
   std::vector<ServedStream*> large_;
   std::size_t next_large_ = 0;
   Instant rest_at_ = kNever;
-  std::uint64_t dropped_ = 0;
   std::unordered_multimap<std::uint16_t, ServedStream*> ports_;
   std::vector<ServedChannel*> channels_;
 };

@@ -41,6 +41,7 @@ bool ServedStream::open(const std::shared_ptr<FamilyMemory>& memory) {
   tuple_ = {};
   options_ = {};
   keys_.clear();
+  reports_.clear();
   changed_since_listen_ = false;
   moved_ = 0;
   backlog_ = waiting_ = 0;
@@ -109,7 +110,7 @@ Outcome<void> ServedStream::connect(const ServedChannel& caller,
   if (has(kEnded) && !has(kConnected)) {
     const std::uint32_t error = page().error.exchange(0, std::memory_order_acq_rel);
     if (error != 0) {
-      set_flags(0);
+      set_flags(flags() & kReported);
       return refuse(client::failure_from(error));
     }
   }
@@ -132,7 +133,7 @@ Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
   auto id = sockets_.tcp().connect(to_tcp(remote), to_tcp(local), to_tcp(options_), attachment(),
                                    now, keys_.kept());
   if (!id) {
-    set_flags(0);
+    set_flags(flags() & kReported);
     close_fifos();
     return refuse(failure_of(id.error()));
   }
@@ -140,10 +141,10 @@ Outcome<void> ServedStream::start_connecting(const client::Endpoint& local,
   held_by_tcp_ = true;
   show(sockets_.tcp().info(id_).tuple);
   if (sockets_.tcp().may_write_early(id_)) {
-    set_flags(kConnected);
+    set_flags((flags() & kReported) | kConnected);
     return {};
   }
-  set_flags(kConnecting);
+  set_flags((flags() & kReported) | kConnecting);
   return refuse(Failure::kInProgress);
 }
 
@@ -160,6 +161,7 @@ Outcome<ServedStream*> ServedStream::accept(Instant now) {
   // Options that were set since listen() are for who is accepted from now on, as in Linux.
   if (changed_since_listen_) {
     stream->options_ = options_;
+    stream->reports_.set_options(options_);
     sockets_.tcp().set_options(stream->id_, to_tcp(options_), now);
   }
   first_ = std::exchange(stream->next_, nullptr);
@@ -176,6 +178,7 @@ tcp::Attachment ServedStream::incoming(tcp::ListenerId /*listener*/, tcp::Connec
   ServedStream* stream = sockets_.open_stream(family_);
   if (stream == nullptr) return {};
   stream->options_ = options_;
+  stream->reports_.set_options(options_);
   if (!stream->open_buffers()) {
     stream->finish();
     return {};
@@ -250,6 +253,7 @@ void ServedStream::finish() {
 
 void ServedStream::set_options(const client::Options& options, Instant now) {
   options_ = in_range(options);
+  reports_.set_options(options_);
   if (has(kListening)) {
     changed_since_listen_ = true;
     sockets_.tcp().set_options(listener_, to_tcp(options_));
@@ -290,7 +294,7 @@ std::expected<bool, EndReason> ServedStream::look(const ServedChannel& /*caller*
 }
 
 void ServedStream::established(tcp::ConnectionId /*id*/, Instant /*now*/) {
-  set_flags(kConnected);
+  set_flags((flags() & kReported) | kConnected);
   tell();
 }
 
@@ -327,6 +331,26 @@ bool ServedStream::rest(Instant now) {
     tell_of_room(now);
   }
   return std::max(outgoing_.size(), incoming_.size()) <= FamilyMemory::kLeastFifo;
+}
+
+// As Linux: kept while connecting, which it ends; then it is the error of the next call.
+void ServedStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
+  if (!reports_.wants(error)) return;
+  if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
+    set_error(failure_of(error));
+  } else if (reports_.put(error)) {
+    set_flags(flags() | kReported);
+  } else {
+    sockets_.stack().count(ip::Discard::kReportsFull);
+  }
+  tell();
+}
+
+std::optional<client::Report> ServedStream::take_report() {
+  auto report = reports_.take();
+  if (reports_.size() == 0) set_flags(flags() & ~kReported);
+  if (report) set_error(reports_.failure());
+  return report;
 }
 
 void ServedStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {

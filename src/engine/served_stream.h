@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/reports.h"
 #include "engine/served_buffers.h"
 #include "engine/served_socket.h"
 #include "engine/socket_values.h"
@@ -37,6 +38,7 @@ class ServedStream final : public ServedSocket,
                                 Instant now) override;
   client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
   void set_options(const client::Options& options, Instant now) override;
+  std::optional<client::Report> take_report() override;
   client::Outcome<void> change_keys(const client::KeyChange& change) override;
   client::Info info() const override;
   client::Endpoint local() const override;
@@ -61,6 +63,7 @@ class ServedStream final : public ServedSocket,
   void readable(tcp::ConnectionId id, Instant now) override;
   void peer_closed(tcp::ConnectionId id, Instant now) override;
   void writable(tcp::ConnectionId id, Instant now) override;
+  void path_failed(tcp::ConnectionId id, const ip::PathError& error) override;
   void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
   void released(tcp::ConnectionId id, Instant now) override;
 
@@ -84,6 +87,7 @@ class ServedStream final : public ServedSocket,
   tcp::Tuple tuple_;
   client::Options options_;
   StreamKeys keys_;
+  Reports reports_;
   bool changed_since_listen_ = false;  // the options
 
   ServedSendBuffer send_{outgoing_};

@@ -23,7 +23,8 @@ tcp::StreamOptions to_tcp(const client::Options& options) {
           .notsent_lowat = options.notsent_lowat,
           .traffic_class = options.marks.traffic_class,
           .hop_limit = options.marks.hop_limit == 0 ? kHopLimit : options.marks.hop_limit,
-          .user_timeout = options.user_timeout};
+          .user_timeout = options.user_timeout,
+          .tell_path_errors = options.reports_ipv4 || options.reports_ipv6};
 }
 
 std::uint32_t datagram_room(const ip::Stack& stack, const wire::Ipv6Address& to, Instant now) {

@@ -70,6 +70,9 @@ constexpr std::array<Entry, kDiscardCount> kDiscards{{
     {kPmtuImplausible, "pmtu_implausible", "reported MTU is not below the one in use"},
     {kUdpPortClosed, "udp_port_closed", "UDP port that nobody has opened"},
     {kUdpPortZero, "udp_port_zero", "UDP datagram to port 0, which nobody can have"},
+    {kUdpSocketFull, "udp_socket_full", "UDP datagram for a socket whose buffer is full"},
+    {kUdpNotFromPeer, "udp_not_from_peer", "UDP datagram for a connected socket, from another"},
+    {kReportsFull, "reports_full", "ICMP error for a socket that has not read those before"},
 }};
 
 constexpr bool in_order() {

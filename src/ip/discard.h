@@ -71,9 +71,12 @@ enum class Discard : std::uint8_t {
 
   kUdpPortClosed,
   kUdpPortZero,
+  kUdpSocketFull,
+  kUdpNotFromPeer,
+  kReportsFull,
 };
 
-inline constexpr std::size_t kDiscardCount = static_cast<std::size_t>(Discard::kUdpPortZero) + 1;
+inline constexpr std::size_t kDiscardCount = static_cast<std::size_t>(Discard::kReportsFull) + 1;
 
 // The name of the reason's counter: "neighbour_unresolved".
 std::string_view name_of(Discard reason);

@@ -91,6 +91,8 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
 
   // For statistics and tests.
   const DropCounters& drops() const { return context_.drops; }
+  // What those above drop of what they were given.
+  void count(Discard reason) { context_.drops.count(reason); }
   const packet::PassCounter& passes() const { return context_.passes; }
   const Arp& arp() const { return ipv4_.arp(); }
   const Ndp& ndp() const { return ipv6_.ndp(); }

@@ -21,6 +21,11 @@ PortInfo impaired_info(const Port& inner, const ImpairmentSpec& spec) {
   return info;
 }
 
+Duration time_of(std::size_t bytes, std::uint64_t bits_per_second) {
+  constexpr std::uint64_t kBitsNs = 8'000'000'000;
+  return Duration(static_cast<std::int64_t>(bytes * kBitsNs / bits_per_second));
+}
+
 }  // namespace
 
 ImpairedPort::ImpairedPort(std::unique_ptr<Port> inner, const ImpairmentSpec& spec,
@@ -56,9 +61,22 @@ std::size_t ImpairedPort::tx_room(unsigned queue) {
   return std::min({room, inner_->tx_room(queue), Burst::kCapacity});
 }
 
+// A token bucket: what it lacks is told by when it will be full.
+bool ImpairedPort::conforms(Link& link, std::size_t size, Instant now) const {
+  if (spec_.police_bits == 0) return true;
+  const Instant refilled_at = std::max(link.refilled_at, now) + time_of(size, spec_.police_bits);
+  if (refilled_at - now > time_of(spec_.burst_bytes, spec_.police_bits)) return false;
+  link.refilled_at = refilled_at;
+  return true;
+}
+
 // Returns whether the link took the frame; taken frames may be lost all the same.
 bool ImpairedPort::send(unsigned queue, PacketPtr frame, Instant now) {
   Link& link = links_[queue];
+  if (!conforms(link, frame->size(), now)) {
+    counters(queue).drop(Drop::kImpairPolice);
+    return true;
+  }
   if (chance(link, spec_.loss)) {
     counters(queue).drop(Drop::kImpairLoss);
     return true;
@@ -87,13 +105,12 @@ bool ImpairedPort::hold(unsigned queue, PacketPtr frame, Instant now) {
     counters(queue).drop(Drop::kImpairFull);
     return false;
   }
-  if (spec_.rate_bits > 0) {
-    constexpr std::uint64_t kBitsNs = 8'000'000'000;
-    const std::uint64_t ns = frame->size() * kBitsNs / spec_.rate_bits;
-    link.free_at = std::max(link.free_at, now) + Duration(static_cast<std::int64_t>(ns));
-  } else {
-    link.free_at = now;
+  link.free_at = std::max(link.free_at, now);
+  if (spec_.queue > Duration::zero() && link.free_at - now > spec_.queue) {
+    counters(queue).drop(Drop::kImpairFull);
+    return false;
   }
+  if (spec_.rate_bits > 0) link.free_at += time_of(frame->size(), spec_.rate_bits);
   Instant due = link.free_at + spec_.delay;
   if (spec_.jitter > Duration::zero()) {
     const auto span = static_cast<std::uint64_t>(2 * spec_.jitter.count() + 1);
@@ -102,8 +119,16 @@ bool ImpairedPort::hold(unsigned queue, PacketPtr frame, Instant now) {
   // Jitter does not reorder: a frame waits for the one before it.
   due = std::max(due, link.last_due);
   link.last_due = due;
-  link.held[(link.first + link.count) % link.held.size()] = {.due = due, .frame = std::move(frame)};
-  ++link.count;
+  if (chance(link, spec_.late)) {
+    const auto most = static_cast<std::uint64_t>(spec_.lateness.count());
+    due += Duration(static_cast<std::int64_t>(1 + link.rng.below(most)));
+  }
+  const auto at = [&](std::size_t place) -> Held& {
+    return link.held[(link.first + place) % link.held.size()];
+  };
+  std::size_t place = link.count++;
+  for (; place > 0 && at(place - 1).due > due; --place) at(place) = std::move(at(place - 1));
+  at(place) = {.due = due, .frame = std::move(frame)};
   return true;
 }
 

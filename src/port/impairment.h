@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bad link: wraps a port, and loses, delays, reorders, duplicates, corrupts and slows what is
-// sent through it. Seeded: the same frames at the same times fare the same.
+// A bad link: wraps a port, and polices, loses, delays, reorders, duplicates, corrupts and slows
+// what is sent through it. Seeded: the same frames at the same times fare the same.
 //
 // It hides the segmentation offloads of its port, so that frames fare as they would on the wire;
 // and if it corrupts, the checksum offload too, or a checksum made afterwards would cover up for
@@ -52,14 +52,16 @@ class ImpairedPort final : public Port {
     std::vector<Held> held;  // a circle; in the order of `due`
     std::size_t first = 0;
     std::size_t count = 0;
-    Instant free_at{};   // when the link has sent what it was given
-    Instant last_due{};  // of the last frame held
-    Burst leaving;       // what leaves now
+    Instant free_at{};      // when the link has sent what it was given
+    Instant last_due{};     // of the last frame that came in order
+    Instant refilled_at{};  // when the policer has its whole burst again
+    Burst leaving;          // what leaves now
   };
 
   bool chance(Link& link, double probability) {
     return probability > 0 && link.rng.unit() < probability;
   }
+  bool conforms(Link& link, std::size_t size, Instant now) const;
   bool send(unsigned queue, PacketPtr frame, Instant now);
   bool hold(unsigned queue, PacketPtr frame, Instant now);
   PacketPtr corrupted(unsigned queue, PacketPtr frame);

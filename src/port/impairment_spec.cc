@@ -19,8 +19,11 @@ constexpr std::array<Unit, 1> kPercent{{{"%", 0.01}}};
 constexpr std::array<Unit, 4> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}};
 constexpr std::array<Unit, 4> kRates{{{"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}}};
 
+constexpr std::array<Unit, 3> kSizes{{{"B", 1}, {"kB", 1e3}, {"MB", 1e6}}};
+
 constexpr double kMaxTime = 3600e9;  // an hour, in nanoseconds
 constexpr double kMaxRate = 1e13;
+constexpr double kMaxBurst = 1e9;
 
 // "25ms" by kTimes is 25e6. Nothing negative, and no number without a unit.
 std::optional<double> parse_quantity(std::string_view text, std::span<const Unit> units) {
@@ -49,24 +52,36 @@ std::optional<bool> apply(ImpairmentSpec& spec, std::string_view key, std::strin
     target = Duration(static_cast<std::int64_t>(*number));
     return true;
   };
+  const auto rate = [&](std::uint64_t& target) {
+    const auto number = parse_quantity(value, kRates);
+    if (!number || *number < 1 || *number > kMaxRate) return false;
+    target = static_cast<std::uint64_t>(*number);
+    return true;
+  };
   if (key == "loss") return probability(spec.loss);
   if (key == "reorder") return probability(spec.reorder);
+  if (key == "late") return probability(spec.late);
   if (key == "dup") return probability(spec.dup);
   if (key == "corrupt") return probability(spec.corrupt);
   if (key == "delay") return time(spec.delay);
   if (key == "jitter") return time(spec.jitter);
-  if (key != "rate") return std::nullopt;
-  const auto number = parse_quantity(value, kRates);
-  if (!number || *number < 1 || *number > kMaxRate) return false;
-  spec.rate_bits = static_cast<std::uint64_t>(*number);
+  if (key == "lateness") return time(spec.lateness);
+  if (key == "queue") return time(spec.queue);
+  if (key == "rate") return rate(spec.rate_bits);
+  if (key == "police") return rate(spec.police_bits);
+  if (key != "burst") return std::nullopt;
+  const auto number = parse_quantity(value, kSizes);
+  if (!number || *number < 1 || *number > kMaxBurst) return false;
+  spec.burst_bytes = static_cast<std::uint64_t>(*number);
   return true;
 }
 
 std::unexpected<Error> usage(std::string what) {
   return fail({.kind = ErrorKind::kUsage,
                .what = std::move(what),
-               .remedy = "write it like loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
-                         "corrupt=0.01%,rate=1Gbit"});
+               .remedy = "write it like loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,"
+                         "lateness=10ms,dup=0.1%,corrupt=0.01%,rate=1Gbit,queue=50ms,"
+                         "police=100Mbit,burst=64kB"});
 }
 
 }  // namespace
@@ -89,6 +104,15 @@ Result<ImpairmentSpec> ImpairmentSpec::parse(std::string_view text) {
   if (spec.jitter > spec.delay) return usage("jitter cannot be more than the delay");
   if (spec.reorder > 0 && spec.delay == Duration::zero()) {
     return usage("reorder needs a delay, for a frame overtakes those that wait");
+  }
+  if ((spec.late > 0) != (spec.lateness > Duration::zero())) {
+    return usage("late needs a lateness, and that a probability");
+  }
+  if (spec.queue > Duration::zero() && spec.rate_bits == 0) {
+    return usage("queue needs a rate, for which frames wait");
+  }
+  if ((spec.police_bits > 0) != (spec.burst_bytes > 0)) {
+    return usage("police needs a burst, and that a rate to exceed");
   }
   return spec;
 }

@@ -21,7 +21,8 @@ using std::chrono::nanoseconds;
 
 TEST(ImpairmentSpec, ReadsTheNotation) {
   const auto spec = ImpairmentSpec::parse(
-      "loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,corrupt=0.01%,rate=1Gbit");
+      "loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,lateness=10ms,dup=0.1%,corrupt=0.01%,"
+      "rate=1Gbit,queue=50ms,police=100Mbit,burst=64kB");
   ASSERT_TRUE(spec.has_value()) << spec.error().message();
   EXPECT_DOUBLE_EQ(spec->loss, 0.01);
   EXPECT_DOUBLE_EQ(spec->reorder, 0.005);
@@ -30,16 +31,45 @@ TEST(ImpairmentSpec, ReadsTheNotation) {
   EXPECT_EQ(spec->delay, milliseconds(25));
   EXPECT_EQ(spec->jitter, milliseconds(2));
   EXPECT_EQ(spec->rate_bits, 1'000'000'000U);
+  EXPECT_DOUBLE_EQ(spec->late, 0.05);
+  EXPECT_EQ(spec->lateness, milliseconds(10));
+  EXPECT_EQ(spec->queue, milliseconds(50));
+  EXPECT_EQ(spec->police_bits, 100'000'000U);
+  EXPECT_EQ(spec->burst_bytes, 64'000U);
   EXPECT_EQ(ImpairmentSpec::parse("").value(), ImpairmentSpec());
   EXPECT_EQ(ImpairmentSpec::parse("delay=1.5us").value().delay, nanoseconds(1500));
   EXPECT_EQ(ImpairmentSpec::parse("rate=64kbit").value().rate_bits, 64'000U);
 }
 
 TEST(ImpairmentSpec, RefusesWhatItCannotRead) {
-  for (const char* text :
-       {"loss", "loss=", "loss=1", "loss=-1%", "loss=101%", "loss=nan%", "delay=25", "delay=25m",
-        "delay=1e9s", "rate=0bit", "rate=1GB", "speed=1Gbit", ",", "loss=1%,,dup=1%", "jitter=1ms",
-        "delay=1ms,jitter=2ms", "reorder=1%", "delay=99999999h", "loss=1%%"}) {
+  for (const char* text : {"loss",
+                           "loss=",
+                           "loss=1",
+                           "loss=-1%",
+                           "loss=101%",
+                           "loss=nan%",
+                           "delay=25",
+                           "delay=25m",
+                           "delay=1e9s",
+                           "rate=0bit",
+                           "rate=1GB",
+                           "speed=1Gbit",
+                           ",",
+                           "loss=1%,,dup=1%",
+                           "jitter=1ms",
+                           "delay=1ms,jitter=2ms",
+                           "reorder=1%",
+                           "delay=99999999h",
+                           "loss=1%%",
+                           "late=1%",
+                           "lateness=1ms",
+                           "late=1%,lateness=0ms",
+                           "queue=1ms",
+                           "police=1Mbit",
+                           "burst=1kB",
+                           "police=1Mbit,burst=1kbit",
+                           "police=0bit,burst=1kB",
+                           "police=1Mbit,burst=2e9B"}) {
     const auto spec = ImpairmentSpec::parse(text);
     EXPECT_FALSE(spec.has_value()) << text;
     if (!spec) {
@@ -177,6 +207,32 @@ TEST(Impairment, ReorderedFramesOvertakeThoseThatWait) {
   EXPECT_FALSE(std::ranges::is_sorted(arrivals, {}, &Arrival::sequence));
 }
 
+TEST(Impairment, LateFramesAreOvertaken) {
+  Link link("delay=1ms,late=5%,lateness=2ms");
+  constexpr std::uint32_t kFrames = 20'000;
+  const auto arrivals = link.run(kFrames, 100, microseconds(10));
+  ASSERT_EQ(arrivals.size(), kFrames);
+  std::uint32_t late = 0;
+  double sum = 0;
+  for (const Arrival& arrival : arrivals) {
+    const Duration delay = arrival.at - Instant(arrival.sequence * microseconds(10));
+    EXPECT_LE(delay, milliseconds(3));
+    EXPECT_GE(delay, milliseconds(1));
+    if (delay == milliseconds(1)) continue;
+    ++late;
+    sum += static_cast<double>((delay - milliseconds(1)).count());
+  }
+  expect_rate(late, 0.05, kFrames);
+  EXPECT_NEAR(sum / late, 1e6, 5 * 2e6 / std::sqrt(12.0 * late));
+  // The others stay in their order.
+  std::uint32_t last = 0;
+  for (const Arrival& arrival : arrivals) {
+    if (arrival.at - Instant(arrival.sequence * microseconds(10)) != milliseconds(1)) continue;
+    EXPECT_GE(arrival.sequence, last);
+    last = arrival.sequence;
+  }
+}
+
 TEST(Impairment, DuplicatesAreCopies) {
   Link link("dup=3%");
   constexpr std::uint32_t kFrames = 20'000;
@@ -215,9 +271,44 @@ TEST(Impairment, SendsAtTheRateAskedFor) {
   EXPECT_NEAR(static_cast<double>(arrivals.size()), kFrames / 2.0 + 64, 2);
 }
 
+TEST(Impairment, TheQueueIsAsLongAsAskedFor) {
+  // Twice as much as the link takes, 100 us each: what would wait for more than 1 ms is dropped.
+  Link link("rate=100Mbit,queue=1ms");
+  constexpr std::uint32_t kFrames = 2'000;
+  const auto arrivals = link.run(kFrames, 1250, microseconds(50));
+  EXPECT_EQ(arrivals.size() + link.stats().dropped(Drop::kImpairFull), kFrames);
+  EXPECT_NEAR(static_cast<double>(arrivals.size()), kFrames / 2.0 + 10, 2);
+  Duration most{};
+  for (const Arrival& arrival : arrivals) {
+    most = std::max(most, arrival.at - Instant(arrival.sequence * microseconds(50)));
+  }
+  EXPECT_EQ(most, milliseconds(1) + microseconds(100)) << "the longest wait, and the frame itself";
+}
+
+TEST(Impairment, PolicesWithoutDelay) {
+  // 1250 bytes at 100 Mb/s take 100 us. A burst of ten, and then every other frame of two.
+  Link link("police=100Mbit,burst=12500B");
+  constexpr std::uint32_t kFrames = 2'000;
+  const auto arrivals = link.run(kFrames, 1250, microseconds(50));
+  EXPECT_EQ(arrivals.size() + link.stats().dropped(Drop::kImpairPolice), kFrames);
+  EXPECT_NEAR(static_cast<double>(arrivals.size()), kFrames / 2.0 + 9, 1);
+  for (const Arrival& arrival : arrivals) {
+    EXPECT_EQ(arrival.at, Instant(arrival.sequence * microseconds(50)));
+  }
+}
+
+TEST(Impairment, WhatConformsPassesThePolicer) {
+  Link link("police=100Mbit,burst=1250B");
+  EXPECT_EQ(link.run(1'000, 1250, microseconds(100)).size(), 1'000U);
+  EXPECT_EQ(link.stats().dropped(), 0U);
+  EXPECT_EQ(Link("police=100Mbit,burst=1249B").run(10, 1250, milliseconds(100)).size(), 0U)
+      << "a frame that is larger than the burst";
+}
+
 TEST(Impairment, TheSameSeedFaresTheSame) {
   constexpr std::string_view kSpec =
-      "loss=5%,delay=1ms,jitter=300us,reorder=5%,dup=5%,corrupt=5%,rate=1Gbit";
+      "loss=5%,delay=1ms,jitter=300us,reorder=5%,late=5%,lateness=2ms,dup=5%,corrupt=5%,rate=1Gbit,"
+      "queue=2ms,police=700Mbit,burst=20kB";
   Link first(kSpec);
   Link second(kSpec);
   const auto a = first.run(3'000, 500, microseconds(5));

@@ -13,24 +13,25 @@ namespace tideline::port {
 
 // Why a port dropped a frame, in the order of the names in stats.cc.
 enum class Drop : std::uint8_t {
-  kTxShort,      // shorter than an Ethernet header
-  kTxLong,       // longer than the port takes
-  kTxScattered,  // several segments, but no scatter/gather
-  kTxOffload,    // asks for an offload that the port lacks, or in a way that makes no sense
-  kTxFull,       // no room on the wire: the peer or the kernel is slower
-  kTxNoPeer,     // nobody at the other end
-  kTxRefused,    // the kernel refused it
-  kTxPool,       // no segment free to gather into
-  kRxPool,       // no segment free to receive into
-  kRxFull,       // came faster than it was taken
-  kRxShort,      // shorter than an Ethernet header
-  kRxTruncated,  // longer than the port can receive
-  kRxOffload,    // offload metadata of the other side that makes no sense
-  kRxReference,  // lies outside of its sender's memory
-  kRxWithdrawn,  // its sender took the memory back before it was copied
-  kImpairLoss,   // lost on purpose
-  kImpairFull,   // more frames on the impaired link than it holds
-  kImpairPool,   // no segment free for a duplicate or a corrupted copy
+  kTxShort,       // shorter than an Ethernet header
+  kTxLong,        // longer than the port takes
+  kTxScattered,   // several segments, but no scatter/gather
+  kTxOffload,     // asks for an offload that the port lacks, or in a way that makes no sense
+  kTxFull,        // no room on the wire: the peer or the kernel is slower
+  kTxNoPeer,      // nobody at the other end
+  kTxRefused,     // the kernel refused it
+  kTxPool,        // no segment free to gather into
+  kRxPool,        // no segment free to receive into
+  kRxFull,        // came faster than it was taken
+  kRxShort,       // shorter than an Ethernet header
+  kRxTruncated,   // longer than the port can receive
+  kRxOffload,     // offload metadata of the other side that makes no sense
+  kRxReference,   // lies outside of its sender's memory
+  kRxWithdrawn,   // its sender took the memory back before it was copied
+  kImpairLoss,    // lost on purpose
+  kImpairFull,    // more on the impaired link than it holds
+  kImpairPolice,  // above the rate that the impaired link is policed at
+  kImpairPool,    // no segment free for a duplicate or a corrupted copy
 };
 inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kImpairPool) + 1;
 

@@ -12,7 +12,8 @@
 // Before `given`: config ecn | accurate_ecn | no_timestamps | no_window_scaling | no_sack | gso |
 //   ipv6 | backlog N | buffer N | mtu N | no_delay | cork | keepalive IDLE INTERVAL PROBES |
 //   user_timeout SECONDS | reno | bbr | dctcp | fast | pacing BYTES_PER_SECOND | fast_open MOST |
-//   defer_accept SECONDS | notsent_lowat BYTES.
+//   defer_accept SECONDS | notsent_lowat BYTES |
+//   tell_path_errors.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
 // +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect0|ect1|ce] [badsum] [group]
 //   [port N]

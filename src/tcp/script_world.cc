@@ -136,6 +136,8 @@ void World::set_option(const std::string& name) {
     options.fast_open = true;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
+  } else if (name == "tell_path_errors") {
+    options.tell_path_errors = true;
   } else {
     FAIL() << "unknown option " << name;
   }
@@ -172,12 +174,13 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
 }
 
 void World::error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu) {
-  static constexpr std::array<std::pair<std::string_view, ip::PathErrorKind>, 5> kKinds{{
+  static constexpr std::array<std::pair<std::string_view, ip::PathErrorKind>, 6> kKinds{{
       {"network_unreachable", ip::PathErrorKind::kNetworkUnreachable},
       {"host_unreachable", ip::PathErrorKind::kHostUnreachable},
       {"protocol_unreachable", ip::PathErrorKind::kProtocolUnreachable},
       {"port_unreachable", ip::PathErrorKind::kPortUnreachable},
       {"too_big", ip::PathErrorKind::kPacketTooBig},
+      {"time_exceeded", ip::PathErrorKind::kTimeExceeded},
   }};
   const auto* found = std::ranges::find(kKinds, kind, &decltype(kKinds)::value_type::first);
   ASSERT_NE(found, kKinds.end());
@@ -295,6 +298,9 @@ void World::established(ConnectionId /*id*/, Instant /*now*/) {
 void World::readable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("readable"); }
 void World::peer_closed(ConnectionId /*id*/, Instant /*now*/) {
   events.emplace_back("peer_closed");
+}
+void World::path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) {
+  events.emplace_back("path_failed");
 }
 void World::writable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("writable"); }
 

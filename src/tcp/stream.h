@@ -11,6 +11,10 @@
 #include "tcp/buffers.h"
 #include "tcp/endpoint.h"
 
+namespace tideline::ip {
+struct PathError;
+}  // namespace tideline::ip
+
 namespace tideline::tcp {
 
 // RFC 9293 §3.3.2. LISTEN is a listener's and has no connection.
@@ -67,6 +71,9 @@ class StreamOwner {
   virtual void peer_closed(ConnectionId id, Instant now) = 0;
   // Room was released in the send buffer.
   virtual void writable(ConnectionId id, Instant now) = 0;
+  // What the network says of a segment, for who asks for it (tell_path_errors). It may come while
+  // one is being sent: the owner does not call back.
+  virtual void path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) {}
   // Nothing is received or sent any more.
   virtual void ended(ConnectionId id, End reason, Instant now) = 0;
   // The last that is told: the handle is void, and the buffers are the owner's alone. After close()
@@ -119,6 +126,8 @@ struct StreamOptions {
   // Of an authenticated connection: what ICMP says counts, though anybody can send it (RFC 5925
   // §7.8).
   bool heed_path_errors = false;
+  // The owner hears at once what ICMP says, also what does not end the connection: path_failed().
+  bool tell_path_errors = false;
 };
 
 // Accepts what has come for a listener.

@@ -5,6 +5,43 @@
 namespace tideline::tcp::test {
 namespace {
 
+// --- What ICMP says: IP_RECVERR, as Linux has it.
+
+SCRIPT(TellPathErrors, RcvError_Established_IsToldAtOnceAndForgotten, R"(
+  config tell_path_errors
+  given ESTABLISHED
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0 error host_unreachable 1
+  events path_failed
+  +0 error time_exceeded 1
+  events path_failed
+  +0 error port_unreachable 101
+  events
+  state ESTABLISHED
+)")
+
+SCRIPT(TellPathErrors, RcvError_SynSent_IsToldAndEnds, R"(
+  config tell_path_errors
+  given SYN_SENT
+  +0 error host_unreachable 0
+  events path_failed ended:unreachable released
+)")
+
+SCRIPT(TellPathErrors, RcvTimeExceeded_SynSent_IsToldAndEnds, R"(
+  config tell_path_errors
+  given SYN_SENT
+  +0 error time_exceeded 0
+  events path_failed ended:unreachable released
+)")
+
+SCRIPT(TellPathErrors, RcvTimeExceeded_SynSent_IsNoReasonForWhoDoesNotAsk, R"(
+  given SYN_SENT
+  +0 error time_exceeded 0
+  events
+  state SYN_SENT
+)")
+
 // --- TCP_DEFER_ACCEPT, as Linux has it.
 
 SCRIPT(DeferAccept, RcvAck_SynReceived_WaitsForData, R"(

@@ -482,11 +482,18 @@ void Tcp::failed(const ip::PathError& error, Instant /*now*/) {
   Core& core = *core_;
   Tcb* tcb = core.table.find(quoted_tuple(error));
   if (tcb == nullptr) return;
+  StreamOwner* owner = tcb->closed_by_owner ? nullptr : tcb->attachment.owner;
+  const bool tells = tcb->options.tell_path_errors && owner != nullptr;
   if (error.kind == ip::PathErrorKind::kPacketTooBig) {
     tcb->path_mtu_changed = true;
-  } else if (tcb->state == State::kSynSent && error.kind != ip::PathErrorKind::kTimeExceeded) {
-    // RFC 5461 §4.1: while connecting, the caller waits for nothing better.
+  } else if (tcb->state == State::kSynSent &&
+             (tells || error.kind != ip::PathErrorKind::kTimeExceeded)) {
+    // RFC 5461 §4.1: while connecting, the caller waits for nothing better. Who looks for a path's
+    // hops waits for just that.
     tcb->hard_error = end_of(error.kind);
+    if (tells) owner->path_failed(id_of(core, *tcb), error);
+  } else if (tells) {
+    owner->path_failed(id_of(core, *tcb), error);
   } else {
     tcb->soft_error = end_of(error.kind);  // RFC 5927 §5.2
   }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # relay_test.sh TIDELINE tap|packet|dgram: two kernels, each in a namespace of its own, with all their
-# offloads on, reach each other through `tideline relay`, also through a lossy one; tshark finds
+# offloads on, reach each other through `tideline relay`, also through a lossy and a policing one; tshark finds
 # nothing wrong. Over dgram two relays are in a row, with a wire between that can no offload at all.
 . "$(dirname "$0")/common.sh"
 kind=$2
@@ -139,5 +139,12 @@ transfers
 stop_relays
 check_capture "$directory/relay.pcap" tcp
 grep -q 'impair_loss' "$directory/relay.log" || fail "nothing was lost"
+
+# A policer, late frames and a short queue, which all cost a bulk transfer something.
+connect --impair police=200Mbit,burst=64kB,late=5%,lateness=2ms,rate=400Mbit,queue=5ms --seed 6
+transfers
+stop_relays
+check_capture "$directory/relay.pcap" tcp
+grep -q 'impair_police' "$directory/relay.log" || fail "nothing was policed"
 errors() { "$@" cat /proc/net/snmp | awk '/^Tcp:/ {print $NF}' | tail -1; }
 [ "$(errors env)" = 0 ] && [ "$(errors far)" = 0 ] || fail "a kernel found wrong TCP checksums"

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ancillary data: to which address a datagram came; what became of sends without copies.
+// Ancillary data: to which address a datagram came; what became of sends without copies; how much
+// is left to read.
 #include <time.h>
 // It needs what comes before.
 #include <linux/errqueue.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
 #include "fixture.h"
 
@@ -97,6 +100,51 @@ TEST_F(Sockets, SendsWithoutCopiesAreNotified) {
   EXPECT_EQ(message.receive(near_, MSG_ERRQUEUE), -1);
   EXPECT_EQ(errno, EAGAIN);
   EXPECT_EQ(wait_events(near_, 0, 0), 0);
+}
+
+TEST_F(Sockets, WhoIsAcceptedIsNotifiedAsItsListener) {
+  const Fd listener = make(SOCK_STREAM);
+  set(listener, SOL_SOCKET, SO_ZEROCOPY, 1);
+  ASSERT_EQ(::bind(listener, any().raw(), any().size), 0) << std::strerror(errno);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  const Fd near = make(SOCK_STREAM);
+  ASSERT_EQ(connect_to(near, Address::local_of(listener).port()), 0) << std::strerror(errno);
+  const Fd far(::accept(listener, nullptr, nullptr));
+  ASSERT_GE(far, 0) << std::strerror(errno);
+  ASSERT_EQ(::send(far, "bytes", 5, MSG_ZEROCOPY), 5);
+  EXPECT_EQ(receive(near, MSG_WAITALL, 5), "bytes");
+  EXPECT_NE(wait_events(far, 0) & POLLERR, 0);
+  Message message;
+  EXPECT_EQ(message.receive(far, MSG_ERRQUEUE), 0) << std::strerror(errno);
+}
+
+TEST_F(Sockets, WhatIsLeftToReadIsTold) {
+  join();
+  const auto rest = [&](std::size_t size) {
+    Message message;
+    message.part.iov_len = size;
+    int value = -1;
+    EXPECT_EQ(message.receive(far_), static_cast<ssize_t>(size)) << std::strerror(errno);
+    return message.find(SOL_TCP, TCP_CM_INQ, value) ? value : -1;
+  };
+  const auto wait_bytes = [&](int count) {
+    for (int have = 0; have < count; ::usleep(1000)) {
+      ASSERT_EQ(::ioctl(far_, FIONREAD, &have), 0);
+    }
+  };
+  send(near_, "0123456789");
+  wait_bytes(10);
+  EXPECT_EQ(rest(2), -1);
+  set(far_, IPPROTO_TCP, TCP_INQ, 1);
+  EXPECT_EQ(get(far_, IPPROTO_TCP, TCP_INQ), 1);
+  EXPECT_EQ(rest(5), 3);
+  EXPECT_EQ(rest(3), 0);
+  send(near_, "abc");
+  ASSERT_EQ(::shutdown(near_, SHUT_WR), 0);
+  ASSERT_EQ(wait_events(far_, POLLRDHUP), POLLRDHUP);
+  wait_bytes(3);
+  EXPECT_EQ(rest(3), 1);  // the end
+  EXPECT_EQ(receive(far_), "");
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ File* File::open(int domain, client::SocketType type, bool nonblocking) {
   file->has_asked_kernel.store(false, std::memory_order_relaxed);
   file->header_info.store(0, std::memory_order_relaxed);
   file->zero_copy.store(false, std::memory_order_relaxed);
+  file->tells_rest.store(false, std::memory_order_relaxed);
   file->keys_are_ours.store(false, std::memory_order_relaxed);
   file->zero_copied.store(0, std::memory_order_relaxed);
   file->told.store(0, std::memory_order_relaxed);

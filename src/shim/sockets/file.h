@@ -75,6 +75,7 @@ struct File final : Counted {
   std::atomic<bool> has_asked_kernel{false};  // a datagram socket: somebody may answer there
   std::atomic<unsigned> header_info{0};       // IP_PKTINFO, IPV6_RECVPKTINFO and their kin
   std::atomic<bool> zero_copy{false};         // SO_ZEROCOPY
+  std::atomic<bool> tells_rest{false};        // TCP_INQ
   std::atomic<bool> keys_are_ours{false};     // of TCP-AO: the kernel half has not taken them
   std::atomic<std::uint32_t> zero_copied{0};  // sends with MSG_ZEROCOPY
   std::atomic<std::uint32_t> told{0};         // of these, on the error queue

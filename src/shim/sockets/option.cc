@@ -288,6 +288,7 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   const client::Options before = file.options;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
+  if (level == IPPROTO_TCP && name == TCP_INQ) file.tells_rest.store(number != 0);
   if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
   if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
   if (level == IPPROTO_IP || level == IPPROTO_IPV6) note_ip_option(fd, file, level, name);

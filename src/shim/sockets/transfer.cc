@@ -3,6 +3,8 @@
 
 #include <linux/errqueue.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -263,13 +266,25 @@ ssize_t receive_from_kernel(int fd, std::span<const iovec> into, int flags, sock
   return size;
 }
 
+// TCP_INQ: how much is left to read. As in Linux, the end counts as a byte, for which it is worth
+// to read once more.
+void put_rest(const File& file, msghdr& message) {
+  if (!file.tells_rest.load(std::memory_order_relaxed)) {
+    message.msg_controllen = 0;
+    return;
+  }
+  int rest = static_cast<int>(std::min<std::size_t>(file.socket().readable_bytes(), INT_MAX));
+  if (rest == 0 && (file.socket().readiness(POLLRDHUP) & POLLRDHUP) != 0) rest = 1;
+  put_control(message, SOL_TCP, TCP_CM_INQ, &rest, sizeof(rest));
+}
+
 ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
                      socklen_t* address_size, msghdr* message) {
   const auto got = file.socket().receive(into, (flags & MSG_PEEK) != 0);
   if (got) {
     if (file.is_stream()) {
       if (address_size != nullptr) *address_size = 0;
-      if (message != nullptr) message->msg_controllen = 0;
+      if (message != nullptr) put_rest(file, *message);
       return static_cast<ssize_t>(got->size);
     }
     to_sockaddr(got->from, file.domain, address, address_size);
