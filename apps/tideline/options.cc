@@ -66,9 +66,9 @@ void add_link_options(CLI::App& command, WireOptions& options) {
 void add_impair_options(CLI::App& command, WireOptions& options) {
   command
       .add_option("--impair", options.impair,
-                  "spoil what is sent: loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,"
-                  "lateness=10ms,dup=0.1%,corrupt=0.01%,rate=1Gbit,queue=50ms,police=100Mbit,"
-                  "burst=64kB")
+                  "spoil what is sent, by any of these with commas between: loss=1% delay=25ms "
+                  "jitter=2ms reorder=0.5% late=5% lateness=10ms dup=0.1% corrupt=0.01% rate=1Gbit "
+                  "queue=50ms police=100Mbit burst=64kB")
       ->type_name("SPEC");
   command.add_option("--seed", options.seed, "of --impair (default: random, and told)");
   command.add_option("--capture", options.capture, "write all frames to this pcap file")
