@@ -70,14 +70,13 @@ int posix_spawn_file_actions_addtcsetpgrp_np(posix_spawn_file_actions_t* actions
 }
 
 int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
-                const posix_spawnattr_t* attributes, char* const* words,
-                char* const* environment) noexcept {
+                const posix_spawnattr_t* attributes, char* const* words, char* const* environment) {
   return spawn(libc().posix_spawn, child, path, actions, attributes, words, environment);
 }
 
 int posix_spawnp(pid_t* child, const char* file, const posix_spawn_file_actions_t* actions,
                  const posix_spawnattr_t* attributes, char* const* words,
-                 char* const* environment) noexcept {
+                 char* const* environment) {
   return spawn(libc().posix_spawnp, child, file, actions, attributes, words, environment);
 }
 
