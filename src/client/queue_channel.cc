@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -122,14 +123,14 @@ Status QueueChannel::join(UniqueFd socket, const queue::Welcome& welcome,
   const auto known = std::ranges::find_if(
       families_, [&](const auto& family) { return family->number() == welcome.family; });
   if (known == families_.end()) {
-    auto family = FamilyView::open(welcome.family, std::move(fds[2]), welcome.family_size);
+    auto family = FamilyView::open(welcome.family, keep(std::move(fds[2])), welcome.family_size);
     if (!family) return fail(family.error());
     families_.push_back(std::move(*family));
   }
   memory_ = std::move(*memory);
   channel_ = memory_.at<queue::ChannelMemory>(0);
-  socket_ = std::move(socket);
-  bell_ = std::move(fds[1]);
+  socket_ = keep(std::move(socket));
+  bell_ = keep(std::move(fds[1]));
   number_ = welcome.channel;
   rung_for_.store(0, std::memory_order_relaxed);
   waiters_ = 0;
@@ -138,9 +139,35 @@ Status QueueChannel::join(UniqueFd socket, const queue::Welcome& welcome,
   return {};
 }
 
+// The same descriptor, which keeps() knows, above the numbers that programs choose themselves
+// (shells, and whoever passes descriptors on at fixed numbers) if the limit of open files lets it.
+UniqueFd QueueChannel::keep(UniqueFd fd) {
+  constexpr int kFirst = 768;
+  constexpr rlim_t kEnough = 1024;
+  rlimit limit{};
+  if (fd && ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= kEnough) {
+    if (UniqueFd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kFirst)); high) fd = std::move(high);
+  }
+  const auto number = static_cast<unsigned>(fd.get());
+  if (number < kMostNumbers) {
+    kept_[number / 64].fetch_or(std::uint64_t{1} << number % 64, std::memory_order_relaxed);
+  }
+  return fd;
+}
+
+// Before they are closed.
+void QueueChannel::keep_no_more() {
+  for (const UniqueFd* each : {&socket_, &bell_, &end_}) {
+    const auto number = static_cast<unsigned>(each->get());
+    if (number < kMostNumbers) {
+      kept_[number / 64].fetch_and(~(std::uint64_t{1} << number % 64), std::memory_order_relaxed);
+    }
+  }
+}
+
 // By epoll: poll(2) fails in programs that allow themselves no descriptors.
 void QueueChannel::watch_for_the_end() {
-  end_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
+  end_ = keep(UniqueFd(::epoll_create1(EPOLL_CLOEXEC)));
   epoll_event event{.events = EPOLLHUP, .data = {}};
   if (::epoll_ctl(end_.get(), EPOLL_CTL_ADD, socket_.get(), &event) != 0) return;
   const auto thread = start_quiet_thread(&QueueChannel::watch, this, kWatcherStack,
@@ -314,7 +341,7 @@ FamilyView* QueueChannel::family(std::uint32_t number) {
   UniqueFd memory;
   const auto answer = wish({.wish = queue::Wish::kFamily, .number = number}, {}, &memory);
   if (!answer || !memory) return nullptr;
-  auto opened = FamilyView::open(number, std::move(memory), answer->size);
+  auto opened = FamilyView::open(number, keep(std::move(memory)), answer->size);
   if (!opened) return nullptr;
   families_.push_back(std::move(*opened));
   return &*families_.back();
@@ -363,6 +390,8 @@ std::unique_ptr<Waiter> QueueChannel::make_waiter() {
   if (waiters_ == queue::ChannelMemory::kWaiters) return nullptr;
   auto bell = queue::Doorbell::create();
   if (!bell) return nullptr;
+  bell->sleeper = keep(std::move(bell->sleeper));
+  bell->ringer = keep(std::move(bell->ringer));
   const queue::WishMessage wish{.wish = queue::Wish::kWaiter, .number = waiters_};
   const int ringer = bell->ringer.get();
   if (!send_with_fds(socket_.get(), bytes_of(wish), {&ringer, 1})) return nullptr;
@@ -409,6 +438,7 @@ void QueueChannel::after_fork_in_parent() {
 
 void QueueChannel::abandon() {
   gone_.store(true, std::memory_order_release);
+  keep_no_more();
   socket_.reset();
   bell_.reset();
   end_.reset();
@@ -419,6 +449,7 @@ void QueueChannel::after_fork_in_child() {
   new (&waiters_mutex_) std::mutex;
   new (&call_mutex_) std::mutex;
   caller_.store({}, std::memory_order_relaxed);
+  keep_no_more();
   for (const auto& family : families_) family->after_fork_in_child();
   const std::unique_ptr<Child> child = std::move(child_);
   // What the parent's waiters hold of its channel stays mapped, for the shim still has them.

@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -72,6 +73,13 @@ class QueueChannel {
   // Null: no descriptor was to be had, or kWaiters are in use.
   std::unique_ptr<Waiter> make_waiter();
 
+  // Whether it needs that descriptor, of this process.
+  bool keeps(int descriptor) const {
+    const auto number = static_cast<unsigned>(descriptor);
+    return number < kMostNumbers &&
+           (kept_[number / 64].load(std::memory_order_relaxed) >> number % 64 & 1) != 0;
+  }
+
   // Around fork(). A child of a channel that could not be made is told that the front end is gone.
   void before_fork();
   void after_fork_in_parent();
@@ -92,7 +100,12 @@ class QueueChannel {
   Outcome<queue::WishAnswer> wish(const queue::WishMessage& message, std::span<const int> fds,
                                   UniqueFd* received);
   void submit(const queue::Request& request);
+  UniqueFd keep(UniqueFd fd);
+  void keep_no_more();
   bool wait_for_answer();
+
+  static constexpr unsigned kMostNumbers = 65536;
+  std::array<std::atomic<std::uint64_t>, kMostNumbers / 64> kept_{};
 
   UniqueFd socket_;
   UniqueFd bell_;  // the engine's

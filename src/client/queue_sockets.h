@@ -45,6 +45,7 @@ class QueueSockets final : public Sockets {
   void before_fork() override;
   void after_fork_in_parent() override;
   bool after_fork_in_child() override;
+  bool keeps(int descriptor) override { return channel_->keeps(descriptor); }
   // The front end sends on what was written.
   void finish(Duration /*limit*/) override {}
 

@@ -134,6 +134,8 @@ class Sockets {
   virtual void before_fork() {}
   virtual void after_fork_in_parent() {}
   virtual bool after_fork_in_child() { return false; }
+  // Whether these sockets cannot do without that descriptor, which is not the program's to close.
+  virtual bool keeps(int /*descriptor*/) { return false; }
   // The program ends: closes what is open, and gives peers the time to take what was written, as
   // long as that goes on, at most for `limit`.
   virtual void finish(Duration limit) = 0;

@@ -367,6 +367,41 @@ TEST_F(QueueThreadTest, AnotherUserAdoptsNothing) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+// SO_REUSEPORT is among one user's programs: another would take half of what comes.
+TEST_F(QueueThreadTest, AnotherUserDoesNotJoinAGroupOfDatagramSockets) {
+  if (::getuid() != 0) {
+    start();
+    GTEST_SKIP() << "needs root, to be another user";
+  }
+  const auto bind = [](RawClient& client, std::uint16_t flags) {
+    const auto socket = client.open(client::SocketType::kDatagram);
+    const auto response =
+        client.call({.op = Op::kBind,
+                     .flags = flags,
+                     .handle = socket.handle,
+                     .endpoint = client::to_record(client::Endpoint{.address = kOwn, .port = 90})});
+    return client::failure_from(response.failure);
+  };
+  constexpr std::uint16_t kGroup = queue::kShared | queue::kSharedPort;
+  ASSERT_TRUE(left_.greet());
+  EXPECT_EQ(bind(left_, kGroup), Failure::kNone);
+  EXPECT_EQ(bind(left_, kGroup), Failure::kNone);
+  ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    engine_.stop_driving();
+    constexpr uid_t kNobody = 65534;
+    RawClient client(engine_);
+    if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
+    if (bind(client, kGroup) != Failure::kAddressInUse) ::_exit(2);
+    ::_exit(bind(client, queue::kShared) == Failure::kAddressInUse ? 0 : 3);
+  }
+  start();
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 // A process is killed in the middle of a transfer: all that it held is given back, and its peer is
 // told.
 TEST_F(QueueThreadTest, AKilledProgramLeavesNothing) {

@@ -54,8 +54,9 @@ Outcome<void> ServedDatagram::bind(const ServedChannel& caller, const client::En
 Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, client::Sharing sharing) {
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
-    return udp.bind({.address = local.address, .port = port}, *this, to_udp(sharing), only_ipv6_)
-        .has_value();
+    const client::Endpoint at{.address = local.address, .port = port};
+    return !sockets_.is_group_of_another(at, sharing, family().user()) &&
+           udp.bind(to_udp(at), *this, to_udp(sharing), only_ipv6_).has_value();
   };
   client::Endpoint wanted = local;
   if (local.port == 0) {
@@ -65,6 +66,7 @@ Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, client::Sh
     return refuse(Failure::kAddressInUse);
   }
   bound_ = wanted;
+  sharing_ = sharing;
   show_local(wanted);
   return {};
 }
@@ -119,6 +121,7 @@ Outcome<void> ServedDatagram::shut_down(bool receiving, bool sending, Instant /*
 
 void ServedDatagram::close(bool /*abort*/, Instant /*now*/) {
   if (bound_) sockets_.stack().udp().unbind(to_udp(*bound_), *this);
+  bound_.reset();
   end();
   sockets_.give_back(*this);
 }

@@ -40,6 +40,9 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   client::Endpoint local() const override;
   // Sends what was written, up to a number of datagrams.
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
+  bool is_bound_at(const client::Endpoint& local) const { return bound_ == local; }
+  // As it was bound.
+  client::Sharing sharing() const { return sharing_; }
 
  private:
   // A record as the program has written it, checked.
@@ -66,6 +69,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;
   Reports reports_;
+  client::Sharing sharing_ = client::Sharing::kNone;
   bool only_ipv6_ = false;
 };
 

@@ -86,6 +86,16 @@ void ServedSockets::let_rest(Instant now) {
   rest_at_ = large_.empty() ? kNever : now + kRestEvery;
 }
 
+bool ServedSockets::is_group_of_another(const client::Endpoint& local, client::Sharing sharing,
+                                        std::uint64_t user) const {
+  using enum client::Sharing;
+  if (sharing == kNone) return false;  // shares with nobody
+  return std::ranges::any_of(datagrams_, [&](const auto& each) {
+    return each->is_bound_at(local) && (sharing == kPort || each->sharing() == kPort) &&
+           each->family().user() != user;
+  });
+}
+
 bool ServedSockets::is_taken(const Binding& wanted) const {
   const auto [first, last] = ports_.equal_range(wanted.local.port);
   return std::ranges::any_of(std::ranges::subrange(first, last), [&](const auto& entry) {

@@ -160,7 +160,7 @@ std::expected<int, EndReason> ServedVerbs::execute(const VerbsRequest& request,
     case VerbsOp::kCreateSrq:
       return create_srq(request, response);
     case VerbsOp::kModifySrq:
-      return modify_srq(request);
+      return modify_srq(request, response);
     case VerbsOp::kQuerySrq:
       return query_srq(request, response);
     case VerbsOp::kCreateQp:
@@ -381,17 +381,29 @@ ServedVerbs::Done ServedVerbs::create_srq(const VerbsRequest& request, VerbsResp
   return 0;
 }
 
-// The ring has as many slots as the queue was made with: its program cannot have more outstanding.
-ServedVerbs::Done ServedVerbs::modify_srq(const VerbsRequest& request) {
-  const ServedSrq* srq = find<ServedSrq>(request.handle);
+// The ring has as many slots as the queue, or more: one that grows gets another.
+ServedVerbs::Done ServedVerbs::modify_srq(const VerbsRequest& request, VerbsResponse& response) {
+  ServedSrq* srq = find<ServedSrq>(request.handle);
   if (srq == nullptr) return EINVAL;
-  const bool resize = (request.mask & 1) != 0;
-  if (resize && request.capacity.recv_wr > srq->place().receive_slots) return EINVAL;
-  return errno_of(
-      srq->device()->context().modify_srq(srq->srq(), {.resize = resize,
-                                                       .set_limit = (request.mask & 2) != 0,
-                                                       .max_wr = request.capacity.recv_wr,
-                                                       .limit = request.number}));
+  const bool set_limit = (request.mask & 2) != 0;
+  const std::uint32_t wanted = request.capacity.recv_wr;
+  bool resize = (request.mask & 1) != 0;
+  if (resize && wanted > srq->place().receive_slots) {
+    if (wanted > rdma_.device().limits().max_srq_wr || (set_limit && request.number > wanted)) {
+      return EINVAL;
+    }
+    Piece piece =
+        Piece::take(channel_.family(), ServedSrq::piece_size(wanted, srq->srq().queue.max_sge()));
+    if (!piece) return ENOMEM;
+    const auto grown = srq->grow(std::move(piece), wanted);
+    if (!grown) return std::unexpected(grown.error());
+    if (!*grown) return errno_of(*grown);
+    resize = false;
+  }
+  response.place = srq->place();
+  return errno_of(srq->device()->context().modify_srq(
+      srq->srq(),
+      {.resize = resize, .set_limit = set_limit, .max_wr = wanted, .limit = request.number}));
 }
 
 ServedVerbs::Done ServedVerbs::query_srq(const VerbsRequest& request,

@@ -90,7 +90,7 @@ class ServedVerbs {
   Done create_cq(const queue::VerbsRequest& request, queue::VerbsResponse& response);
   Done resize_cq(const queue::VerbsRequest& request, queue::VerbsResponse& response);
   Done create_srq(const queue::VerbsRequest& request, queue::VerbsResponse& response);
-  Done modify_srq(const queue::VerbsRequest& request);
+  Done modify_srq(const queue::VerbsRequest& request, queue::VerbsResponse& response);
   Done query_srq(const queue::VerbsRequest& request, queue::VerbsResponse& response) const;
   Done create_qp(const queue::VerbsRequest& request, queue::VerbsResponse& response);
   Done modify_qp(const queue::VerbsRequest& request, queue::VerbsResponse& response, Instant now);

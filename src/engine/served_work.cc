@@ -244,6 +244,14 @@ std::expected<std::uint32_t, EndReason> WorkRing::waiting() const {
   return count;
 }
 
+void WorkRing::move(queue::WorkIndices& indices, std::byte* slots, std::uint32_t count) {
+  indices.written.store(taken_, std::memory_order_relaxed);
+  indices.retired.store(retired_, std::memory_order_relaxed);
+  indices_ = &indices;
+  slots_ = slots;
+  mask_ = count - 1;
+}
+
 void WorkRing::skip() {
   if (indices_ == nullptr) return;
   taken_ = indices_->written.load(std::memory_order_acquire);
@@ -310,6 +318,25 @@ queue::PlaceRecord ServedSrq::place() const {
           .size = piece_.place().size,
           .receive_slots = slots_,
           .receive_stride = ring_.stride()};
+}
+
+std::expected<Status, EndReason> ServedSrq::grow(Piece piece, std::uint32_t requests) {
+  const auto waiting = ring_.waiting();
+  if (!waiting) return std::unexpected(waiting.error());
+  // It has as many slots as the queue, so what was posted before was taken, unless others post
+  // without end.
+  if (*waiting != 0) {
+    return Status(fail({.kind = ErrorKind::kExhausted,
+                        .what = "requests of the shared receive queue wait",
+                        .errno_value = EBUSY}));
+  }
+  if (Status s = device()->context().modify_srq(srq_, {.resize = true, .max_wr = requests}); !s) {
+    return s;
+  }
+  slots_ = srq_.queue.capacity();
+  ring_.move(*new (piece.data()) queue::WorkIndices, piece.data() + queue::kReceiveSlots, slots_);
+  piece_ = std::move(piece);
+  return Status();
 }
 
 VerbsObject::Looked ServedSrq::look(Instant /*now*/) {

@@ -187,6 +187,8 @@ class WorkRing {
   void take() { ++taken_; }
   // All that wait are forgotten.
   void skip();
+  // Goes on in another ring, whose indices are new; nothing waits.
+  void move(queue::WorkIndices& indices, std::byte* slots, std::uint32_t count);
   // `outstanding` of those taken are not done with.
   void retire(std::uint32_t outstanding);
 
@@ -209,6 +211,8 @@ class ServedSrq final : public VerbsObject, private rdma::ReceiveSource {
 
   rdma::SharedReceiveQueue& srq() const { return srq_; }
   queue::PlaceRecord place() const;
+  // Room for that many; `piece` is of that size. The program writes nothing meanwhile.
+  std::expected<Status, EndReason> grow(Piece piece, std::uint32_t requests);
   Looked look(Instant now) override;
   void retire();
   Status destroy() override;
@@ -219,7 +223,7 @@ class ServedSrq final : public VerbsObject, private rdma::ReceiveSource {
 
   rdma::SharedReceiveQueue& srq_;
   Piece piece_;
-  const std::uint32_t slots_;
+  std::uint32_t slots_;
   WorkRing ring_;
 };
 

@@ -51,6 +51,7 @@ void ReceiveQueue::resize(std::uint32_t capacity) {
   for (ReceiveWqe wqe; take(wqe);) {
     resized.post({.wr_id = wqe.wr_id, .sges = std::span(wqe.sges).first(wqe.sge_count)});
   }
+  resized.source_ = source_;
   *this = std::move(resized);
 }
 

@@ -37,6 +37,80 @@ pair ib_write_bw -x 1 -n $few -s 65536 -q 4
 pair ib_send_bw -x 2 -n $few -s 8192 -b -e
 pair ib_send_lat -x 1 -n $few -s 16 -I 16
 pair ib_atomic_bw -x 1 -n $few
+
+# A shared receive queue that grows while it is full, and takes from its new room what comes.
+cat >"$directory/srq.py" <<'PYTHON'
+from pyverbs.addr import AHAttr, GlobalRoute
+from pyverbs.cq import CQ
+from pyverbs.device import Context
+from pyverbs.mr import MR
+from pyverbs.pd import PD
+from pyverbs.pyverbs_error import PyverbsRDMAError
+from pyverbs.qp import QP, QPAttr, QPCap, QPInitAttr
+from pyverbs.srq import SRQ, SrqAttr, SrqInitAttr
+from pyverbs.wr import SGE, RecvWR, SendWR
+import pyverbs.enums as e
+
+context = Context(name="tideline0")
+assert context.query_device().device_cap_flags & e.IBV_DEVICE_SRQ_RESIZE
+pd, cq = PD(context), CQ(context, 500)
+srq = SRQ(pd, SrqInitAttr(SrqAttr(max_wr=16, max_sge=1)))
+mr = MR(pd, 4096, e.IBV_ACCESS_LOCAL_WRITE)
+
+def post(first, count):
+    for number in range(first, first + count):
+        srq.post_recv(RecvWR(wr_id=number, num_sge=1, sg=[SGE(mr.buf + number, 1, mr.lkey)]))
+
+first_room = srq.query().max_wr
+post(0, first_room)
+try:
+    post(first_room, 1)
+    raise SystemExit("a full queue takes more")
+except PyverbsRDMAError:
+    pass
+srq.modify(SrqAttr(max_wr=200), e.IBV_SRQ_MAX_WR)
+assert srq.query().max_wr >= 200
+post(first_room, 200 - first_room)
+for wrong in 100, 1 << 30:  # fewer than wait, more than the device has
+    try:
+        srq.modify(SrqAttr(max_wr=wrong), e.IBV_SRQ_MAX_WR)
+        raise SystemExit(f"room for {wrong}")
+    except PyverbsRDMAError:
+        pass
+
+def pair():
+    init = QPInitAttr(qp_type=e.IBV_QPT_RC, scq=cq, rcq=cq, srq=srq, sq_sig_all=0, cap=QPCap(max_send_wr=256, max_recv_wr=0))
+    return QP(pd, init, QPAttr(port_num=1))
+
+near, far = pair(), pair()
+gid = context.query_gid(1, 1)
+for qp, to in (near, far), (far, near):
+    attr = QPAttr(port_num=1)
+    attr.dest_qp_num, attr.path_mtu = to.qp_num, e.IBV_MTU_1024
+    attr.max_rd_atomic = attr.max_dest_rd_atomic = 1
+    attr.min_rnr_timer, attr.timeout, attr.retry_cnt, attr.rnr_retry = 12, 14, 7, 7
+    attr.ah_attr = AHAttr(port_num=1, is_global=1, gr=GlobalRoute(dgid=gid, sgid_index=1))
+    qp.to_rts(attr)
+for number in range(200):
+    near.post_send(SendWR(num_sge=1, sg=[SGE(mr.buf + 2000, 1, mr.lkey)]))
+taken = []
+while len(taken) < 200:
+    for each in cq.poll(16)[1]:
+        assert each.status == e.IBV_WC_SUCCESS, each
+        if each.opcode == e.IBV_WC_RECV:
+            taken.append(each.wr_id)
+assert taken == list(range(200)), taken
+for each in near, far, srq, mr, cq, pd, context:
+    each.close()
+print("grown")
+PYTHON
+if /usr/bin/python3 -c 'import pyverbs' 2>/dev/null; then
+  for where in "${at_one[*]}" "${app[*]}"; do
+    # shellcheck disable=SC2086
+    timeout -s KILL 60 "$tideline" run $where -- /usr/bin/python3 "$directory/srq.py" >"$directory/srq.log" 2>&1 &&
+      grep -q grown "$directory/srq.log" || fail "a shared receive queue that grows ($where)"
+  done
+fi
 "$tideline" status --name one --json | python3 -c '
 import json, sys
 passes = json.load(sys.stdin)["processes"][0]["passes"]["bytes"]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // IP headers: traffic class and hop limit, source addresses, path MTU; IPV6_V6ONLY.
+#include <net/if.h>
 #include <netinet/udp.h>
 
 #include <functional>
@@ -171,6 +172,45 @@ TEST_F(Headers, ADatagramLeavesFromTheAddressThatIsAskedFor) {
   EXPECT_EQ(from.text(), own_text());
   EXPECT_EQ(send_from(is_ipv4() ? "203.0.113.9" : "2001:db8:99::9"), -1);
   EXPECT_EQ(errno, is_ipv4() ? ENETUNREACH : EINVAL);
+}
+
+// An index that names an interface, and that an answer may name.
+TEST_F(Headers, TheInterfaceOfADatagramIsOneThatThereIs) {
+  const int wants = is_ipv4() ? IP_PKTINFO : IPV6_RECVPKTINFO;
+  const int data = is_ipv4() ? IP_PKTINFO : IPV6_PKTINFO;
+  set(server_, names().level, wants, 1);
+  send_plain();
+  ASSERT_EQ(wait_events(server_, POLLIN), POLLIN);
+  Message message;
+  Address from;
+  message.header.msg_name = &from.storage;
+  message.header.msg_namelen = sizeof(from.storage);
+  ASSERT_EQ(::recvmsg(server_, &message.header, 0), 1);
+  from.size = message.header.msg_namelen;
+  const auto answer = [&](const auto& received, unsigned index) {
+    std::array<char, IF_NAMESIZE> name{};
+    EXPECT_NE(::if_indextoname(index, name.data()), nullptr) << index;
+    Message back;
+    back.add(names().level, data, received);
+    back.part.iov_len = 1;
+    back.header.msg_name = &from.storage;
+    back.header.msg_namelen = from.size;
+    EXPECT_EQ(::sendmsg(server_, &back.header, 0), 1) << std::strerror(errno);
+  };
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message.header); each != nullptr;
+       each = CMSG_NXTHDR(&message.header, each)) {
+    if (each->cmsg_level != names().level || each->cmsg_type != data) continue;
+    if (is_ipv4()) {
+      in_pktinfo info{};
+      std::memcpy(&info, CMSG_DATA(each), sizeof(info));
+      answer(info, static_cast<unsigned>(info.ipi_ifindex));
+    } else {
+      in6_pktinfo info{};
+      std::memcpy(&info, CMSG_DATA(each), sizeof(info));
+      answer(info, info.ipi6_ifindex);
+    }
+  }
+  EXPECT_EQ(wait_events(client_, POLLIN), POLLIN);
 }
 
 TEST_F(Headers, ADatagramThatMustStayWholeFitsThePath) {

@@ -243,6 +243,10 @@ int read_control(File& file, const msghdr* message, const std::optional<client::
   return ipv4 ? -ENETUNREACH : -EINVAL;  // as Linux has it
 }
 
+// The loopback interface's, which every network namespace has: datagrams to a host's own addresses
+// come from there in Linux, too.
+constexpr int kInterface = 1;
+
 void put_header_info(const File& file, const client::Received& received, msghdr& message) {
   const unsigned wanted = file.header_info.load(std::memory_order_relaxed);
   ControlWriter writer(message);
@@ -250,14 +254,16 @@ void put_header_info(const File& file, const client::Received& received, msghdr&
   const wire::Ipv6Address& to = received.to.address;
   const int hop_limit = received.marks.hop_limit;
   if ((wanted & kPacketInfo6) != 0) {
-    writer.put(IPPROTO_IPV6, IPV6_PKTINFO,
-               in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(to.bytes()), .ipi6_ifindex = 0});
+    writer.put(
+        IPPROTO_IPV6, IPV6_PKTINFO,
+        in6_pktinfo{.ipi6_addr = std::bit_cast<in6_addr>(to.bytes()), .ipi6_ifindex = kInterface});
   }
   if (to.is_mapped()) {
     if ((wanted & kPacketInfo4) != 0) {
       const in_addr address{.s_addr = htonl(to.mapped_ipv4().value())};
-      writer.put(IPPROTO_IP, IP_PKTINFO,
-                 in_pktinfo{.ipi_ifindex = 0, .ipi_spec_dst = address, .ipi_addr = address});
+      writer.put(
+          IPPROTO_IP, IP_PKTINFO,
+          in_pktinfo{.ipi_ifindex = kInterface, .ipi_spec_dst = address, .ipi_addr = address});
     }
     if ((wanted & kHopLimit4) != 0) writer.put(IPPROTO_IP, IP_TTL, hop_limit);
     if ((wanted & kTrafficClass4) != 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What programs say and hear of IP headers: IP_TOS, IP_TTL, IP_PKTINFO and their kin, as options of
-// a socket and as ancillary data of datagrams. Of the interface there is no index that the kernel
-// would know: it is 0. Thread: any.
+// a socket and as ancillary data of datagrams. Of the interface the kernel has no index: it is
+// the loopback's, 1, and whatever a sender names is taken. Thread: any.
 #pragma once
 
 #include <sys/socket.h>

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The intercepted calls that replace the program: its sockets of ours go along where the placement
-// allows it. Called by the program, on any thread. posix_spawn, popen and system run their child
-// past this.
+// allows it. Called by the program, on any thread.
 #include <unistd.h>
 
 #include <cstdarg>
-#include <string>
 #include <vector>
 
+#include "shim/sockets/handover.h"
 #include "shim/sockets/libc.h"
-#include "shim/sockets/passing.h"
 
 using namespace tideline::shim::sockets;  // NOLINT(google-build-using-namespace): the C face of it
 
@@ -28,21 +26,21 @@ std::vector<char*> rest_of(const char* first, va_list arguments) {
 extern "C" {
 
 int execve(const char* path, char* const* words, char* const* environment) noexcept {
-  std::vector<char*> list;
-  std::string word;
-  return libc().execve(path, words, prepare_exec(environment, list, word));
+  Handover handover(environment);
+  handover.inherit();
+  return libc().execve(path, words, handover.environment());
 }
 
 int execvpe(const char* file, char* const* words, char* const* environment) noexcept {
-  std::vector<char*> list;
-  std::string word;
-  return libc().execvpe(file, words, prepare_exec(environment, list, word));
+  Handover handover(environment);
+  handover.inherit();
+  return libc().execvpe(file, words, handover.environment());
 }
 
 int fexecve(int fd, char* const* words, char* const* environment) noexcept {
-  std::vector<char*> list;
-  std::string word;
-  return libc().fexecve(fd, words, prepare_exec(environment, list, word));
+  Handover handover(environment);
+  handover.inherit();
+  return libc().fexecve(fd, words, handover.environment());
 }
 
 int execv(const char* path, char* const* words) noexcept { return execve(path, words, environ); }

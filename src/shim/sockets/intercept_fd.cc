@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdint>
 
@@ -14,8 +15,10 @@
 #include "shim/sockets/errors.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/option.h"
+#include "shim/sockets/process.h"
 #include "shim/sockets/stdio.h"
 
+namespace client = tideline::client;
 using namespace tideline::shim::sockets;  // NOLINT(google-build-using-namespace): the C face of it
 
 namespace {
@@ -24,6 +27,21 @@ void forget_range(unsigned first, unsigned last) {
   for (unsigned fd = first; fd <= std::min<unsigned>(last, kMaxFds - 1); ++fd) {
     forget_number(static_cast<int>(fd));
   }
+}
+
+// The engine's, which programs that close all numbers do not know of.
+bool is_kept(int fd) {
+  client::Sockets* const sockets = process.running();
+  return sockets != nullptr && sockets->keeps(fd);
+}
+
+int close_but_kept(unsigned first, unsigned last, int flags) {
+  for (unsigned fd = first; fd <= std::min<unsigned>(last, kMaxFds - 1); ++fd) {
+    if (!is_kept(static_cast<int>(fd))) continue;
+    if (fd > first && libc().close_range(first, fd - 1, flags) != 0) return -1;
+    first = fd + 1;
+  }
+  return first > last ? 0 : libc().close_range(first, last, flags);
 }
 
 int descriptor_control(int fd, int command, void* argument) {
@@ -46,14 +64,19 @@ int descriptor_control(int fd, int command, void* argument) {
 extern "C" {
 
 int close(int fd) {
-  if (!passes_through(fd)) forget_number(fd);
+  if (!passes_through(fd)) {
+    forget_number(fd);
+  } else if (is_kept(fd)) {
+    errno = EBADF;
+    return -1;
+  }
   return libc().close(fd);
 }
 
 int close_range(unsigned first, unsigned last, int flags) noexcept {
   if ((static_cast<unsigned>(flags) & CLOSE_RANGE_CLOEXEC) == 0 && first <= last)
     forget_range(first, last);
-  return libc().close_range(first, last, flags);
+  return close_but_kept(first, last, flags);
 }
 
 void closefrom(int first) noexcept {
@@ -70,6 +93,10 @@ int dup(int fd) noexcept {
 }
 
 int dup3(int from, int to, int flags) noexcept {
+  if (is_kept(to)) {
+    errno = EBUSY;
+    return -1;
+  }
   if (from == to || (passes_through(from) && passes_through(to)))
     return libc().dup3(from, to, flags);
   // Before the kernel puts something else there.

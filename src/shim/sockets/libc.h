@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -57,6 +58,23 @@ struct Libc {
   int (*execve)(const char*, char* const*, char* const*);
   int (*execvpe)(const char*, char* const*, char* const*);
   int (*fexecve)(int, char* const*, char* const*);
+  int (*posix_spawn)(pid_t*, const char*, const posix_spawn_file_actions_t*,
+                     const posix_spawnattr_t*, char* const*, char* const*);
+  int (*posix_spawnp)(pid_t*, const char*, const posix_spawn_file_actions_t*,
+                      const posix_spawnattr_t*, char* const*, char* const*);
+  int (*posix_spawn_file_actions_init)(posix_spawn_file_actions_t*);
+  int (*posix_spawn_file_actions_destroy)(posix_spawn_file_actions_t*);
+  int (*posix_spawn_file_actions_addclose)(posix_spawn_file_actions_t*, int);
+  int (*posix_spawn_file_actions_adddup2)(posix_spawn_file_actions_t*, int, int);
+  int (*posix_spawn_file_actions_addopen)(posix_spawn_file_actions_t*, int, const char*, int,
+                                          mode_t);
+  int (*posix_spawn_file_actions_addchdir_np)(posix_spawn_file_actions_t*, const char*);
+  int (*posix_spawn_file_actions_addfchdir_np)(posix_spawn_file_actions_t*, int);
+  int (*posix_spawn_file_actions_addclosefrom_np)(posix_spawn_file_actions_t*, int);
+  int (*posix_spawn_file_actions_addtcsetpgrp_np)(posix_spawn_file_actions_t*, int);
+  FILE* (*popen)(const char*, const char*);
+  int (*pclose)(FILE*);
+  int (*system)(const char*);
   int (*sigaction)(int, const struct sigaction*, struct sigaction*);
   int (*poll)(pollfd*, nfds_t, int);
   int (*ppoll)(pollfd*, nfds_t, const timespec*, const sigset_t*);

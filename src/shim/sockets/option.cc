@@ -15,6 +15,7 @@
 #include <limits>
 #include <string_view>
 
+#include "base/fd.h"
 #include "shim/sockets/ancillary.h"
 #include "shim/sockets/calls.h"
 #include "shim/sockets/errors.h"
@@ -257,15 +258,84 @@ void note_tcp_option(client::Options& options, int name, int number) {
   }
 }
 
-int set_congestion(File& file, const void* value, socklen_t size) {
+struct OptionName {
+  int level;
+  int name;
+};
+
+void note_option(int fd, File& file, OptionName option, const void* value, socklen_t size,
+                 int number) {
+  const auto [level, name] = option;
+  if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
+  if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
+  if (level == IPPROTO_TCP && name == TCP_INQ) file.tells_rest.store(number != 0);
+  if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
+  if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
+  if (level == IPPROTO_IP || level == IPPROTO_IPV6) note_ip_option(fd, file, level, name);
+  if (level == IPPROTO_UDP && name == UDP_SEGMENT) {
+    file.segment = static_cast<std::uint16_t>(number);
+  }
+}
+
+int note_congestion(File& file, const void* value, socklen_t size) {
   const std::string_view name(static_cast<const char*>(value),
                               ::strnlen(static_cast<const char*>(value), size));
   const auto* const found = std::ranges::find(kAlgorithms, name);
   if (found == kAlgorithms.end()) return -ENOENT;
   file.options.congestion = static_cast<client::Congestion>(found - kAlgorithms.begin());
-  if (file.has_ours()) file.apply_options();
   return 0;
 }
+
+int set_congestion(File& file, const void* value, socklen_t size) {
+  const int result = note_congestion(file, value, size);
+  if (result == 0 && file.has_ours()) file.apply_options();
+  return result;
+}
+
+// What note_option() knows. TCP-AO's keys cannot be read back.
+constexpr OptionName kRecalled[] = {
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_REUSEPORT},
+    {SOL_SOCKET, SO_ZEROCOPY},
+    {SOL_SOCKET, SO_OOBINLINE},
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_SNDBUF},
+    {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_MAX_PACING_RATE},
+    {SOL_SOCKET, SO_LINGER},
+    {SOL_SOCKET, SO_RCVTIMEO},
+    {SOL_SOCKET, SO_SNDTIMEO},
+    {IPPROTO_TCP, TCP_NODELAY},
+    {IPPROTO_TCP, TCP_CORK},
+    {IPPROTO_TCP, TCP_QUICKACK},
+    {IPPROTO_TCP, TCP_MAXSEG},
+    {IPPROTO_TCP, TCP_KEEPIDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL},
+    {IPPROTO_TCP, TCP_KEEPCNT},
+    {IPPROTO_TCP, TCP_FASTOPEN},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {IPPROTO_TCP, TCP_CONGESTION},
+    {IPPROTO_TCP, TCP_INQ},
+    {IPPROTO_UDP, UDP_SEGMENT},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_PKTINFO},
+    {IPPROTO_IP, IP_RECVTOS},
+    {IPPROTO_IP, IP_RECVTTL},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    {IPPROTO_IPV6, IPV6_RECVERR},
+    {IPPROTO_IPV6, IPV6_V6ONLY},
+    {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS},
+    {IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+};
 
 }  // namespace
 
@@ -286,19 +356,36 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   int number = 0;
   if (value != nullptr && size >= sizeof(number)) std::memcpy(&number, value, sizeof(number));
   const client::Options before = file.options;
-  if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
-  if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
-  if (level == IPPROTO_TCP && name == TCP_INQ) file.tells_rest.store(number != 0);
-  if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
-  if (level == IPPROTO_IPV6 && name == IPV6_RECVERR) file.options.reports_ipv6 = number != 0;
-  if (level == IPPROTO_IP || level == IPPROTO_IPV6) note_ip_option(fd, file, level, name);
-  if (level == IPPROTO_UDP && name == UDP_SEGMENT) {
-    file.segment = static_cast<std::uint16_t>(number);
-  }
+  note_option(fd, file, {level, name}, value, size, number);
   // TCP_NODELAY sends what was held back, each time.
   const bool pushes = level == IPPROTO_TCP && name == TCP_NODELAY && number != 0;
   if (file.has_ours() && (pushes || !(file.options == before))) file.apply_options();
   return 0;
+}
+
+void recall_options(int fd, File& file) {
+  // What differs from a socket that nobody has told anything.
+  const UniqueFd plain(libc().socket(file.domain, file.is_stream() ? SOCK_STREAM : SOCK_DGRAM, 0));
+  if (!plain) return;
+  for (const OptionName option : kRecalled) {
+    std::array<char, 16> usual{};
+    std::array<char, 16> value{};
+    socklen_t usual_size = usual.size();
+    socklen_t size = value.size();
+    const auto [level, name] = option;
+    if (libc().getsockopt(plain.get(), level, name, usual.data(), &usual_size) != 0 ||
+        libc().getsockopt(fd, level, name, value.data(), &size) != 0 || usual == value) {
+      continue;
+    }
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION) {
+      note_congestion(file, value.data(), size);
+      continue;
+    }
+    int number = 0;
+    std::memcpy(&number, value.data(), sizeof(number));
+    const bool doubled = level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_RCVBUF);
+    note_option(fd, file, option, value.data(), size, doubled ? number / 2 : number);
+  }
 }
 
 // What ours answers of a socket that it has; or kPass.

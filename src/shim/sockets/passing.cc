@@ -5,13 +5,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <optional>
-#include <string_view>
 
 #include "client/types.h"
 #include "queue/messages.h"
@@ -22,8 +18,6 @@
 
 namespace tideline::shim::sockets {
 namespace {
-
-constexpr std::string_view kVariable = "TIDELINE_TOKENS=";
 
 // Messages of the channel's own pass through here, too.
 thread_local bool asking = false;
@@ -39,33 +33,19 @@ class Asking {
   bool before_;
 };
 
-// The far end of a token has a name that says so.
-bool is_token(int fd) {
-  sockaddr_un name{};
-  socklen_t size = sizeof(name);
-  if (libc().getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return false;
-  const std::size_t length = size - offsetof(sockaddr_un, sun_path);
-  return name.sun_family == AF_UNIX && length > queue::kTokenName.size() &&
-         std::memcmp(name.sun_path, queue::kTokenName.data(), queue::kTokenName.size()) == 0;
-}
-
-// Of a socket of ours, if it can be had.
-UniqueFd token_of(const File& file) {
+std::optional<client::Sockets::Adopted> adopted_by(int token) {
   const Asking inside;
-  auto token = file.socket().token();
-  if (!token) return {};
-  const int flags = libc().fcntl(token->get(), F_GETFL) & ~O_NONBLOCK;
-  libc().fcntl(token->get(), F_SETFL, file.nonblocking.load() ? flags | O_NONBLOCK : flags);
-  return std::move(*token);
+  client::Sockets* sockets = process.sockets();
+  if (sockets == nullptr) return std::nullopt;
+  const auto adopted = sockets->adopt(token);
+  if (!adopted) return std::nullopt;
+  return *adopted;
 }
 
 // The number becomes what every socket of ours is: an INET socket of the kernel's, and ours.
 void adopt(int fd) {
   if (!FdTable::holds(fd) || !passes_through(fd) || !is_token(fd)) return;
-  const Asking inside;
-  client::Sockets* sockets = process.sockets();
-  if (sockets == nullptr) return;
-  const auto adopted = sockets->adopt(fd);
+  const auto adopted = adopted_by(fd);
   if (!adopted) return;
   const int domain = adopted->socket->local().address.is_mapped() ? AF_INET : AF_INET6;
   const bool stream = adopted->type == client::SocketType::kStream;
@@ -103,6 +83,29 @@ void for_each_descriptor(const msghdr& message, const Body& body) {
 
 }  // namespace
 
+bool is_token(int fd) {
+  sockaddr_un name{};
+  socklen_t size = sizeof(name);
+  if (libc().getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return false;
+  const std::size_t length = size - offsetof(sockaddr_un, sun_path);
+  return name.sun_family == AF_UNIX && length > queue::kTokenName.size() &&
+         std::memcmp(name.sun_path, queue::kTokenName.data(), queue::kTokenName.size()) == 0;
+}
+
+UniqueFd take_token(const File& file) {
+  const Asking inside;
+  auto token = file.socket().token();
+  if (!token) return {};
+  const int flags = libc().fcntl(token->get(), F_GETFL) & ~O_NONBLOCK;
+  libc().fcntl(token->get(), F_SETFL, file.nonblocking.load() ? flags | O_NONBLOCK : flags);
+  return std::move(*token);
+}
+
+client::Socket* adopt_token(int token) {
+  const auto adopted = adopted_by(token);
+  return adopted ? adopted->socket : nullptr;
+}
+
 PassingMessage::PassingMessage(const msghdr& message) : message_(message) {
   if (asking || message.msg_controllen == 0 || process.running() == nullptr) return;
   const auto* control = static_cast<const char*>(message.msg_control);
@@ -111,7 +114,7 @@ PassingMessage::PassingMessage(const msghdr& message) : message_(message) {
   for_each_descriptor(message_, [this](int fd) {
     const FileRef file(fd);
     if (!file || !file->has_ours()) return fd;
-    UniqueFd token = token_of(*file);
+    UniqueFd token = take_token(*file);
     if (!token) return fd;
     tokens_.push_back(std::move(token));
     return tokens_.back().get();
@@ -126,39 +129,6 @@ void adopt_received(const msghdr& message) {
     return fd;
   });
   errno = before;
-}
-
-char* const* prepare_exec(char* const* environment, std::vector<char*>& list, std::string& word) {
-  if (process.running() == nullptr || environment == nullptr) return environment;
-  word = kVariable;
-  for (int fd = 0; fd < kMaxFds; ++fd) {
-    if (passes_through(fd)) continue;
-    const FileRef file(fd);
-    if (!file || !file->has_ours() || (libc().fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0) continue;
-    const UniqueFd token = token_of(*file);
-    if (!token || libc().dup3(token.get(), fd, 0) < 0) continue;
-    word += std::to_string(fd) + ",";
-  }
-  if (word == kVariable) return environment;
-  for (char* const* each = environment; *each != nullptr; ++each) {
-    if (!std::string_view(*each).starts_with(kVariable)) list.push_back(*each);
-  }
-  list.push_back(word.data());
-  list.push_back(nullptr);
-  return list.data();
-}
-
-void adopt_after_exec() {
-  const char* value = std::getenv("TIDELINE_TOKENS");  // NOLINT(concurrency-mt-unsafe): at load
-  if (value == nullptr) return;
-  const std::string numbers = value;
-  ::unsetenv("TIDELINE_TOKENS");  // NOLINT(concurrency-mt-unsafe): at load
-  for (std::string_view rest = numbers; !rest.empty();) {
-    int fd = -1;
-    std::from_chars(rest.data(), rest.data() + rest.size(), fd);
-    rest.remove_prefix(std::min(rest.find(',') + 1, rest.size()));
-    if (fd >= 0) adopt(fd);
-  }
 }
 
 }  // namespace tideline::shim::sockets

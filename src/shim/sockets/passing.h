@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets of ours that leave the process by the kernel's ways, exec() and SCM_RIGHTS, where the
-// placement allows it: on the way a token stands for them (client/sockets.h), and at its end an
-// INET socket of the kernel's again (docs/adr/0009). Thread: any.
+// Sockets of ours that leave the process by the kernel's ways, where the placement allows it: a
+// token stands for them (client/sockets.h). In SCM_RIGHTS messages it goes instead of the socket's
+// number, and at its end there is an INET socket of the kernel's again (docs/adr/0009); handover.h
+// has the ways to other programs. Thread: any.
 #pragma once
 
 #include <sys/socket.h>
 
-#include <string>
 #include <vector>
 
 #include "base/fd.h"
+#include "shim/sockets/file.h"
 
 namespace tideline::shim::sockets {
 
@@ -29,10 +30,11 @@ class PassingMessage {
 // Of a message that was received: tokens among its descriptors become sockets of ours.
 void adopt_received(const msghdr& message);
 
-// Before exec(): what stays open becomes tokens. The environment for the program: `environment`, or
-// a list in `words` with what the shim there must know.
-char* const* prepare_exec(char* const* environment, std::vector<char*>& list, std::string& word);
-// When the library is loaded: what prepare_exec() has left.
-void adopt_after_exec();
+// Whether the far end has the name of a token's.
+bool is_token(int fd);
+// Of a socket of ours, close-on-exec; none if it cannot be had. Its O_NONBLOCK is the file's.
+UniqueFd take_token(const File& file);
+// What it stands for; null: it is not to be had. The token stays open.
+client::Socket* adopt_token(int token);
 
 }  // namespace tideline::shim::sockets

@@ -14,7 +14,8 @@
 #include "shim/sockets/bootstrap.h"
 #include "shim/sockets/epoll_set.h"
 #include "shim/sockets/file.h"
-#include "shim/sockets/passing.h"
+#include "shim/sockets/handover.h"
+#include "shim/sockets/popen.h"
 #include "shim/sockets/signals.h"
 #include "shim/sockets/stdio.h"
 
@@ -135,6 +136,7 @@ void Process::after_fork_in_child() {
   signals_after_fork_in_child();
   File::after_fork_in_child();
   EpollSet::after_fork_in_child();
+  popen_after_fork_in_child();
   if (process.running() == nullptr || process.forked_) return;
   process.forked_ = !process.running()->after_fork_in_child();
 }
@@ -152,7 +154,7 @@ namespace {
 
 __attribute__((constructor)) void start_at_load() {
   start_process();
-  adopt_after_exec();
+  adopt_at_load();
 }
 
 }  // namespace

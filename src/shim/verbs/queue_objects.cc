@@ -272,9 +272,19 @@ class QueueReceives final : public SharedReceives {
                          .number = change.limit,
                          .mask = (change.resize ? 1U : 0U) | (change.set_limit ? 2U : 0U)};
     request.capacity.recv_wr = change.max_wr;
-    const auto changed = engine_.call(request);
-    if (!changed) return fail(changed.error());
-    return {};
+    Status result;
+    const bool moved = ring_.move_shared([&](auto& piece, auto& place) {
+      const auto changed = engine_.call(request);
+      if (!changed) {
+        result = fail(changed.error());
+        return false;
+      }
+      place = changed->place;
+      piece = engine_.piece(place);
+      return true;
+    });
+    if (!moved && result) return no_memory();
+    return result;
   }
   bool receive(const Receives& body) override { return ring_.receive(engine_, handle_, body); }
 

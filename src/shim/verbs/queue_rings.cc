@@ -171,6 +171,13 @@ bool WorkRing::open_shared(std::span<std::byte> piece, const queue::PlaceRecord&
   return true;
 }
 
+bool WorkRing::move_shared(const Move& body) {
+  const std::scoped_lock lock(mutex_);
+  std::span<std::byte> piece;
+  queue::PlaceRecord place;
+  return body(piece, place) && open_shared(piece, place, shape_.max_sge);
+}
+
 // Also if nothing was posted, for want of room: the engine then tells of what it has retired.
 void WorkRing::publish(QueueEngine& engine, std::uint32_t handle) {
   indices_->written.store(written_, std::memory_order_release);

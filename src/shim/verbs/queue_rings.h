@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <span>
 
@@ -76,6 +77,11 @@ class WorkRing {
                      std::uint32_t max_sge);
   bool open_shared(std::span<std::byte> piece, const queue::PlaceRecord& place,
                    std::uint32_t max_sge);
+
+  // Nobody posts while `body` runs; then it goes on at the place that `body` gives, with the
+  // requests that it has. False: there is none.
+  using Move = std::function<bool(std::span<std::byte>& piece, queue::PlaceRecord& place)>;
+  bool move_shared(const Move& body);
 
   bool send(QueueEngine& engine, std::uint32_t handle, const std::atomic<rdma::QpState>& state,
             const Sends& body);
