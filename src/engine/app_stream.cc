@@ -535,12 +535,10 @@ void AppStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
   if (!reports_.wants(error)) return;
   if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
     error_.store(failure_of(error), std::memory_order_release);
-  } else if (reports_.put(error)) {
-    reported_.store(true, std::memory_order_release);
-  } else {
+    watchers_.tell();
+  } else if (!reports_.put(error)) {  // told of when it ends, at once
     sockets_.stack().count(ip::Discard::kReportsFull);
   }
-  watchers_.tell();
 }
 
 std::optional<client::Report> AppStream::take_report() {
@@ -557,6 +555,7 @@ std::optional<client::Report> AppStream::take_report() {
 
 void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
   error_.store(failure_of(reason), std::memory_order_release);
+  if (reports_.size() > 0) reported_.store(true, std::memory_order_release);
   set(kEnded);
   flags_.fetch_and(~kConnecting, std::memory_order_release);
   watchers_.tell();

@@ -338,12 +338,10 @@ void ServedStream::path_failed(tcp::ConnectionId id, const ip::PathError& error)
   if (!reports_.wants(error)) return;
   if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
     set_error(failure_of(error));
-  } else if (reports_.put(error)) {
-    set_flags(flags() | kReported);
-  } else {
+    tell();
+  } else if (!reports_.put(error)) {  // told of when it ends, at once
     sockets_.stack().count(ip::Discard::kReportsFull);
   }
-  tell();
 }
 
 std::optional<client::Report> ServedStream::take_report() {
@@ -356,7 +354,7 @@ std::optional<client::Report> ServedStream::take_report() {
 void ServedStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {
   send_.close();
   set_error(failure_of(reason));
-  set_flags((flags() | kEnded) & ~kConnecting);
+  set_flags((flags() | kEnded | (reports_.size() > 0 ? kReported : 0)) & ~kConnecting);
   tell();
 }
 

@@ -236,6 +236,8 @@ void check_fin(Core& core, Tcb& tcb, const Segment& segment, Seq fin_seq, Instan
   if (segment.has(wire::kTcpFin) && !tcb.fin_received) {
     tcb.fin_known = true;
     tcb.fin_seq = fin_seq;
+    // RFC 5681 §4.2: behind a hole, it is acknowledged at once, as text is that came with it.
+    if (segment.size == 0 && fin_seq > tcb.rcv_nxt) send_ack(core, tcb, now);
   }
   if (!tcb.fin_known || tcb.fin_received || tcb.rcv_nxt != tcb.fin_seq) return;
   process_fin(core, tcb, now);

@@ -280,6 +280,15 @@ void add_sack_blocks(const Tcb& tcb, wire::TcpOptions& options) {
   std::size_t first = 0;
   if (tcb.dsack.left != tcb.dsack.right) options.sack[first++] = tcb.dsack;
   options.sack_count = tcb.reassembly.blocks(options.sack, first, most);
+  // A FIN behind a hole: whose last segments were lost need not wait for a time-out to hear of it.
+  if (!tcb.fin_known || tcb.fin_received || tcb.fin_seq <= tcb.rcv_nxt) return;
+  const std::uint32_t fin = tcb.fin_seq.value();
+  for (std::size_t i = first; i < options.sack_count; ++i) {
+    if (options.sack[i].right != fin) continue;
+    options.sack[i].right = fin + 1;
+    return;
+  }
+  if (options.sack_count < most) options.sack[options.sack_count++] = {fin, fin + 1};
 }
 
 }  // namespace tideline::tcp

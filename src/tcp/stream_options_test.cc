@@ -42,6 +42,19 @@ SCRIPT(TellPathErrors, RcvTimeExceeded_SynSent_IsNoReasonForWhoDoesNotAsk, R"(
   state SYN_SENT
 )")
 
+// --- A FIN behind a hole.
+
+SCRIPT(Tcp, RcvFin_Established_BehindAHoleIsSacked, R"(
+  given ESTABLISHED
+  +0 < F. 101:101(0) ack 1 win 512
+  +0 > . 1:1(0) ack 1 <sack 101:102>
+  +0.01 < P. 51:101(50) ack 1 win 512
+  +0 > . 1:1(0) ack 1 <sack 51:102>
+  +0.01 < P. 1:51(50) ack 1 win 512
+  +0 > . 1:1(0) ack 102
+  state CLOSE_WAIT
+)")
+
 // --- TCP_DEFER_ACCEPT, as Linux has it.
 
 SCRIPT(DeferAccept, RcvAck_SynReceived_WaitsForData, R"(
