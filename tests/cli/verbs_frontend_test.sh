@@ -37,6 +37,9 @@ pair ib_write_bw -x 1 -n $few -s 65536 -q 4
 pair ib_send_bw -x 2 -n $few -s 8192 -b -e
 pair ib_send_lat -x 1 -n $few -s 16 -I 16
 pair ib_atomic_bw -x 1 -n $few
+export RDMAV_FORK_SAFE=1
+pair ib_write_bw -x 1 -n $few -s 65536
+unset RDMAV_FORK_SAFE
 
 # A shared receive queue that grows while it is full, and takes from its new room what comes.
 cat >"$directory/srq.py" <<'PYTHON'
@@ -104,7 +107,34 @@ for each in near, far, srq, mr, cq, pd, context:
     each.close()
 print("grown")
 PYTHON
+# A program that forks, and starts others, goes on with its memory and its device.
+cat >"$directory/fork.py" <<'PYTHON'
+import ctypes, os, subprocess
+assert ctypes.CDLL("libibverbs.so.1").ibv_fork_init() == 0
+from pyverbs.device import Context
+from pyverbs.mr import MR
+from pyverbs.pd import PD
+import pyverbs.enums as e
+
+context = Context(name="tideline0")
+pd = PD(context)
+mr = MR(pd, 4096, e.IBV_ACCESS_LOCAL_WRITE)
+mr.write("parent", 6)
+child = os.fork()
+if child == 0:
+    mr.write("child!", 6)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert os.system("exit 3") == 3 << 8
+subprocess.run(["true"], check=True)
+assert mr.read(6, 0) == b"parent"
+for each in MR(pd, 8192, e.IBV_ACCESS_LOCAL_WRITE), mr, pd, context:
+    each.close()
+print("forked")
+PYTHON
 if /usr/bin/python3 -c 'import pyverbs' 2>/dev/null; then
+  timeout -s KILL 60 "$tideline" run "${at_one[@]}" -- /usr/bin/python3 "$directory/fork.py" >"$directory/fork.log" 2>&1 &&
+    grep -q forked "$directory/fork.log" || fail "a program with verbs that forks"
   for where in "${at_one[*]}" "${app[*]}"; do
     # shellcheck disable=SC2086
     timeout -s KILL 60 "$tideline" run $where -- /usr/bin/python3 "$directory/srq.py" >"$directory/srq.log" 2>&1 &&
