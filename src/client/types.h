@@ -157,7 +157,8 @@ struct Info {
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
-  std::uint32_t mss = 0;  // of a datagram socket with a peer: what goes without fragments
+  std::uint32_t mss = 0;       // of a datagram socket with a peer: what goes without fragments
+  std::uint32_t path_mtu = 0;  // the largest packet of a stream
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
   std::uint32_t unacknowledged = 0;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "packet/copy.h"
+#include "wire/ethernet.h"
 
 namespace tideline::port {
 namespace {
@@ -59,6 +60,10 @@ std::size_t ImpairedPort::tx_room(unsigned queue) {
 // Returns whether the link took the frame; taken frames may be lost all the same.
 bool ImpairedPort::send(unsigned queue, PacketPtr frame, Instant now) {
   Link& link = links_[queue];
+  if (spec_.mtu > 0 && frame->size() > spec_.mtu + sizeof(wire::EthernetHeader)) {
+    counters(queue).drop(Drop::kImpairMtu);
+    return true;
+  }
   if (chance(link, spec_.loss)) {
     counters(queue).drop(Drop::kImpairLoss);
     return true;

@@ -19,6 +19,10 @@ constexpr std::array<Unit, 1> kPercent{{{"%", 0.01}}};
 constexpr std::array<Unit, 4> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}};
 constexpr std::array<Unit, 4> kRates{{{"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}}};
 
+constexpr std::array<Unit, 1> kBytes{{{"", 1}}};
+
+constexpr double kLeastMtu = 68;  // RFC 791 §3.1
+constexpr double kMostMtu = 65535;
 constexpr double kMaxTime = 3600e9;  // an hour, in nanoseconds
 constexpr double kMaxRate = 1e13;
 
@@ -55,6 +59,12 @@ std::optional<bool> apply(ImpairmentSpec& spec, std::string_view key, std::strin
   if (key == "corrupt") return probability(spec.corrupt);
   if (key == "delay") return time(spec.delay);
   if (key == "jitter") return time(spec.jitter);
+  if (key == "mtu") {
+    const auto number = parse_quantity(value, kBytes);
+    if (!number || *number < kLeastMtu || *number > kMostMtu) return false;
+    spec.mtu = static_cast<std::uint32_t>(*number);
+    return true;
+  }
   if (key != "rate") return std::nullopt;
   const auto number = parse_quantity(value, kRates);
   if (!number || *number < 1 || *number > kMaxRate) return false;
@@ -66,7 +76,7 @@ std::unexpected<Error> usage(std::string what) {
   return fail({.kind = ErrorKind::kUsage,
                .what = std::move(what),
                .remedy = "write it like loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,"
-                         "corrupt=0.01%,rate=1Gbit"});
+                         "corrupt=0.01%,rate=1Gbit,mtu=1400"});
 }
 
 }  // namespace

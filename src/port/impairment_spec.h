@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The notation of `--impair`: `loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,corrupt=0.01%,
-// rate=1Gbit`, every part optional.
+// rate=1Gbit,mtu=1400`, every part optional.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,10 @@ struct ImpairmentSpec {
   Duration delay{};
   Duration jitter{};            // the delay varies by up to this much both ways, evenly; in order
   std::uint64_t rate_bits = 0;  // per second; 0 is without limit
+  // Longer packets vanish, and nobody says so; 0 is without limit. Without the frame's header.
+  std::uint32_t mtu = 0;
 
-  // Units: `%`; `ns us ms s`; `bit kbit Mbit Gbit`, decimal.
+  // Units: `%`; `ns us ms s`; `bit kbit Mbit Gbit`, decimal; `mtu` has none.
   static Result<ImpairmentSpec> parse(std::string_view text);
 
   friend bool operator==(const ImpairmentSpec&, const ImpairmentSpec&) = default;

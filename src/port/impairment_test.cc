@@ -21,7 +21,7 @@ using std::chrono::nanoseconds;
 
 TEST(ImpairmentSpec, ReadsTheNotation) {
   const auto spec = ImpairmentSpec::parse(
-      "loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,corrupt=0.01%,rate=1Gbit");
+      "loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,dup=0.1%,corrupt=0.01%,rate=1Gbit,mtu=1400");
   ASSERT_TRUE(spec.has_value()) << spec.error().message();
   EXPECT_DOUBLE_EQ(spec->loss, 0.01);
   EXPECT_DOUBLE_EQ(spec->reorder, 0.005);
@@ -30,16 +30,19 @@ TEST(ImpairmentSpec, ReadsTheNotation) {
   EXPECT_EQ(spec->delay, milliseconds(25));
   EXPECT_EQ(spec->jitter, milliseconds(2));
   EXPECT_EQ(spec->rate_bits, 1'000'000'000U);
+  EXPECT_EQ(spec->mtu, 1400U);
   EXPECT_EQ(ImpairmentSpec::parse("").value(), ImpairmentSpec());
   EXPECT_EQ(ImpairmentSpec::parse("delay=1.5us").value().delay, nanoseconds(1500));
   EXPECT_EQ(ImpairmentSpec::parse("rate=64kbit").value().rate_bits, 64'000U);
 }
 
 TEST(ImpairmentSpec, RefusesWhatItCannotRead) {
-  for (const char* text :
-       {"loss", "loss=", "loss=1", "loss=-1%", "loss=101%", "loss=nan%", "delay=25", "delay=25m",
-        "delay=1e9s", "rate=0bit", "rate=1GB", "speed=1Gbit", ",", "loss=1%,,dup=1%", "jitter=1ms",
-        "delay=1ms,jitter=2ms", "reorder=1%", "delay=99999999h", "loss=1%%"}) {
+  for (const char* text : {"loss",       "loss=",           "loss=1",     "loss=-1%",
+                           "loss=101%",  "loss=nan%",       "delay=25",   "delay=25m",
+                           "delay=1e9s", "rate=0bit",       "rate=1GB",   "speed=1Gbit",
+                           ",",          "loss=1%,,dup=1%", "jitter=1ms", "delay=1ms,jitter=2ms",
+                           "reorder=1%", "delay=99999999h", "loss=1%%",   "mtu=67",
+                           "mtu=65536",  "mtu=1400B",       "mtu="}) {
     const auto spec = ImpairmentSpec::parse(text);
     EXPECT_FALSE(spec.has_value()) << text;
     if (!spec) {
@@ -126,6 +129,15 @@ TEST(Impairment, WithoutASpecNothingChanges) {
     EXPECT_EQ(arrivals[i].at, Instant(microseconds(i)));
   }
   EXPECT_EQ(link.stats().dropped(), 0U);
+}
+
+// An MTU is of packets: without the header of a frame.
+TEST(Impairment, SwallowsWhatIsTooLong) {
+  Link link("mtu=1400");
+  EXPECT_EQ(link.run(10, 1414, microseconds(1)).size(), 10U);
+  EXPECT_EQ(link.stats().dropped(), 0U);
+  EXPECT_EQ(link.run(10, 1415, microseconds(1)).size(), 0U);
+  EXPECT_EQ(link.stats().dropped(Drop::kImpairMtu), 10U);
 }
 
 TEST(Impairment, LosesTheShareAskedForAndCountsIt) {

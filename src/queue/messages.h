@@ -130,8 +130,8 @@ struct InfoRecord {
   std::uint8_t backoff = 0;
   std::uint8_t retries = 0;
   // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts,
-  // unsent.
-  std::array<std::uint32_t, 14> lengths{};
+  // unsent, path_mtu.
+  std::array<std::uint32_t, 15> lengths{};
   std::array<std::int64_t, 10> times_ns{};  // rto .. min_rtt, since_received .. buffer_limited
   std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
 };

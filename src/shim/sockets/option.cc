@@ -101,7 +101,7 @@ TcpInfo to_tcp_info(const Info& info) {
   out.tcpi_sndbuf_limited = microseconds(info.buffer_limited);
   out.rcv_wnd = info.receive_window;
   out.total_rto = static_cast<std::uint16_t>(info.timeouts);
-  out.tcpi_pmtu = info.mss + 40;
+  out.tcpi_pmtu = info.path_mtu;
   out.tcpi_unacked = segments(info.unacknowledged);
   out.tcpi_notsent_bytes = info.unsent;
   out.tcpi_sacked = segments(info.sacked);
