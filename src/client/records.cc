@@ -109,6 +109,32 @@ KeyChange from_record(const queue::KeyRecord& record) {
           .key = record.key};
 }
 
+queue::KeyStateRecord to_record(const KeyState& state) {
+  return {.count = state.count,
+          .has_choice = static_cast<std::uint8_t>(state.has_choice),
+          .current = state.current,
+          .next = state.next,
+          .totals = {state.authentic, state.refused, state.unknown_key, state.missing,
+                     state.path_errors},
+          .key = to_record(state.key),
+          .key_totals = {state.key_authentic, state.key_refused}};
+}
+
+KeyState from_record(const queue::KeyStateRecord& record) {
+  return {.count = record.count,
+          .has_choice = record.has_choice != 0,
+          .current = record.current,
+          .next = record.next,
+          .authentic = record.totals[0],
+          .refused = record.totals[1],
+          .unknown_key = record.totals[2],
+          .missing = record.totals[3],
+          .path_errors = record.totals[4],
+          .key = from_record(record.key),
+          .key_authentic = record.key_totals[0],
+          .key_refused = record.key_totals[1]};
+}
+
 queue::InfoRecord to_record(const Info& info) {
   return {
       .state = static_cast<std::uint8_t>(info.state),

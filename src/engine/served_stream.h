@@ -38,6 +38,7 @@ class ServedStream final : public ServedSocket,
   client::Outcome<void> shut_down(bool receiving, bool sending, Instant now) override;
   void set_options(const client::Options& options, Instant now) override;
   client::Outcome<void> change_keys(const client::KeyChange& change) override;
+  client::Outcome<client::KeyState> read_key(std::uint32_t index) const override;
   client::Info info() const override;
   client::Endpoint local() const override;
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;

@@ -116,6 +116,19 @@ struct KeyRecord {
 };
 static_assert(sizeof(KeyRecord) == 112);
 
+// As client::KeyState.
+struct KeyStateRecord {
+  std::uint32_t count = 0;
+  std::uint8_t has_choice = 0;
+  std::uint8_t current = 0;
+  std::uint8_t next = 0;
+  std::uint8_t reserved = 0;
+  std::array<std::uint64_t, 5> totals{};  // authentic .. path_errors
+  KeyRecord key{};
+  std::array<std::uint64_t, 2> key_totals{};  // key_authentic, key_refused
+};
+static_assert(sizeof(KeyStateRecord) == 176);
+
 struct InfoRecord {
   std::uint8_t state = 0;
   std::uint8_t timestamps = 0;
@@ -166,6 +179,7 @@ enum class Op : std::uint16_t {
   kTakeReport,  // handle                              -> report
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
   kChangeKeys,  // handle, CallSlot::key
+  kReadKey,     // handle, number: its index           -> CallSlot::key_state
 };
 
 // Bits of Request::flags.

@@ -313,6 +313,11 @@ AuthenticationInfo Tcp::authentication(ConnectionId id) const {
   return tcb == nullptr ? AuthenticationInfo() : authentication_of(*tcb);
 }
 
+std::span<const MasterKey> Tcp::keys(ListenerId id) const {
+  const Listener* listener = find(*core_, id);
+  return listener == nullptr ? std::span<const MasterKey>() : listener->keys;
+}
+
 void Tcp::written(ConnectionId id, bool more) {
   Tcb* tcb = find(*core_, id);
   if (tcb == nullptr) return;
@@ -482,6 +487,7 @@ bool Tcp::recognises(const ip::PathError& error) const {
   }
   if (!ignores(*tcb, error.kind)) return true;
   core_->counters.count(Discard::kAuthenticationPathError);
+  ++tcb->authentication->path_errors;
   return false;
 }
 

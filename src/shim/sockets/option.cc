@@ -318,6 +318,10 @@ static int get_own_option(File& file, int level, int name, void* value, socklen_
 }
 
 int get_option(int fd, File& file, int level, int name, void* value, socklen_t* size) {
+  // Keys come before it is known whose the socket is.
+  if (is_key_question(level, name) && file.is_stream() && file.ours.load() != nullptr) {
+    return get_key_option(file, name, value, size);
+  }
   const int result = file.has_ours() ? get_own_option(file, level, name, value, size) : kPass;
   if (result != kPass) return result;
   return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
