@@ -51,8 +51,10 @@ class ApiSession {
                                              .impair = options.impair,
                                              .seed = options.seed,
                                              .capture = options.capture}))),
-        host_(value_or_throw(engine_.add_host(
-            {.ip4 = options.ip4, .ip6 = options.ip6, .gateways = options.gateways}))),
+        host_(value_or_throw(engine_.add_host({.ip4 = options.ip4,
+                                               .ip6 = options.ip6,
+                                               .gateways = options.gateways,
+                                               .mtu_probing = options.mtu_probing}))),
         stop_(&engine_),
         status_(api::Inside::runtime(engine_).worker(), nullptr, identity_of(host_, options)) {
     value_or_throw(host_.wait_until_ready(std::chrono::seconds(30)));

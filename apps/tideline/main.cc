@@ -199,6 +199,7 @@ Command add_perf(CLI::App& app, Arguments& arguments) {
       "read it in place)");
   command->add_flag("--poll", options.poll, "never sleep");
   add_host_options(*command, arguments.wire);
+  add_tcp_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return perf(a.wire, a.perf); }};
 }
 
@@ -212,6 +213,7 @@ Command add_serve(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 65535))
       ->capture_default_str();
   add_host_options(*command, arguments.wire);
+  add_tcp_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return serve(a.wire, a.serve); }};
 }
 
@@ -224,6 +226,7 @@ Command add_get(CLI::App& app, Arguments& arguments) {
                    "FILE.part has of it is not asked for again")
       ->type_name("FILE");
   add_host_options(*command, arguments.wire);
+  add_tcp_options(*command, arguments.wire);
   return {.parser = command, .run = [](const Arguments& a) { return get(a.wire, a.get); }};
 }
 
@@ -334,6 +337,7 @@ Command add_run(CLI::App& app, Arguments& arguments) {
   command->add_option("--host", arguments.run.host,
                       "with --placement frontend: which of its hosts, if it has several");
   add_host_options(*command, arguments.wire);
+  add_tcp_options(*command, arguments.wire);
   command->add_option("PROGRAM", arguments.run.program, "behind `--`: it and its arguments")
       ->type_name("PROGRAM")
       ->required();

@@ -68,11 +68,20 @@ void add_impair_options(CLI::App& command, WireOptions& options) {
       .add_option("--impair", options.impair,
                   "spoil what is sent, by any of these with commas between: loss=1% delay=25ms "
                   "jitter=2ms reorder=0.5% late=5% lateness=10ms dup=0.1% corrupt=0.01% rate=1Gbit "
-                  "queue=50ms police=100Mbit burst=64kB")
+                  "queue=50ms police=100Mbit burst=64kB mtu=1400 (longer packets vanish)")
       ->type_name("SPEC");
   command.add_option("--seed", options.seed, "of --impair (default: random, and told)");
   command.add_option("--capture", options.capture, "write all frames to this pcap file")
       ->type_name("FILE");
+}
+
+void add_tcp_options(CLI::App& command, WireOptions& options) {
+  command
+      .add_option("--mtu-probing", options.mtu_probing,
+                  "when TCP finds with probes how long packets may be: black-hole, once long ones "
+                  "seem to vanish; always; or off, and ICMP alone tells")
+      ->check(CLI::IsMember({"off", "black-hole", "always"}))
+      ->capture_default_str();
 }
 
 void add_wire_options(CLI::App& command, WireOptions& options) {
@@ -97,6 +106,7 @@ void add_front_end_options(CLI::App& command, WireOptions& options, std::string&
   command.add_flag_callback(
       "--no-local-bypass", [&options] { options.local_bypass = false; },
       "bytes between two programs of this host go through TCP, as between two hosts");
+  add_tcp_options(command, options);
   // All so far but these two say what the file says.
   for (CLI::Option* option : command.get_options()) {
     if (option != file && !option->check_lname("name") && !option->check_lname("help")) {

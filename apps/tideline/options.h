@@ -137,6 +137,8 @@ struct HelpOptions {
 // What every command on wires has but for naming them; spoiling and capturing what they carry.
 void add_link_options(CLI::App& command, WireOptions& options);
 void add_impair_options(CLI::App& command, WireOptions& options);
+// Of commands whose host has TCP connections.
+void add_tcp_options(CLI::App& command, WireOptions& options);
 
 // What every command on a wire has, and what those with a host have beside it.
 void add_wire_options(CLI::App& command, WireOptions& options);

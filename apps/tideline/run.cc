@@ -53,6 +53,7 @@ void set_wire_variables(const WireOptions& wire) {
   set("TIDELINE_IP6", fmt::format("{}", fmt::join(wire.ip6, ",")));
   set("TIDELINE_GATEWAY", fmt::format("{}", fmt::join(wire.gateways, ",")));
   set("TIDELINE_MTU", wire.mtu == 0 ? "" : std::to_string(wire.mtu));
+  set("TIDELINE_MTU_PROBING", wire.mtu_probing);
   set("TIDELINE_IMPAIR", wire.impair);
   set("TIDELINE_SEED", wire.seed ? std::to_string(*wire.seed) : "");
   // The program may change its folder before it opens a device.
@@ -65,7 +66,8 @@ namespace {
 void set_front_end_variables(const WireOptions& wire, const RunOptions& options) {
   const engine::AttachmentOptions none;
   if (wire.wire != none.wire || !wire.ip4.empty() || !wire.ip6.empty() || !wire.gateways.empty() ||
-      wire.mtu != 0 || !wire.impair.empty() || !wire.capture.empty()) {
+      wire.mtu != 0 || !wire.impair.empty() || !wire.capture.empty() ||
+      wire.mtu_probing != none.mtu_probing) {
     throw Failure({.kind = ErrorKind::kUsage,
                    .what = "a front end has a wire and addresses of its own",
                    .remedy = "give them to `tideline up`, or leave --placement frontend out"});

@@ -153,6 +153,15 @@ void print_qp(const Json& qp) {
       number_in(qp, "rnr_sent"));
 }
 
+// Of the path MTU, if there were any.
+std::string probes_text(const Json& info) {
+  const std::uint64_t probes = number_in(info, "mtu_probes");
+  const bool searches = member(info, "mtu_search") == true;
+  if (probes == 0 && !searches) return {};
+  return fmt::format(" ({}{} probes, {} lost)", searches ? "searched for, " : "", probes,
+                     number_in(info, "mtu_probes_lost"));
+}
+
 // As `ss -ti` would: what the connection has, then what it is doing.
 void print_connection(const Json& info) {
   fmt::print("  TCP {} {} -> {}\n   ", text_in(info, "state"), text_in(info, "local"),
@@ -168,13 +177,14 @@ void print_connection(const Json& info) {
       number_in(info, "sacked"), number_in(info, "lost"), number_in(info, "ssthresh"),
       number_in(info, "send_window"), number_in(info, "receive_window"));
   fmt::print(
-      "    cwnd {} mss {} rtt {:.3f}/{:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), received {} "
-      "({}/s), sent again {}, bypassed {}\n",
-      number_in(info, "cwnd"), number_in(info, "mss"), real_in(info, "srtt_ns") * 1e-6,
-      real_in(info, "rttvar_ns") * 1e-6, real_in(info, "rto_ns") * 1e-6,
-      bytes_in(info, "bytes_acked"), bytes_in(info, "bytes_acked_per_s"),
-      bytes_in(info, "bytes_received"), bytes_in(info, "bytes_received_per_s"),
-      bytes_in(info, "bytes_retransmitted"), bytes_in(info, "bytes_bypassed"));
+      "    cwnd {} mss {} pmtu {}{} rtt {:.3f}/{:.3f} ms rto {:.0f} ms; acknowledged {} ({}/s), "
+      "received {} ({}/s), sent again {}, bypassed {}\n",
+      number_in(info, "cwnd"), number_in(info, "mss"), number_in(info, "path_mtu"),
+      probes_text(info), real_in(info, "srtt_ns") * 1e-6, real_in(info, "rttvar_ns") * 1e-6,
+      real_in(info, "rto_ns") * 1e-6, bytes_in(info, "bytes_acked"),
+      bytes_in(info, "bytes_acked_per_s"), bytes_in(info, "bytes_received"),
+      bytes_in(info, "bytes_received_per_s"), bytes_in(info, "bytes_retransmitted"),
+      bytes_in(info, "bytes_bypassed"));
 }
 
 // RLIMIT_NOFILE of each program, for a socket takes a descriptor; 0: the kernel does not tell.

@@ -130,6 +130,7 @@ std::vector<std::string> arguments_of(const WireOptions& wire, const UpOptions& 
   for (const std::string& address : wire.ip6) add("--ip6", address);
   for (const std::string& gateway : wire.gateways) add("--gateway", gateway);
   add("--mtu", wire.mtu == 0 ? "" : std::to_string(wire.mtu));
+  add("--mtu-probing", wire.mtu_probing);
   if (!wire.local_bypass) words.emplace_back("--no-local-bypass");
   add("--impair", wire.impair);
   add("--seed", wire.seed ? std::to_string(*wire.seed) : "");

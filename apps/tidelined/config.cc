@@ -92,6 +92,10 @@ HostConfig read_host(const toml::table& table) {
   attachment.gateways = gateways_in(reader);
   attachment.mtu = static_cast<std::size_t>(reader.integer("mtu", 1280, 65535).value_or(0));
   attachment.local_bypass = reader.truth("local_bypass").value_or(true);
+  attachment.mtu_probing = reader.text("mtu_probing").value_or(attachment.mtu_probing);
+  if (const auto good = engine::parse_mtu_probing(attachment.mtu_probing); !good) {
+    throw Complaint(reader.at("mtu_probing"), good.error().what, good.error().remedy);
+  }
   attachment.impair = reader.text("impair").value_or("");
   if (!attachment.impair.empty()) {
     checked(port::ImpairmentSpec::parse(attachment.impair), reader.at("impair"));

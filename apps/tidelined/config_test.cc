@@ -88,6 +88,7 @@ TEST(Config, TheExampleShowsDefaults) {
   ASSERT_EQ(shown.hosts.size(), 2U);
   EXPECT_EQ(shown.hosts[0].connections, HostConfig().connections);
   EXPECT_EQ(shown.hosts[0].attachment.local_bypass, HostConfig().attachment.local_bypass);
+  EXPECT_EQ(shown.hosts[0].attachment.mtu_probing, HostConfig().attachment.mtu_probing);
   EXPECT_FALSE(shown.hosts[0].socket.empty());
   EXPECT_FALSE(shown.hosts[1].attachment.capture.empty());
   EXPECT_EQ(shown.policy.others.most_channels, engine::ClientPolicy().most_channels);
@@ -99,6 +100,10 @@ TEST(Config, AHostOnASharedSegmentNeedsNothing) {
   const Config config = good("[[host]]\n");
   EXPECT_EQ(config.name, "default");
   EXPECT_FALSE(good("[[host]]\nlocal_bypass = false\n").hosts[0].attachment.local_bypass);
+  for (const std::string probing : {"off", "black-hole", "always"}) {
+    const Config chosen = good("[[host]]\nmtu_probing = '" + probing + "'\n");
+    EXPECT_EQ(chosen.hosts[0].attachment.mtu_probing, probing);
+  }
   ASSERT_EQ(config.hosts.size(), 1U);
   EXPECT_EQ(config.hosts[0].attachment.wire, "shm:default");
   EXPECT_TRUE(config.policy.rules.empty());
@@ -152,6 +157,8 @@ TEST(Config, ErrorsOfHosts) {
   expect_error(kHost + "mtu=1279", "f.toml:4: 'mtu' of [[host]]");
   expect_error(kHost + "mtu='1500'", "f.toml:4: 'mtu' of [[host]]");
   expect_error(kHost + "impair='loss=200%'", "f.toml:4: ");
+  expect_error(kHost + "mtu_probing='on'", "f.toml:4: there is no MTU probing 'on'");
+  expect_error(kHost + "mtu_probing=2", "f.toml:4: 'mtu_probing' of [[host]]");
   expect_error(kHost + "seed=-1", "f.toml:4: 'seed'");
   expect_error(kHost + "connections=1000000000000", "f.toml:4: 'connections'");
   expect_error(kHost + "connections=15", "f.toml:4: 'connections'");

@@ -52,6 +52,9 @@ struct HostOptions {
   std::vector<std::string> ip4{};
   std::vector<std::string> ip6{};
   std::vector<std::string> gateways{};  // of either version
+  // When TCP finds with probes how long packets may be (RFC 4821): "black-hole", once long ones
+  // seem to vanish; "always"; or "off".
+  std::string mtu_probing = "black-hole";
 };
 
 // Counters since open().

@@ -99,6 +99,7 @@ Status Runtime::add_host(const HostOptions& options) {
   options_.ip4 = options.ip4;
   options_.ip6 = options.ip6;
   options_.gateways = options.gateways;
+  options_.mtu_probing = options.mtu_probing;
   // A lease is only for a version that was not given an address.
   engine::Leases leases = leases_;
   if (!options.ip4.empty()) leases.ipv4.clear();

@@ -305,6 +305,26 @@ Outcome<void> QueueChannel::change_keys(std::uint32_t handle, const queue::KeyRe
   return result;
 }
 
+Outcome<queue::KeyStateRecord> QueueChannel::read_key(std::uint32_t handle, std::uint32_t index) {
+  const Uncancelled whole;
+  if (!begin_call()) return refuse(Failure::kForked);
+  Outcome<queue::KeyStateRecord> result = refuse(Failure::kReset);
+  if (wait_for_answer()) {
+    submit({.op = queue::Op::kReadKey, .handle = handle, .number = index});
+    if (wait_for_answer()) {
+      const Failure failure = failure_from(channel_->call.response.failure);
+      if (failure == Failure::kNone) {
+        result = channel_->call.key_state;
+      } else {
+        result = refuse(failure);
+      }
+      ::explicit_bzero(&channel_->call.key_state, sizeof(queue::KeyStateRecord));
+    }
+  }
+  end_call();
+  return result;
+}
+
 void QueueChannel::post(const queue::Request& request) {
   const Uncancelled whole;
   if (!begin_call()) return;

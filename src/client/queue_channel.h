@@ -50,6 +50,7 @@ class QueueChannel {
   // The same of a verb; its own refusals are in the response.
   Outcome<queue::VerbsResponse> call_verbs(const queue::VerbsRequest& request);
   Outcome<void> change_keys(std::uint32_t handle, const queue::KeyRecord& key);
+  Outcome<queue::KeyStateRecord> read_key(std::uint32_t handle, std::uint32_t index);
   // Done some time before the next call.
   void post(const queue::Request& request);
   // The socket's page is to be looked at.

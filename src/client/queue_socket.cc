@@ -81,6 +81,12 @@ Outcome<void> QueueSocket::change_keys(const KeyChange& change) {
   return sockets_.channel().change_keys(handle_, to_record(change));
 }
 
+Outcome<KeyState> QueueSocket::read_key(std::uint32_t index) {
+  const auto record = sockets_.channel().read_key(handle_, index);
+  if (!record) return std::unexpected(record.error());
+  return from_record(*record);
+}
+
 void QueueSocket::close_handle(bool abort, bool may_wait) {
   const queue::Request close = request(queue::Op::kClose, abort ? queue::kAbort : std::uint16_t{0});
   if (may_wait) {

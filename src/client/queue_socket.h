@@ -27,6 +27,7 @@ class QueueSocket : public Socket {
   Info info() final;
   void set_options(const Options& options) final;
   Outcome<void> change_keys(const KeyChange& change) final;
+  Outcome<KeyState> read_key(std::uint32_t index) final;
   void watch(Waiter& waiter, unsigned hint) final;
   void unwatch(Waiter& waiter, unsigned hint) final;
   std::optional<Report> take_report() final;

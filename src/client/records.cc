@@ -109,6 +109,32 @@ KeyChange from_record(const queue::KeyRecord& record) {
           .key = record.key};
 }
 
+queue::KeyStateRecord to_record(const KeyState& state) {
+  return {.count = state.count,
+          .has_choice = static_cast<std::uint8_t>(state.has_choice),
+          .current = state.current,
+          .next = state.next,
+          .totals = {state.authentic, state.refused, state.unknown_key, state.missing,
+                     state.path_errors},
+          .key = to_record(state.key),
+          .key_totals = {state.key_authentic, state.key_refused}};
+}
+
+KeyState from_record(const queue::KeyStateRecord& record) {
+  return {.count = record.count,
+          .has_choice = record.has_choice != 0,
+          .current = record.current,
+          .next = record.next,
+          .authentic = record.totals[0],
+          .refused = record.totals[1],
+          .unknown_key = record.totals[2],
+          .missing = record.totals[3],
+          .path_errors = record.totals[4],
+          .key = from_record(record.key),
+          .key_authentic = record.key_totals[0],
+          .key_refused = record.key_totals[1]};
+}
+
 queue::InfoRecord to_record(const Info& info) {
   return {
       .state = static_cast<std::uint8_t>(info.state),
@@ -125,7 +151,7 @@ queue::InfoRecord to_record(const Info& info) {
       .retries = info.retries,
       .lengths = {info.mss, info.cwnd, info.ssthresh, info.unacknowledged, info.sacked, info.lost,
                   info.retransmitted, info.send_window, info.receive_window, info.advertised_mss,
-                  info.reordering, info.reorderings, info.timeouts, info.unsent},
+                  info.reordering, info.reorderings, info.timeouts, info.unsent, info.path_mtu},
       .times_ns = {info.rto.count(), info.srtt.count(), info.rttvar.count(), info.min_rtt.count(),
                    info.since_received.count(), info.since_data_received.count(),
                    info.since_data_sent.count(), info.busy.count(), info.window_limited.count(),
@@ -146,6 +172,7 @@ Info from_record(const queue::InfoRecord& record) {
           .send_window_scale = record.send_window_scale,
           .receive_window_scale = record.receive_window_scale,
           .mss = record.lengths[0],
+          .path_mtu = record.lengths[14],
           .cwnd = record.lengths[1],
           .ssthresh = record.lengths[2],
           .unacknowledged = record.lengths[3],

@@ -15,6 +15,8 @@ Options from_record(const queue::OptionsRecord& record);
 queue::KeyRecord to_record(const KeyChange& change);
 // Nothing that it says is out of range, afterwards.
 KeyChange from_record(const queue::KeyRecord& record);
+queue::KeyStateRecord to_record(const KeyState& state);
+KeyState from_record(const queue::KeyStateRecord& record);
 queue::InfoRecord to_record(const Info& info);
 Info from_record(const queue::InfoRecord& record);
 // kInvalid for what is none.

@@ -43,6 +43,11 @@ class Socket {
     return std::unexpected(Failure::kNotSupported);
   }
 
+  // Of a stream: its keys, and the one of that index.
+  virtual Outcome<KeyState> read_key(std::uint32_t /*index*/) {
+    return std::unexpected(Failure::kNotSupported);
+  }
+
   // --- Data. Of a stream, as much as can be done now; of a datagram socket, one datagram.
   virtual Outcome<std::size_t> send(std::span<const iovec> from,
                                     const std::optional<Endpoint>& to) = 0;

@@ -131,6 +131,24 @@ struct KeyChange {
   std::array<std::byte, kMaxSize> key{};
 };
 
+// What is known of a stream's keys, and one of them.
+struct KeyState {
+  std::uint32_t count = 0;   // of keys; 0: it has none
+  bool has_choice = false;   // of those that are used first, or now
+  std::uint8_t current = 0;  // we send with that send_id
+  std::uint8_t next = 0;     // and want that receive_id
+  // Segments of a connection.
+  std::uint64_t authentic = 0;
+  std::uint64_t refused = 0;      // for their code
+  std::uint64_t unknown_key = 0;  //
+  std::uint64_t missing = 0;      // without a code
+  std::uint64_t path_errors = 0;  // ICMP, that was ignored
+  // The key that was asked for, if there are as many; what it has seen.
+  KeyChange key;
+  std::uint64_t key_authentic = 0;
+  std::uint64_t key_refused = 0;
+};
+
 // RFC 9293 §3.3.2.
 enum class StreamState : std::uint8_t {
   kClosed,
@@ -157,7 +175,8 @@ struct Info {
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
-  std::uint32_t mss = 0;  // of a datagram socket with a peer: what goes without fragments
+  std::uint32_t mss = 0;       // of a datagram socket with a peer: what goes without fragments
+  std::uint32_t path_mtu = 0;  // the largest packet of a stream
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
   std::uint32_t unacknowledged = 0;

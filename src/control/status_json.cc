@@ -78,6 +78,8 @@ void put_connection(JsonWriter& json, const tcp::Info& info) {
   json.member("rttvar_ns", info.rttvar.count()).member("min_rtt_ns", info.min_rtt.count());
   json.member("bytes_sent", info.bytes_sent).member("undone", info.undone);
   json.member("bytes_bypassed", info.bytes_bypassed);
+  json.member("path_mtu", info.path_mtu).member("mtu_search", info.searches_mtu);
+  json.member("mtu_probes", info.mtu_probes).member("mtu_probes_lost", info.mtu_probes_lost);
   json.member("segments_in", info.segments_in).member("segments_out", info.segments_out);
   json.end_object();
 }

@@ -288,6 +288,16 @@ Outcome<void> AppStream::change_keys(const client::KeyChange& change) {
   return ran ? result : ran;
 }
 
+Outcome<client::KeyState> AppStream::read_key(std::uint32_t index) {
+  client::KeyState state;
+  const auto ran = sockets_.locked(Turn::kSend, [&](Worker& /*worker*/, Instant /*now*/) {
+    state = keys_.read(sockets_.tcp(), has(kListening) ? std::optional(listener_) : std::nullopt,
+                       held_by_tcp_ ? std::optional(id_) : std::nullopt, index);
+  });
+  if (!ran) return std::unexpected(ran.error());
+  return state;
+}
+
 Outcome<std::size_t> AppStream::refusal_to_send() {
   if (const Failure failure = take_error(); failure != Failure::kNone) return refuse(failure);
   // Another thread may have taken the error of a connection that goes on.

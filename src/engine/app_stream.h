@@ -53,6 +53,7 @@ class AppStream final : public client::Socket,
   void close(bool abort) override;
   void set_options(const client::Options& options) override;
   client::Outcome<void> change_keys(const client::KeyChange& change) override;
+  client::Outcome<client::KeyState> read_key(std::uint32_t index) override;
   client::Outcome<std::size_t> send(std::span<const iovec> from,
                                     const std::optional<client::Endpoint>& /*to*/) override {
     return send_with(from, {});

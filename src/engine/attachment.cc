@@ -207,6 +207,15 @@ Status WireOpener::flush() {
   return {};
 }
 
+Result<tcp::MtuProbing> parse_mtu_probing(std::string_view text) {
+  if (text == "off") return tcp::MtuProbing::kOff;
+  if (text == "black-hole") return tcp::MtuProbing::kBlackHole;
+  if (text == "always") return tcp::MtuProbing::kAlways;
+  return fail({.kind = ErrorKind::kUsage,
+               .what = fmt::format("there is no MTU probing '{}'", text),
+               .remedy = "choose off, black-hole or always"});
+}
+
 Result<HostOptions> host_options(const AttachmentOptions& options, const Leases& leases,
                                  std::size_t mtu) {
   constexpr std::size_t kLeastMtu = 1280;  // RFC 8200 §5
@@ -232,6 +241,9 @@ Result<HostOptions> host_options(const AttachmentOptions& options, const Leases&
   }
   if (Status s = set_gateways(options.gateways, host); !s) return fail(std::move(s.error()));
   host.tcp.local_bypass = options.local_bypass;
+  const auto probing = parse_mtu_probing(options.mtu_probing);
+  if (!probing) return fail(probing.error());
+  host.tcp.mtu_probing = *probing;
   return host;
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -23,6 +24,10 @@ namespace tideline::engine {
 
 inline constexpr const char* kDefaultWire = "shm:default";
 
+// tcp::MtuProbing as users name it: off, black-hole, always.
+inline constexpr const char* kDefaultMtuProbing = "black-hole";
+Result<tcp::MtuProbing> parse_mtu_probing(std::string_view text);
+
 struct AttachmentOptions {
   std::string wire = kDefaultWire;
   std::vector<std::string> ip4{};       // ADDRESS/LENGTH; none on shm: leased
@@ -34,7 +39,8 @@ struct AttachmentOptions {
   std::string capture{};                // a file for the frames of the wire
   std::uint64_t capture_limit = 0;      // frames; 0: without limit
   bool local_bypass = true;             // tcp/bypass.h
-  port::shm::Peers* peers = nullptr;    // of a shared segment
+  std::string mtu_probing = kDefaultMtuProbing;
+  port::shm::Peers* peers = nullptr;  // of a shared segment
   // On a shared segment: bytes of memory that peers can read (port::Port::shared_memory); and, if
   // there are any, whoever copies from frames asks Packet::is_intact() afterwards.
   std::size_t shared_memory = 0;

@@ -115,6 +115,7 @@ std::optional<Response> ServedChannel::execute(const Request& request, Instant n
     case Op::kDescribe:
     case Op::kTakeReport:
     case Op::kChangeKeys:
+    case Op::kReadKey:
       if (ServedSocket* socket = find(request.handle)) return execute_on(*socket, request, now);
       end(EndReason::kBadHandle);
       return std::nullopt;
@@ -175,6 +176,14 @@ std::optional<Response> ServedChannel::execute_on(ServedSocket& socket, const Re
       const auto changed = socket.change_keys(client::from_record(record));
       ::explicit_bzero(&record, sizeof(record));
       return done(changed);
+    }
+    case Op::kReadKey: {
+      const auto state = socket.read_key(request.number);
+      if (!state) return failed(state.error());
+      queue::KeyStateRecord record = client::to_record(*state);
+      std::memcpy(&memory().call.key_state, &record, sizeof(record));
+      ::explicit_bzero(&record, sizeof(record));
+      return Response{};
     }
     case Op::kOpen:
     case Op::kRoute:

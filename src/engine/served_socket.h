@@ -57,6 +57,9 @@ class ServedSocket {
   virtual client::Outcome<void> change_keys(const client::KeyChange& /*change*/) {
     return std::unexpected(client::Failure::kNotSupported);
   }
+  virtual client::Outcome<client::KeyState> read_key(std::uint32_t /*index*/) const {
+    return std::unexpected(client::Failure::kNotSupported);
+  }
   virtual client::Info info() const = 0;
   virtual client::Endpoint local() const = 0;
   // The program has moved its indices. Whether there is more to do later; or a rule was broken.

@@ -269,6 +269,11 @@ Outcome<void> ServedStream::change_keys(const client::KeyChange& change) {
                       held_by_tcp_ ? std::optional(id_) : std::nullopt, change);
 }
 
+Outcome<client::KeyState> ServedStream::read_key(std::uint32_t index) const {
+  return keys_.read(sockets_.tcp(), has(kListening) ? std::optional(listener_) : std::nullopt,
+                    held_by_tcp_ ? std::optional(id_) : std::nullopt, index);
+}
+
 client::Info ServedStream::info() const {
   if (has(kListening)) {
     return {.state = client::StreamState::kListen, .congestion = options_.congestion};

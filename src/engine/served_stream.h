@@ -40,6 +40,7 @@ class ServedStream final : public ServedSocket,
   void set_options(const client::Options& options, Instant now) override;
   std::optional<client::Report> take_report() override;
   client::Outcome<void> change_keys(const client::KeyChange& change) override;
+  client::Outcome<client::KeyState> read_key(std::uint32_t index) const override;
   client::Info info() const override;
   client::Endpoint local() const override;
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;

@@ -81,6 +81,7 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
           .send_window_scale = info.send_window_scale,
           .receive_window_scale = info.receive_window_scale,
           .mss = info.mss,
+          .path_mtu = info.path_mtu,
           .cwnd = info.cwnd,
           .ssthresh = info.ssthresh,
           .unacknowledged = info.unacknowledged,

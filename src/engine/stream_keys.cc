@@ -45,6 +45,37 @@ Status change_of_connection(tcp::Tcp& tcp, tcp::ConnectionId id, const KeyChange
                       change.is_next ? std::optional(change.receive_id) : std::nullopt);
 }
 
+KeyChange to_client(const tcp::MasterKey& key) {
+  return {.aes = key.algorithm == tcp::MacAlgorithm::kAesCmac,
+          .covers_options = key.covers_options,
+          .send_id = key.send_id,
+          .receive_id = key.receive_id,
+          .peer = key.peer.address,
+          .peer_bits = key.peer.length,
+          .size = key.size,
+          .key = key.key};
+}
+
+client::KeyState state_of_connection(const tcp::AuthenticationInfo& info, std::uint32_t index) {
+  if (info.count == 0) return {};
+  client::KeyState state{.count = info.count,
+                         .has_choice = true,
+                         .current = info.keys[info.current].send_id,
+                         .next = info.keys[info.next].receive_id,
+                         .authentic = info.authentic,
+                         .refused = info.refused - info.unknown_key - info.missing,
+                         .unknown_key = info.unknown_key,
+                         .missing = info.missing,
+                         .path_errors = info.path_errors};
+  if (index >= info.count) return state;
+  state.key = to_client(info.keys[index]);
+  state.key.is_current = index == info.current;
+  state.key.is_next = index == info.next;
+  state.key_authentic = info.key_authentic[index];
+  state.key_refused = info.key_refused[index];
+  return state;
+}
+
 }  // namespace
 
 Status StreamKeys::change_kept(const KeyChange& change) {
@@ -54,9 +85,14 @@ Status StreamKeys::change_kept(const KeyChange& change) {
       // A connection begins with the first.
       const bool first = change.is_current || change.is_next;
       if (first) std::rotate(keys_.begin(), keys_.end() - 1, keys_.end());
+      has_choice_ |= first;
       return {};
     }
     case KeyChange::Kind::kRemove:
+      if (!keys_.empty() && keys_.front().send_id == change.send_id &&
+          keys_.front().receive_id == change.receive_id) {
+        has_choice_ = false;
+      }
       return tcp::remove_key(keys_, change.send_id, change.receive_id);
     case KeyChange::Kind::kUse:
       break;
@@ -73,6 +109,23 @@ client::Outcome<void> StreamKeys::change(tcp::Tcp& tcp, std::optional<tcp::Liste
   if (done) return {};
   return refuse(done.error().kind == ErrorKind::kExhausted ? Failure::kNoMemory
                                                            : Failure::kInvalid);
+}
+
+client::KeyState StreamKeys::read(const tcp::Tcp& tcp, std::optional<tcp::ListenerId> listener,
+                                  std::optional<tcp::ConnectionId> connection,
+                                  std::uint32_t index) const {
+  if (connection) return state_of_connection(tcp.authentication(*connection), index);
+  const std::span<const tcp::MasterKey> keys = listener ? tcp.keys(*listener) : kept();
+  client::KeyState state{.count = static_cast<std::uint32_t>(keys.size()),
+                         .has_choice = !listener && has_choice_};
+  if (state.has_choice) {
+    state.current = keys.front().send_id;
+    state.next = keys.front().receive_id;
+  }
+  if (index >= keys.size()) return state;
+  state.key = to_client(keys[index]);
+  state.key.is_current = state.key.is_next = state.has_choice && index == 0;
+  return state;
 }
 
 }  // namespace tideline::engine

@@ -15,7 +15,10 @@ namespace tideline::engine {
 
 class StreamKeys {
  public:
-  void clear() { keys_.clear(); }
+  void clear() {
+    keys_.clear();
+    has_choice_ = false;
+  }
   // For connect() and listen().
   std::span<const tcp::MasterKey> kept() const { return keys_; }
   // Of one that has begun, by its connection or its listener.
@@ -23,10 +26,14 @@ class StreamKeys {
                                std::optional<tcp::ConnectionId> connection,
                                const client::KeyChange& change);
 
+  client::KeyState read(const tcp::Tcp& tcp, std::optional<tcp::ListenerId> listener,
+                        std::optional<tcp::ConnectionId> connection, std::uint32_t index) const;
+
  private:
   Status change_kept(const client::KeyChange& change);
 
   std::vector<tcp::MasterKey> keys_;
+  bool has_choice_ = false;  // the first of them
 };
 
 }  // namespace tideline::engine

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "packet/copy.h"
+#include "wire/ethernet.h"
 
 namespace tideline::port {
 namespace {
@@ -75,6 +76,10 @@ bool ImpairedPort::send(unsigned queue, PacketPtr frame, Instant now) {
   Link& link = links_[queue];
   if (!conforms(link, frame->size(), now)) {
     counters(queue).drop(Drop::kImpairPolice);
+    return true;
+  }
+  if (spec_.mtu > 0 && frame->size() > spec_.mtu + sizeof(wire::EthernetHeader)) {
+    counters(queue).drop(Drop::kImpairMtu);
     return true;
   }
   if (chance(link, spec_.loss)) {

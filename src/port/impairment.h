@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A bad link: wraps a port, and polices, loses, delays, reorders, duplicates, corrupts and slows
-// what is sent through it. Seeded: the same frames at the same times fare the same.
+// what is sent through it, and swallows what is too long. Seeded: the same frames at the same times
+// fare the same.
 //
 // It hides the segmentation offloads of its port, so that frames fare as they would on the wire;
 // and if it corrupts, the checksum offload too, or a checksum made afterwards would cover up for

@@ -20,7 +20,10 @@ constexpr std::array<Unit, 4> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s",
 constexpr std::array<Unit, 4> kRates{{{"bit", 1}, {"kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}}};
 
 constexpr std::array<Unit, 3> kSizes{{{"B", 1}, {"kB", 1e3}, {"MB", 1e6}}};
+constexpr std::array<Unit, 1> kBytes{{{"", 1}}};
 
+constexpr double kLeastMtu = 68;  // RFC 791 §3.1
+constexpr double kMostMtu = 65535;
 constexpr double kMaxTime = 3600e9;  // an hour, in nanoseconds
 constexpr double kMaxRate = 1e13;
 constexpr double kMaxBurst = 1e9;
@@ -69,6 +72,12 @@ std::optional<bool> apply(ImpairmentSpec& spec, std::string_view key, std::strin
   if (key == "queue") return time(spec.queue);
   if (key == "rate") return rate(spec.rate_bits);
   if (key == "police") return rate(spec.police_bits);
+  if (key == "mtu") {
+    const auto number = parse_quantity(value, kBytes);
+    if (!number || *number < kLeastMtu || *number > kMostMtu) return false;
+    spec.mtu = static_cast<std::uint32_t>(*number);
+    return true;
+  }
   if (key != "burst") return std::nullopt;
   const auto number = parse_quantity(value, kSizes);
   if (!number || *number < 1 || *number > kMaxBurst) return false;
@@ -81,7 +90,7 @@ std::unexpected<Error> usage(std::string what) {
                .what = std::move(what),
                .remedy = "write it like loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,"
                          "lateness=10ms,dup=0.1%,corrupt=0.01%,rate=1Gbit,queue=50ms,"
-                         "police=100Mbit,burst=64kB"});
+                         "police=100Mbit,burst=64kB,mtu=1400"});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The notation of `--impair`: `loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,lateness=10ms,
-// dup=0.1%,corrupt=0.01%,rate=1Gbit,queue=50ms,police=100Mbit,burst=64kB`, every part optional.
+// dup=0.1%,corrupt=0.01%,rate=1Gbit,queue=50ms,police=100Mbit,burst=64kB,mtu=1400`, every part
+// optional.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,10 @@ struct ImpairmentSpec {
                                   // long as there is room
   std::uint64_t police_bits = 0;  // per second; what exceeds it is dropped at once; 0: nothing is
   std::uint64_t burst_bytes = 0;  // by which it may be exceeded
+  // Longer packets vanish, and nobody says so; 0 is without limit. Without the frame's header.
+  std::uint32_t mtu = 0;
 
-  // Units: `%`; `ns us ms s`; `bit kbit Mbit Gbit`, `B kB MB`, decimal.
+  // Units: `%`; `ns us ms s`; `bit kbit Mbit Gbit`, `B kB MB`, decimal; `mtu` has none.
   static Result<ImpairmentSpec> parse(std::string_view text);
 
   friend bool operator==(const ImpairmentSpec&, const ImpairmentSpec&) = default;

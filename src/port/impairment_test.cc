@@ -22,7 +22,7 @@ using std::chrono::nanoseconds;
 TEST(ImpairmentSpec, ReadsTheNotation) {
   const auto spec = ImpairmentSpec::parse(
       "loss=1%,delay=25ms,jitter=2ms,reorder=0.5%,late=5%,lateness=10ms,dup=0.1%,corrupt=0.01%,"
-      "rate=1Gbit,queue=50ms,police=100Mbit,burst=64kB");
+      "rate=1Gbit,queue=50ms,police=100Mbit,burst=64kB,mtu=1400");
   ASSERT_TRUE(spec.has_value()) << spec.error().message();
   EXPECT_DOUBLE_EQ(spec->loss, 0.01);
   EXPECT_DOUBLE_EQ(spec->reorder, 0.005);
@@ -36,6 +36,7 @@ TEST(ImpairmentSpec, ReadsTheNotation) {
   EXPECT_EQ(spec->queue, milliseconds(50));
   EXPECT_EQ(spec->police_bits, 100'000'000U);
   EXPECT_EQ(spec->burst_bytes, 64'000U);
+  EXPECT_EQ(spec->mtu, 1400U);
   EXPECT_EQ(ImpairmentSpec::parse("").value(), ImpairmentSpec());
   EXPECT_EQ(ImpairmentSpec::parse("delay=1.5us").value().delay, nanoseconds(1500));
   EXPECT_EQ(ImpairmentSpec::parse("rate=64kbit").value().rate_bits, 64'000U);
@@ -69,7 +70,11 @@ TEST(ImpairmentSpec, RefusesWhatItCannotRead) {
                            "burst=1kB",
                            "police=1Mbit,burst=1kbit",
                            "police=0bit,burst=1kB",
-                           "police=1Mbit,burst=2e9B"}) {
+                           "police=1Mbit,burst=2e9B",
+                           "mtu=67",
+                           "mtu=65536",
+                           "mtu=1400B",
+                           "mtu="}) {
     const auto spec = ImpairmentSpec::parse(text);
     EXPECT_FALSE(spec.has_value()) << text;
     if (!spec) {
@@ -156,6 +161,15 @@ TEST(Impairment, WithoutASpecNothingChanges) {
     EXPECT_EQ(arrivals[i].at, Instant(microseconds(i)));
   }
   EXPECT_EQ(link.stats().dropped(), 0U);
+}
+
+// An MTU is of packets: without the header of a frame.
+TEST(Impairment, SwallowsWhatIsTooLong) {
+  Link link("mtu=1400");
+  EXPECT_EQ(link.run(10, 1414, microseconds(1)).size(), 10U);
+  EXPECT_EQ(link.stats().dropped(), 0U);
+  EXPECT_EQ(link.run(10, 1415, microseconds(1)).size(), 0U);
+  EXPECT_EQ(link.stats().dropped(Drop::kImpairMtu), 10U);
 }
 
 TEST(Impairment, LosesTheShareAskedForAndCountsIt) {

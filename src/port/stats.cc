@@ -10,7 +10,7 @@ constexpr std::array<std::string_view, kDropCount> kNames{
     "tx_short",    "tx_long",      "tx_scattered",  "tx_offload",   "tx_full",
     "tx_no_peer",  "tx_refused",   "tx_pool",       "rx_pool",      "rx_full",
     "rx_short",    "rx_truncated", "rx_offload",    "rx_reference", "rx_withdrawn",
-    "impair_loss", "impair_full",  "impair_police", "impair_pool"};
+    "impair_loss", "impair_full",  "impair_police", "impair_pool",  "impair_mtu"};
 
 }  // namespace
 

@@ -32,8 +32,9 @@ enum class Drop : std::uint8_t {
   kImpairFull,    // more on the impaired link than it holds
   kImpairPolice,  // above the rate that the impaired link is policed at
   kImpairPool,    // no segment free for a duplicate or a corrupted copy
+  kImpairMtu,     // longer than the impaired link is to carry
 };
-inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kImpairPool) + 1;
+inline constexpr std::size_t kDropCount = static_cast<std::size_t>(Drop::kImpairMtu) + 1;
 
 // The name of its counter: "tx_full".
 std::string_view name_of(Drop reason);

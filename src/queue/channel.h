@@ -29,6 +29,8 @@ struct CallSlot {
   alignas(kCacheLine) VerbsResponse verbs_response;
   // Of Op::kChangeKeys; the engine blanks it.
   alignas(kCacheLine) KeyRecord key;
+  // Of Op::kReadKey; the program blanks it.
+  alignas(kCacheLine) KeyStateRecord key_state;
 };
 
 struct ChannelMemory {

@@ -116,6 +116,19 @@ struct KeyRecord {
 };
 static_assert(sizeof(KeyRecord) == 112);
 
+// As client::KeyState.
+struct KeyStateRecord {
+  std::uint32_t count = 0;
+  std::uint8_t has_choice = 0;
+  std::uint8_t current = 0;
+  std::uint8_t next = 0;
+  std::uint8_t reserved = 0;
+  std::array<std::uint64_t, 5> totals{};  // authentic .. path_errors
+  KeyRecord key{};
+  std::array<std::uint64_t, 2> key_totals{};  // key_authentic, key_refused
+};
+static_assert(sizeof(KeyStateRecord) == 176);
+
 struct InfoRecord {
   std::uint8_t state = 0;
   std::uint8_t timestamps = 0;
@@ -130,8 +143,8 @@ struct InfoRecord {
   std::uint8_t backoff = 0;
   std::uint8_t retries = 0;
   // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts,
-  // unsent.
-  std::array<std::uint32_t, 14> lengths{};
+  // unsent, path_mtu.
+  std::array<std::uint32_t, 15> lengths{};
   std::array<std::int64_t, 10> times_ns{};  // rto .. min_rtt, since_received .. buffer_limited
   std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
 };
@@ -166,6 +179,7 @@ enum class Op : std::uint16_t {
   kTakeReport,  // handle                              -> report
   kVerbs,       // CallSlot::verbs_request             -> verbs_response
   kChangeKeys,  // handle, CallSlot::key
+  kReadKey,     // handle, number: its index           -> CallSlot::key_state
 };
 
 // Bits of Request::flags.

@@ -171,8 +171,11 @@ std::optional<Discard> check_segment(Core& core, Tcb& tcb, const Segment& segmen
   const std::size_t index = find_key(
       authentication, [&](const MasterKey& key) { return key.receive_id == option->key_id; });
   if (index == kNone) return Discard::kAuthenticationUnknownKey;
-  if (option->mac_size != MessageCode::kSize) return Discard::kAuthenticationLength;
   Authentication::Key& key = authentication.keys[index];
+  if (option->mac_size != MessageCode::kSize) {
+    ++key.refused;
+    return Discard::kAuthenticationLength;
+  }
   std::optional<Discard> wrong;
   if (is_syn(segment.flags) || tcb.state == State::kSynSent) {
     // Before both initial numbers are known, only what has SYN tells the peer's.
@@ -184,6 +187,7 @@ std::optional<Discard> check_segment(Core& core, Tcb& tcb, const Segment& segmen
     wrong = check_code(key.receive, key.master, segment, *option,
                        received_extension(tcb, segment.seq), core.passes);
   }
+  ++(wrong ? key.refused : key.authentic);
   if (wrong) return wrong;
   if (tcb.state == State::kSynSent) {
     tcb.irs = segment.seq;
@@ -294,7 +298,7 @@ void begin_authentication(Core& core, Tcb& tcb, const Listener& listener, const 
   if (find_key(*authentication, is_wanted) != kNone) authentication->current = index_of(is_wanted);
   authentication->received_key_id = option.key_id;
   authentication->received_next_key_id = option.next_key_id;
-  authentication->authentic = 1;
+  authentication->authentic = authentication->keys[authentication->next].authentic = 1;
   agree(tcb);
 }
 
@@ -376,13 +380,20 @@ AuthenticationInfo authentication_of(const Tcb& tcb) {
   if (tcb.authentication == nullptr) return info;
   const Authentication& authentication = *tcb.authentication;
   info.count = authentication.count;
-  for (std::size_t i = 0; i < info.count; ++i) info.keys[i] = authentication.keys[i].master;
+  for (std::size_t i = 0; i < info.count; ++i) {
+    info.keys[i] = authentication.keys[i].master;
+    info.key_authentic[i] = authentication.keys[i].authentic;
+    info.key_refused[i] = authentication.keys[i].refused;
+  }
   info.current = authentication.current;
   info.next = authentication.next;
   info.received_key_id = authentication.received_key_id;
   info.received_next_key_id = authentication.received_next_key_id;
   info.authentic = authentication.authentic;
   info.refused = authentication.refused;
+  info.unknown_key = authentication.unknown_key;
+  info.missing = authentication.missing;
+  info.path_errors = authentication.path_errors;
   return info;
 }
 
@@ -439,6 +450,8 @@ bool check_authentication(Core& core, Tcb& tcb, const Segment& segment) {
   }
   core.counters.count(*wrong);
   ++tcb.authentication->refused;
+  if (wrong == Discard::kAuthenticationUnknownKey) ++tcb.authentication->unknown_key;
+  if (wrong == Discard::kAuthenticationMissing) ++tcb.authentication->missing;
   return false;
 }
 

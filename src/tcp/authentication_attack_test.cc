@@ -75,7 +75,12 @@ TEST(AuthenticationAttack, ForgedSegmentsAreDroppedInSilence) {
   inject(server, quiet.next(kData, 100), quiet.world.net.now);
   EXPECT_EQ(refused(server, Discard::kAuthenticationMissing), 2U);
   EXPECT_EQ(server.tcp.counters().segments_out, answers);
-  EXPECT_EQ(quiet.world.server().authentication(quiet.world.flow->server.id).refused, 14U);
+  const AuthenticationInfo info = quiet.world.server().authentication(quiet.world.flow->server.id);
+  EXPECT_EQ(info.refused, 14U);
+  EXPECT_EQ(info.unknown_key, 1U);
+  EXPECT_EQ(info.missing, 2U);
+  EXPECT_EQ(info.key_refused[0], 11U);
+  EXPECT_EQ(info.key_authentic[0], info.authentic);
   quiet.expect_unharmed();
 }
 

@@ -24,6 +24,8 @@ struct Authentication {
     // Send_other_traffic_key and Receive_other_traffic_key; those of SYNs are made when needed.
     MessageCode send;
     MessageCode receive;
+    std::uint64_t authentic = 0;
+    std::uint64_t refused = 0;
   };
   std::array<Key, AuthenticationInfo::kMostKeys> keys{};
   std::uint8_t count = 0;
@@ -34,6 +36,9 @@ struct Authentication {
   std::uint8_t received_next_key_id = 0;
   std::uint64_t authentic = 0;
   std::uint64_t refused = 0;
+  std::uint64_t unknown_key = 0;
+  std::uint64_t missing = 0;
+  std::uint64_t path_errors = 0;
 };
 
 }  // namespace tideline::tcp

@@ -242,6 +242,9 @@ TEST(Authentication, KeysChangeInSilence) {
   EXPECT_EQ(info.received_next_key_id, 3);
   EXPECT_EQ(info.keys[info.current].send_id, 3);
   EXPECT_EQ(info.refused, 0U);
+  EXPECT_GT(info.key_authentic[0], 0U);
+  EXPECT_GT(info.key_authentic[1], 0U);
+  EXPECT_EQ(info.key_authentic[0] + info.key_authentic[1], info.authentic);
 }
 
 TEST(Authentication, KeysAreChecked) {

@@ -42,6 +42,14 @@ class Tracer {
   ~Tracer() = default;
 };
 
+// When the path MTU is looked for with probes (mtu_probe.h), as net.ipv4.tcp_mtu_probing of Linux
+// has it.
+enum class MtuProbing : std::uint8_t {
+  kOff,        // ICMP alone tells
+  kBlackHole,  // once long packets seem to vanish: RFC 4821 §7.2, where ICMP otherwise serves
+  kAlways,     // of every connection, which begins with packets of base_mtu
+};
+
 struct Config {
   std::size_t max_connections = 4096;
   // Descriptors of what is in flight and of what came out of order, over all connections.
@@ -67,10 +75,13 @@ struct Config {
   bool timestamps = true;
   bool window_scaling = true;
   bool sack = true;
-  bool local_bypass = true;                           // bypass.h
-  bool ecn = false;                                   // ask for it; it is granted always
-  bool accurate_ecn = false;                          // ask for that of RFC 9768; granted always
-  Duration min_rto = std::chrono::milliseconds(200);  // DEVIATES from RFC 6298 (2.4), as all do
+  bool local_bypass = true;   // bypass.h
+  bool ecn = false;           // ask for it; it is granted always
+  bool accurate_ecn = false;  // ask for that of RFC 9768; granted always
+  MtuProbing mtu_probing = MtuProbing::kBlackHole;
+  std::uint16_t base_mtu = 1024;  // carried by any path; of IPv6 at least 1280: RFC 4821 §7.2
+  Duration mtu_raise_time = std::chrono::minutes(10);  // RFC 8899 §5.1.1: PMTU_RAISE_TIMER
+  Duration min_rto = std::chrono::milliseconds(200);   // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
   Duration initial_rto = std::chrono::seconds(1);
   // The second SYN to a peer that took the first for one of an old connection.

@@ -7,6 +7,7 @@
 #include "tcp/authentication.h"
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
+#include "tcp/mtu_probe.h"
 #include "tcp/sequence_numbers.h"
 
 namespace tideline::tcp {
@@ -30,6 +31,7 @@ void destroy(Core& core, Tcb& tcb) {
   release_congestion_control(core, tcb);
   forget_accurate_ecn(core, tcb);
   forget_authentication(core, tcb);
+  forget_mtu_search(core, tcb);
   tcb.in_use = false;
   core.tcbs.give(&tcb);
 }
@@ -96,6 +98,7 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       bbrs(configuration.max_connections),
       accurate_ecns(configuration.max_connections),
       authentications(configuration.max_connections),
+      mtu_searches(configuration.max_connections),
       ranges(configuration.max_ranges),
       table(tcbs, configuration.secrets[0]),
       fast_open_cache(configuration.secrets[0]) {

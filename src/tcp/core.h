@@ -17,6 +17,7 @@
 #include "tcp/connection_table.h"
 #include "tcp/discard.h"
 #include "tcp/fast_open_cache.h"
+#include "tcp/mtu_search.h"
 #include "tcp/slab.h"
 #include "tcp/tcb.h"
 #include "tcp/timer_wheel.h"
@@ -67,6 +68,7 @@ struct Core {
   Slab<Bbr> bbrs;
   Slab<AccurateEcn> accurate_ecns;
   Slab<Authentication> authentications;
+  Slab<MtuSearch> mtu_searches;
   RangeSlab ranges;
   ConnectionTable table;
   TimerWheel wheel;

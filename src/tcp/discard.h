@@ -64,6 +64,9 @@ struct Counters {
   std::uint64_t cookies_in = 0;
   std::uint64_t timeouts = 0;
   std::uint64_t probes = 0;  // tail loss probes
+  std::uint64_t mtu_probes = 0;
+  std::uint64_t mtu_probes_lost = 0;
+  std::uint64_t black_holes = 0;  // of long packets, as it seemed
   std::uint64_t fast_recoveries = 0;
   std::uint64_t undone = 0;  // recoveries that were none
   std::uint64_t established = 0;

@@ -12,6 +12,7 @@
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/mtu_probe.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
@@ -139,6 +140,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   tcb.una_offset = 0;
   tcb.high_seq = tcb.dsack_round = tcb.flight_round_end = tcb.rack_fack = tcb.snd_sml = tcb.snd_nxt;
   take_window(tcb, segment);
+  begin_mtu_search(core, tcb, now);
   update_mss(core, tcb, now);
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
   const bool lost = tcb.retries > 1 && !tcb.deferred;

@@ -63,6 +63,12 @@ struct AuthenticationInfo {
   std::uint8_t received_next_key_id = 0;
   std::uint64_t authentic = 0;  // segments
   std::uint64_t refused = 0;
+  std::uint64_t unknown_key = 0;  // of those refused
+  std::uint64_t missing = 0;      // likewise: without the option
+  std::uint64_t path_errors = 0;  // that were ignored: §7.8
+  // By key: segments that were authentic, and that were not.
+  std::array<std::uint64_t, kMostKeys> key_authentic{};
+  std::array<std::uint64_t, kMostKeys> key_refused{};
 };
 
 }  // namespace tideline::tcp

@@ -105,6 +105,7 @@ std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
 void run_random(std::uint64_t seed) {
   Rng rng(seed);
   const auto chance = [&](double most) { return rng.below(3) == 0 ? 0 : rng.unit() * most; };
+  const auto probing = static_cast<MtuProbing>(rng.below(3));
   SimNet net({.delay = Duration(static_cast<std::int64_t>(rng.below(40'000'000))),
               .rate = rng.below(2) == 0 ? 0 : 1'000'000 + rng.below(100'000'000),
               .queue = 20'000 + rng.below(200'000),
@@ -114,7 +115,12 @@ void run_random(std::uint64_t seed) {
               .corrupt = chance(0.02),
               .mark = chance(0.1),
               .reorder_delay = Duration(static_cast<std::int64_t>(rng.below(60'000'000)))},
-             seed, {.ecn = rng.below(2) == 0});
+             seed, {.ecn = rng.below(2) == 0, .mtu_probing = probing});
+  // Longer ones vanish, or all pass.
+  const std::size_t longest = probing == MtuProbing::kOff ? 1514 : 1294 + rng.below(440);
+  net.filter = [&](unsigned /*from*/, const std::vector<std::byte>& frame) {
+    return frame.size() <= longest;
+  };
   const StreamOptions options{
       .no_delay = rng.below(2) == 0,
       .pacing = rng.below(4) == 0,

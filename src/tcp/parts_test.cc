@@ -130,7 +130,7 @@ TEST(Scoreboard, CountsWhatItsRangesSay) {
         case 0:
         case 1: {
           const Seq end = nxt + static_cast<std::uint32_t>(1 + rng.below(100));
-          ASSERT_TRUE(board.append(slab, nxt, end, now));
+          ASSERT_TRUE(board.append(slab, nxt, end, 1000, now));
           nxt = end;
           break;
         }
@@ -150,7 +150,7 @@ TEST(Scoreboard, CountsWhatItsRangesSay) {
         case 4:
           if (any != nullptr && !any->sacked) {
             board.mark_lost(*any);
-            if (rng.below(2) == 0) board.mark_retransmitted(*any, now);
+            if (rng.below(2) == 0) board.mark_retransmitted(*any, 1000, now);
           }
           break;
         default:

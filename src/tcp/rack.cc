@@ -3,6 +3,7 @@
 // that reordering may take. RFC 8985 §6.
 #include <algorithm>
 
+#include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
 
 namespace tideline::tcp {
@@ -71,7 +72,9 @@ void rack_reordering_timeout(Core& core, Tcb& tcb, Instant now) {
   const std::uint32_t before = tcb.scoreboard.lost();
   const std::uint32_t flight = tcb.in_flight();
   const Duration left = rack_detect_losses(core, tcb, now);
-  if (tcb.scoreboard.lost() != before && tcb.recovery < RecoveryState::kRecovery) {
+  judge_mtu_probe(core, tcb, now);
+  const bool lost = tcb.scoreboard.lost() > before + probe_bytes_to_repair(tcb);
+  if (lost && tcb.recovery < RecoveryState::kRecovery) {
     enter_recovery(core, tcb, flight, now);
   }
   if (left > Duration{}) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "tcp/bbr_flow.h"
+#include "tcp/mtu_probe.h"
 
 namespace tideline::tcp {
 namespace {
@@ -54,7 +55,8 @@ void mark_first_segment_lost(Core& core, Tcb& tcb, Instant now) {
   Scoreboard& board = tcb.scoreboard;
   if (board.empty() || board.first()->lost) return;
   Range& first = *board.first();
-  if (first.size() > tcb.mss) board.split(core.ranges, first, first.begin + tcb.mss);
+  const std::uint32_t segment = std::max(tcb.mss, first.segment);
+  if (first.size() > segment) board.split(core.ranges, first, first.begin + segment);
   mark_lost(tcb, first, now);
 }
 
@@ -125,6 +127,11 @@ void grow(Tcb& tcb, const AckSummary& summary) {
                                       .nxt = tcb.snd_nxt});
 }
 
+// RFC 4821 §7.6.2: what a probe lost is sent again, and nothing else follows from it.
+bool has_lost_to_congestion(Tcb& tcb) {
+  return tcb.scoreboard.lost() > tcb.scoreboard.retransmitted() + probe_bytes_to_repair(tcb);
+}
+
 // OPEN, DISORDER and CWR.
 void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
   if (!tcb.sack_on) {
@@ -135,9 +142,12 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       summary.delivered -= std::min(told, summary.delivered);
       tcb.dup_acks = 0;
     }
-    if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb, summary.now);
+    if (tcb.dup_acks >= kDupThresh) {
+      mark_first_segment_lost(core, tcb, summary.now);
+      judge_mtu_probe(core, tcb, summary.now);
+    }
   }
-  if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
+  if (has_lost_to_congestion(tcb)) {
     enter_recovery(core, tcb, summary.flight_before, summary.now);
     reduce_in_proportion(tcb, summary);
     return;
@@ -252,6 +262,7 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   }
   const std::uint32_t lost = tcb.scoreboard.lost();
   const Duration left = rack_detect_losses(core, tcb, summary.now);
+  judge_mtu_probe(core, tcb, summary.now);
   summary.newly_lost = tcb.scoreboard.lost() > lost;
   switch (tcb.recovery) {
     case RecoveryState::kOpen:
@@ -276,7 +287,8 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
 
 void mark_lost(Tcb& tcb, Range& range, Instant now) {
   const bool anew = !range.lost || range.retransmitted;
-  if (anew && has_bbr(tcb)) tcb.bbr->handle_lost_packet(bbr_connection(tcb, now), range);
+  if (anew && has_bbr(tcb) && !is_mtu_probe(tcb, range))
+    tcb.bbr->handle_lost_packet(bbr_connection(tcb, now), range);
   tcb.scoreboard.mark_lost(range);
 }
 
@@ -300,6 +312,7 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight, Instant now) {
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
   ++tcb.timeouts;
   ++core.counters.timeouts;
+  mtu_probe_timed_out(core, tcb, now);
   if (has_bbr(tcb)) tcb.bbr->on_enter_loss_recovery(bbr_connection(tcb, now));
   const bool anew = tcb.recovery < RecoveryState::kRecovery;
   if (anew || tcb.snd_una >= tcb.high_seq) {
@@ -332,6 +345,7 @@ void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
 void resend_everything(Core& /*core*/, Tcb& tcb) {
   Scoreboard& board = tcb.scoreboard;
   if (board.empty()) return;
+  cancel_mtu_probe(tcb);
   for (Range* range = board.first(); range != nullptr; range = range->next) {
     if (!range->sacked) board.mark_lost(*range);
   }

@@ -39,10 +39,10 @@ void take_acknowledged(Core& core, Tcb& tcb, Seq ack, AckSummary& summary) {
 }
 
 // The end of the segment of `range` in which `at` lies, or `at` if one begins there.
-Seq segment_edge(const Tcb& tcb, const Range& range, Seq at, bool upwards) {
-  const std::uint32_t into = (at - range.begin) % tcb.mss;
+Seq segment_edge(const Range& range, Seq at, bool upwards) {
+  const std::uint32_t into = (at - range.begin) % range.segment;
   if (into == 0) return at;
-  return upwards ? min(range.end, at + (tcb.mss - into)) : at - into;
+  return upwards ? min(range.end, at + (range.segment - into)) : at - into;
 }
 
 // Marks [begin, end), which the peer says it has. Segments of which it has a part only are not
@@ -52,7 +52,7 @@ void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
   for (Range* range = board.first(); range != nullptr && range->begin < end; range = range->next) {
     if (range->end <= begin || range->sacked) continue;
     if (range->begin < begin) {
-      begin = segment_edge(tcb, *range, begin, true);
+      begin = segment_edge(*range, begin, true);
       if (begin >= range->end) continue;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, begin)) {
         core.counters.count(Discard::kRangesFull);
@@ -61,7 +61,7 @@ void take_block(Core& core, Tcb& tcb, Seq begin, Seq end, AckSummary& summary) {
       continue;  // with what was cut off
     }
     if (range->end > end) {
-      end = segment_edge(tcb, *range, end, false);
+      end = segment_edge(*range, end, false);
       if (end <= range->begin) return;
       if (board.count() >= kMaxRanges || !board.split(core.ranges, *range, end)) {
         core.counters.count(Discard::kRangesFull);

@@ -3,11 +3,12 @@
 
 namespace tideline::tcp {
 
-bool Scoreboard::append(RangeSlab& slab, Seq begin, Seq end, Instant now) {
+bool Scoreboard::append(RangeSlab& slab, Seq begin, Seq end, std::uint32_t segment, Instant now) {
   Range* range = slab.take();
   if (range == nullptr) return false;
   range->begin = begin;
   range->end = end;
+  range->segment = static_cast<std::uint16_t>(segment);
   range->sent = now;
   range->prev = tail_;
   (tail_ == nullptr ? head_ : tail_->next) = range;
@@ -65,9 +66,10 @@ void Scoreboard::mark_lost(Range& range) {
   unlink_by_time(range);
 }
 
-void Scoreboard::mark_retransmitted(Range& range, Instant now) {
+void Scoreboard::mark_retransmitted(Range& range, std::uint32_t segment, Instant now) {
   if (!range.retransmitted) retransmitted_ += range.size();
   range.retransmitted = range.ever_retransmitted = true;
+  range.segment = static_cast<std::uint16_t>(segment);
   range.sent = now;
   unlink_by_time(range);
   link_latest(range);

@@ -42,6 +42,7 @@ struct Range {
   bool retransmitted = false;  // and not found lost since
   bool ever_retransmitted = false;
   bool by_time = false;
+  std::uint16_t segment = 0;  // payload of each segment but the last, when sent last
   SendState at_sending;
 
   std::uint32_t size() const { return end - begin; }
@@ -67,14 +68,14 @@ class Scoreboard {
   }
 
   // New data, sent now. False if the slab is exhausted.
-  bool append(RangeSlab& slab, Seq begin, Seq end, Instant now);
+  bool append(RangeSlab& slab, Seq begin, Seq end, std::uint32_t segment, Instant now);
   // Cuts `range` in two at `at`, within it. False if the slab is exhausted.
   bool split(RangeSlab& slab, Range& range, Seq at);
   // Drops the range, or its part, that is before `una`. It is the first.
   void acknowledge_first(RangeSlab& slab, Seq una);
   void mark_sacked(Range& range);
   void mark_lost(Range& range);
-  void mark_retransmitted(Range& range, Instant now);
+  void mark_retransmitted(Range& range, std::uint32_t segment, Instant now);
   // The peer has dropped what it had acknowledged selectively (RFC 2018 §8), or never had it.
   void forget_sacked();
   void unmark_lost();

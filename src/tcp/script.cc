@@ -157,6 +157,8 @@ class Script {
       world_.config.initial_window = static_cast<std::uint32_t>(argument(2));
     } else if (key == "mtu") {
       world_.mtu = static_cast<std::uint16_t>(argument(2));
+    } else if (key == "mtu_probing") {
+      world_.config.mtu_probing = words.at(2) == "always" ? MtuProbing::kAlways : MtuProbing::kOff;
     } else if (key == "keepalive") {
       world_.options.keepalive = true;
       world_.options.keepalive_idle = std::chrono::seconds(argument(2));
@@ -199,6 +201,8 @@ class Script {
     } else if (verb == "option") {
       world_.set_option(words.at(1));
       world_.tcp().set_options(world_.id, world_.options, world_.now);
+    } else if (verb == "path_carries") {
+      world_.mtu = static_cast<std::uint16_t>(size());
     } else if (verb == "unlisten") {
       world_.tcp().close(world_.listener);
     } else {

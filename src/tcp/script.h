@@ -12,8 +12,7 @@
 // Before `given`: config ecn | accurate_ecn | no_timestamps | no_window_scaling | no_sack | gso |
 //   ipv6 | backlog N | buffer N | mtu N | no_delay | cork | keepalive IDLE INTERVAL PROBES |
 //   user_timeout SECONDS | reno | bbr | dctcp | fast | pacing BYTES_PER_SECOND | fast_open MOST |
-//   defer_accept SECONDS | notsent_lowat BYTES |
-//   tell_path_errors.
+//   defer_accept SECONDS | notsent_lowat BYTES | tell_path_errors | mtu_probing off|always.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
 // +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect0|ect1|ce] [badsum] [group]
 //   [port N]
@@ -24,6 +23,7 @@
 // +T connect | listen | write N [more|record|urgent] | read N | consume | shutdown | close | abort
 //   connect again: the connection before is over
 // +T option NAME
+// +T path_carries MTU: what an error said of it is forgotten
 // +T error KIND SEQ [MTU]: the network says so; port_unreachable, host_unreachable, too_big, ...
 // mark OFFSET: of the peer's stream, that it calls urgent
 // wanted BYTES, hungry yes|no: what the owner is told of notsent_lowat

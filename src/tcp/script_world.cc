@@ -229,6 +229,7 @@ std::uint64_t World::counter(const std::string& name) {
   if (name == "undone") return counters.undone;
   if (name == "timeouts") return counters.timeouts;
   if (name == "probes") return counters.probes;
+  if (name == "black_holes") return counters.black_holes;
   ADD_FAILURE() << "unknown counter " << name;
   return 0;
 }
@@ -244,6 +245,9 @@ std::uint64_t World::info(const std::string& name) {
   if (name == "reordering") return info.reordering;
   if (name == "probes") return info.probes;
   if (name == "mss") return info.mss;
+  if (name == "path_mtu") return info.path_mtu;
+  if (name == "mtu_probes") return info.mtu_probes;
+  if (name == "mtu_probes_lost") return info.mtu_probes_lost;
   if (name == "in_flight") return info.in_flight;
   if (name == "lost") return info.lost;
   if (name == "sacked") return info.sacked;

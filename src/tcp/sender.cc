@@ -7,6 +7,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/bypass.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
 
@@ -84,7 +85,8 @@ bool resend(Core& core, Tcb& tcb, Range& range, std::uint32_t size, Instant now,
     return false;
   }
   const std::uint16_t flags = ends_with_fin(tcb, range.end) ? wire::kTcpFin : 0;
-  if (!send_range(core, tcb, range.begin, range.end, flags, now)) {
+  const std::uint32_t segment = segment_payload(tcb);
+  if (!send_range(core, tcb, range.begin, range.end, segment, flags, now)) {
     try_again(core, tcb, now, budget);
     return false;
   }
@@ -93,7 +95,7 @@ bool resend(Core& core, Tcb& tcb, Range& range, std::uint32_t size, Instant now,
     tcb.undo_retransmitted += range.size();
     if (tcb.retransmit_stamp == 0) tcb.retransmit_stamp = timestamp(tcb, now);
   }
-  tcb.scoreboard.mark_retransmitted(range, now);
+  tcb.scoreboard.mark_retransmitted(range, segment, now);
   bbr_sent(tcb, range);
   note_sent(tcb, range.size(), now, budget);
   return true;
@@ -209,28 +211,41 @@ void sent_fin(Core& core, Tcb& tcb, Instant now) {
   set_state(core, tcb, passive ? State::kLastAck : State::kFinWait1, now);
 }
 
+// RFC 4821 §7.5: a probe of the path MTU is a frame of its own, of one segment.
+DueProbe next_probe(Core& core, Tcb& tcb, std::uint64_t unsent, Instant now) {
+  if (tcb.mtu_search == nullptr || unsent == 0) return {};
+  const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
+  const std::uint64_t record = tcb.attachment.send->record_end(offset) - offset;
+  return due_mtu_probe(core, tcb, std::min(unsent, record), now);
+}
+
 // Sends the next frame; false if there is none, or none may go now.
 bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   const std::uint64_t available = tcb.write_end - tcb.snd_offset(tcb.snd_nxt);
   if ((available == 0 && !tcb.shut_down) || !has_room(core, tcb, now, budget)) return false;
   restart_after_idle(core, tcb, now);
-  const std::uint32_t size = available == 0 ? 0 : next_frame(core, tcb, available, now, budget);
+  const auto [probe, has_room] = next_probe(core, tcb, available, now);
+  if (probe > 0 && !has_room) return false;
+  std::uint32_t size = probe;
+  if (probe == 0 && available > 0) size = next_frame(core, tcb, available, now, budget);
   const bool fin = tcb.shut_down && size == available;
   if (size == 0 && (!fin || tcb.snd_wnd <= tcb.outstanding())) return false;
   if (!may_send_now(core, tcb, now, budget)) return false;
   bbr_before_sending(tcb, now);
   const Seq begin = tcb.snd_nxt;
   const Seq end = begin + size + (fin ? 1 : 0);
-  if (!send_range(core, tcb, begin, end, fin ? wire::kTcpFin : 0, now)) {
+  const std::uint32_t segment = probe > 0 ? probe : segment_payload(tcb);
+  if (!send_range(core, tcb, begin, end, segment, fin ? wire::kTcpFin : 0, now)) {
     try_again(core, tcb, now, budget);
     return false;
   }
   if (tcb.outstanding() == 0) tcb.progress_at = now;
-  tcb.scoreboard.append(core.ranges, begin, end, now);
+  tcb.scoreboard.append(core.ranges, begin, end, segment, now);
   tcb.snd_nxt = end;
+  if (probe > 0) mtu_probe_sent(core, tcb, begin, end);
   bbr_sent(tcb, *tcb.scoreboard.last());
   tcb.cork_since = kNever;
-  if (size % tcb.mss != 0) tcb.snd_sml = end;
+  if (probe == 0 && size % tcb.mss != 0) tcb.snd_sml = end;
   note_sent(tcb, end - begin, now, budget);
   if (fin) sent_fin(core, tcb, now);
   return true;
@@ -400,12 +415,13 @@ bool send_next_segment(Core& core, Tcb& tcb, Instant now) {
   const std::uint64_t offset = tcb.snd_offset(tcb.snd_nxt);
   const std::uint64_t available =
       std::min(tcb.write_end, tcb.attachment.send->record_end(offset)) - offset;
-  const auto size = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>({available, segment_payload(tcb), edge - tcb.snd_nxt}));
+  const std::uint32_t segment = segment_payload(tcb);
+  const auto size =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>({available, segment, edge - tcb.snd_nxt}));
   if (size == 0 || core.ranges.size() == core.ranges.capacity()) return false;
   const Seq begin = tcb.snd_nxt;
-  if (!send_range(core, tcb, begin, begin + size, 0, now)) return false;
-  tcb.scoreboard.append(core.ranges, begin, begin + size, now);
+  if (!send_range(core, tcb, begin, begin + size, segment, 0, now)) return false;
+  tcb.scoreboard.append(core.ranges, begin, begin + size, segment, now);
   tcb.snd_nxt = begin + size;
   bbr_sent(tcb, *tcb.scoreboard.last());
   tcb.last_data_sent = now;
@@ -418,6 +434,7 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
   if (tcb.tlp_is_retransmission) {
     Range* last = tcb.scoreboard.last();
     if (last == nullptr || last->sacked) return;
+    if (is_mtu_probe(tcb, *last)) cancel_mtu_probe(tcb);
     const std::uint32_t segment = segment_payload(tcb);
     if (last->size() > segment) {
       // The last segment as it was cut before, which may be short.
@@ -436,13 +453,11 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
 void update_mss(Core& core, Tcb& tcb, Instant now) {
   tcb.path_mtu = core.network.mtu_to(tcb.tuple.remote.address, now);
   const std::uint32_t headers = (tcb.tuple.is_ipv4() ? 20 : 40) + sizeof(wire::TcpHeader);
-  std::uint32_t mss = std::min<std::uint32_t>(tcb.path_mtu - headers, tcb.peer_mss);
+  std::uint32_t mss = std::min<std::uint32_t>(effective_mtu(tcb) - headers, tcb.peer_mss);
   if (tcb.options.max_segment != 0) {
     mss = std::min<std::uint32_t>(mss, tcb.options.max_segment);
   }
-  constexpr std::uint32_t kTimestampBytes = 12;
-  if (tcb.timestamps_on) mss -= kTimestampBytes;
-  if (tcb.authentication != nullptr) mss -= kAuthenticationBytes;
+  mss -= packet_overhead(tcb) - headers;
   tcb.mss = static_cast<std::uint16_t>(mss);
 }
 

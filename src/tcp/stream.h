@@ -177,7 +177,11 @@ struct Info {
   bool syn_data = false;      // the SYN, the peer's or ours, had some, and it was taken: RFC 7413
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
-  std::uint32_t mss = 0;            // payload bytes per segment, without options
+  std::uint32_t mss = 0;         // payload bytes per segment, without options
+  std::uint16_t path_mtu = 0;    // the largest packet that is sent
+  bool searches_mtu = false;     // by probes: RFC 4821
+  std::uint32_t mtu_probes = 0;  // sent
+  std::uint32_t mtu_probes_lost = 0;
   std::uint32_t cwnd = 0;           // bytes
   std::uint32_t ssthresh = 0;       // bytes
   std::uint32_t in_flight = 0;      // bytes that the network is believed to hold

@@ -55,6 +55,7 @@ struct AccurateEcn;
 struct Authentication;
 class Bbr;
 struct Core;
+struct MtuSearch;
 
 struct Tcb : TimerNode {
   // Who and what.
@@ -115,7 +116,6 @@ struct Tcb : TimerNode {
   bool more_to_come = false;     // what does not fill a segment waits for more, a while
   bool more_was_said = false;    // by whoever wrote last
   bool pushed = false;           // nothing waits, this time
-  bool snd_cwr = false;          // the next new data carries CWR
   std::uint64_t una_offset = 0;  // of snd_una, in the stream
   std::uint64_t snd_up = 0;      // where what is urgent ends, in the stream
   std::uint64_t write_end = 0;   // how much the send buffer was seen to hold
@@ -202,7 +202,9 @@ struct Tcb : TimerNode {
   Bbr* bbr = nullptr;                        // if it has chosen BBR
   AccurateEcn* accurate_ecn = nullptr;       // if both ends know it
   Authentication* authentication = nullptr;  // if it has keys
+  MtuSearch* mtu_search = nullptr;           // if it looks for its path's MTU
   bool cwnd_limited = false;
+  bool snd_cwr = false;          // the next new data carries CWR
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;
   std::uint32_t undone = 0;  // recoveries

@@ -18,6 +18,7 @@
 #include "tcp/ecn.h"
 #include "tcp/fast_open_client.h"
 #include "tcp/handshake.h"
+#include "tcp/mtu_probe.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
@@ -97,6 +98,7 @@ Info info_of(const Tcb& tcb, Instant now) {
             .send_window_scale = tcb.snd_wscale,
             .receive_window_scale = tcb.rcv_wscale,
             .mss = tcb.mss,
+            .path_mtu = tcb.mtu_search == nullptr ? tcb.path_mtu : tcb.mtu_search->low,
             .cwnd = tcb.congestion.cwnd,
             .ssthresh = tcb.congestion.ssthresh,
             .in_flight = tcb.in_flight(),
@@ -137,6 +139,11 @@ Info info_of(const Tcb& tcb, Instant now) {
             .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
   if (has_accurate_ecn(tcb)) {
     info.marked_packets = tcb.accurate_ecn->peer_ce_packets - AccurateEcn().peer_ce_packets;
+  }
+  if (const MtuSearch* search = tcb.mtu_search) {
+    info.searches_mtu = search->low < search->high;
+    info.mtu_probes = search->probes;
+    info.mtu_probes_lost = search->lost;
   }
   if (const Bbr* bbr = tcb.bbr) {
     info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
@@ -304,6 +311,11 @@ Status Tcp::use_keys(ConnectionId id, std::optional<std::uint8_t> send_id,
 AuthenticationInfo Tcp::authentication(ConnectionId id) const {
   const Tcb* tcb = find(*core_, id);
   return tcb == nullptr ? AuthenticationInfo() : authentication_of(*tcb);
+}
+
+std::span<const MasterKey> Tcp::keys(ListenerId id) const {
+  const Listener* listener = find(*core_, id);
+  return listener == nullptr ? std::span<const MasterKey>() : listener->keys;
 }
 
 void Tcp::written(ConnectionId id, bool more) {
@@ -475,6 +487,7 @@ bool Tcp::recognises(const ip::PathError& error) const {
   }
   if (!ignores(*tcb, error.kind)) return true;
   core_->counters.count(Discard::kAuthenticationPathError);
+  ++tcb->authentication->path_errors;
   return false;
 }
 
@@ -516,7 +529,11 @@ void Tcp::flush(Tcb& tcb, Instant now) {
   if (std::exchange(tcb.path_mtu_changed, false) && tcb.is_synchronized()) {
     const std::uint16_t before = tcb.mss;
     update_mss(core, tcb, now);
-    if (tcb.mss < before) resend_everything(core, tcb);
+    if (tcb.mss < before) {
+      resend_everything(core, tcb);
+    } else {
+      drop_refused_mtu_probe(core, tcb, now);
+    }
   }
   if (tcb.is_synchronized()) release_acknowledged(core, tcb);
   if (tell(core, tcb, now)) output(core, tcb, now);

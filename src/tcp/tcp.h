@@ -64,6 +64,8 @@ class Tcp final : public ip::ProtocolHandler {
   Status use_keys(ConnectionId id, std::optional<std::uint8_t> send_id,
                   std::optional<std::uint8_t> receive_id);
   AuthenticationInfo authentication(ConnectionId id) const;
+  // Those of a listener, until it changes.
+  std::span<const MasterKey> keys(ListenerId id) const;
 
   // For the owner of a connection. A void handle is ignored.
   // There is more to send. `more`: and still more will come soon, so that what does not fill a

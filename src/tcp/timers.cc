@@ -6,6 +6,7 @@
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
 #include "tcp/handshake.h"
+#include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
 #include "tcp/sender.h"
 #include "tcp/transmit.h"
@@ -71,12 +72,13 @@ void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
       return;
     }
   }
+  see_full_stop(core, tcb, now);
+  update_mss(core, tcb, now);
   on_retransmit_timeout(core, tcb, now);
   watch_for_black_hole(core, tcb, now);
   if (tcb.retries < UINT8_MAX) ++tcb.retries;
   ++tcb.backoff;
   tcb.retransmit_mode = RetransmitMode::kNone;
-  update_mss(core, tcb, now);
   output(core, tcb, now);
 }
 

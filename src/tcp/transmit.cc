@@ -211,7 +211,8 @@ std::uint32_t frame_payload(const Core& core, const Tcb& tcb) {
   return most / segment * segment;
 }
 
-bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, Instant now) {
+bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint32_t segment,
+                std::uint16_t flags, Instant now) {
   const bool fin = (flags & wire::kTcpFin) != 0;
   const std::uint32_t size = end - begin - (fin ? 1 : 0);
   const std::uint64_t offset = tcb.snd_offset(begin);
@@ -225,7 +226,6 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, I
   const bool new_data = size > 0 && !again;
   if (new_data && std::exchange(tcb.snd_cwr, false)) header.flags |= wire::kTcpCwr;
   header.window = announce_window(tcb);
-  const std::uint32_t segment = segment_payload(tcb);
   if (size > 0 && is_pushed(tcb, offset, size, segment)) header.flags |= wire::kTcpPsh;
   point_at_urgent(tcb, offset, header);
   prepend_header(tcb.tuple, header, *packet);

@@ -20,9 +20,11 @@ std::uint32_t segment_payload(const Tcb& tcb);
 std::uint32_t frame_payload(const Core& core, const Tcb& tcb);
 
 // Sends [begin, end) of the sequence space, with the bytes that the send buffer has there, and
-// everything that is to be acknowledged. A FIN counts as the last number if `flags` has it.
-// False, and counted, if memory lacks.
-bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint16_t flags, Instant now);
+// everything that is to be acknowledged, in segments of `segment` bytes: segment_payload(), but of
+// a probe of the path MTU. A FIN counts as the last number if `flags` has it. False, and counted,
+// if memory lacks.
+bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint32_t segment,
+                std::uint16_t flags, Instant now);
 // An ACK without data.
 void send_ack(Core& core, Tcb& tcb, Instant now);
 // An ACK that the peer must answer, for its number is old: keepalive, window probe.

@@ -49,6 +49,7 @@ engine::AttachmentOptions options_from_environment() {
   if (const std::string mtu = text_of("TIDELINE_MTU"); !mtu.empty()) {
     options.mtu = std::strtoul(mtu.c_str(), nullptr, 10);
   }
+  options.mtu_probing = text_of("TIDELINE_MTU_PROBING", engine::kDefaultMtuProbing);
   if (const std::string seed = text_of("TIDELINE_SEED"); !seed.empty()) {
     options.seed = std::strtoull(seed.c_str(), nullptr, 10);
   }

@@ -4,7 +4,7 @@
 //
 //   TIDELINE_WIRE      shm:default if it is not set; as --wire of the command line
 //   TIDELINE_IP, TIDELINE_IP6, TIDELINE_GATEWAY, TIDELINE_MTU, TIDELINE_IMPAIR, TIDELINE_SEED,
-//   TIDELINE_CAPTURE   as the options of the same names
+//   TIDELINE_CAPTURE, TIDELINE_MTU_PROBING   as the options of the same names
 //   TIDELINE_TELL      set: leased addresses are told on standard error
 //   TIDELINE_STATS     set: what the engine has counted goes to standard error at exit
 //

@@ -92,6 +92,10 @@ constexpr Number kNumbers[] = {
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.fast_open = (value & 0x402) == 0x402;
      }},
+    {"tcp_mtu_probing", 2,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.mtu_probing = static_cast<tcp::MtuProbing>(value);
+     }},
     {"tcp_notsent_lowat", UINT32_MAX,
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.notsent_lowat = static_cast<std::uint32_t>(value);

@@ -20,7 +20,9 @@ struct Knobs {
   // What the kernel's sysctls say, as far as they are known here.
   void take_sysctls();
 
-  engine::HostOptions host{.leased_addresses = true, .configure_ipv6 = false};
+  engine::HostOptions host{.leased_addresses = true,
+                           .configure_ipv6 = false,
+                           .tcp = {.mtu_probing = tcp::MtuProbing::kOff}};  // as Linux has it
   bool real_time = false;
   bool sysctls = false;                          // take_sysctls() before the engine starts
   Duration patience = std::chrono::seconds(60);  // for a packet, before the script is given up

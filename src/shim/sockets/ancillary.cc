@@ -146,11 +146,12 @@ int give_number(int number, void* value, socklen_t* size) {
 // As far as the engine knows: what it would send without fragments, and the headers.
 int path_mtu(File& file, void* value, socklen_t* size) {
   const auto remote = file.socket().remote();
-  const std::uint32_t payload = remote.has_value() ? file.socket().info().mss : 0;
-  if (payload == 0) return -ENOTCONN;
-  const int transport = file.is_stream() ? 20 : 8;
+  const client::Info info = remote.has_value() ? file.socket().info() : client::Info();
+  if (info.mss == 0) return -ENOTCONN;
+  if (file.is_stream()) return give_number(static_cast<int>(info.path_mtu), value, size);
+  constexpr int kUdpHeader = 8;
   const int network = remote.value_or(client::Endpoint{}).address.is_mapped() ? 20 : 40;
-  return give_number(static_cast<int>(payload) + transport + network, value, size);
+  return give_number(static_cast<int>(info.mss) + kUdpHeader + network, value, size);
 }
 
 void note_ipv4_option(File& file, int name, int number) {

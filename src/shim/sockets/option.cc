@@ -102,7 +102,7 @@ TcpInfo to_tcp_info(const Info& info) {
   out.tcpi_sndbuf_limited = microseconds(info.buffer_limited);
   out.rcv_wnd = info.receive_window;
   out.total_rto = static_cast<std::uint16_t>(info.timeouts);
-  out.tcpi_pmtu = info.mss + 40;
+  out.tcpi_pmtu = info.path_mtu;
   out.tcpi_unacked = segments(info.unacknowledged);
   out.tcpi_notsent_bytes = info.unsent;
   out.tcpi_sacked = segments(info.sacked);
@@ -406,6 +406,10 @@ static int get_own_option(File& file, int level, int name, void* value, socklen_
 }
 
 int get_option(int fd, File& file, int level, int name, void* value, socklen_t* size) {
+  // Keys come before it is known whose the socket is.
+  if (is_key_question(level, name) && file.is_stream() && file.ours.load() != nullptr) {
+    return get_key_option(file, name, value, size);
+  }
   const int result = file.has_ours() ? get_own_option(file, level, name, value, size) : kPass;
   if (result != kPass) return result;
   return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
