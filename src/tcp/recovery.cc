@@ -15,7 +15,7 @@
 namespace tideline::tcp {
 namespace {
 
-constexpr std::uint8_t kDupThresh = 3;
+constexpr std::uint8_t kDupAckThreshold = 3;
 
 // A state of a lower rank, with the scoreboard to decide which.
 void calm_down(Tcb& tcb) {
@@ -135,7 +135,7 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       summary.delivered -= std::min(told, summary.delivered);
       tcb.dup_acks = 0;
     }
-    if (tcb.dup_acks >= kDupThresh) mark_first_segment_lost(core, tcb, summary.now);
+    if (tcb.dup_acks >= kDupAckThreshold) mark_first_segment_lost(core, tcb, summary.now);
   }
   if (tcb.scoreboard.lost() > tcb.scoreboard.retransmitted()) {
     enter_recovery(core, tcb, summary.flight_before, summary.now);
