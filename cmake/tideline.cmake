@@ -46,12 +46,35 @@ function(tideline_use_precompiled target kind)
   endif()
 endfunction()
 
+# Several sources of a target compiled as one: most of a build's work is to read the same headers, and to make the
+# same of their templates, for every source again. So names in the unnamed namespaces of such a target differ from each
+# other. Rooms and shims as they ship, and what measures them, are compiled source by source; clang-tidy sees every
+# source alone.
+option(TIDELINE_TOGETHER "compile several sources of tests, commands and sanitized rooms as one" ON)
+function(tideline_together target)
+  if(TIDELINE_TOGETHER)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+# tideline_together_if_sanitized(TARGETS...)
+function(tideline_together_if_sanitized)
+  if(TIDELINE_SANITIZE)
+    foreach(target IN LISTS ARGN)
+      tideline_together(${target})
+    endforeach()
+  endif()
+endfunction()
+
 # A test's own code is not optimised: compiling it would take longer than it then saves. The rooms that it tests are.
 set(TIDELINE_TEST_FLAGS -O0)
 
-# tideline_parses_options(SOURCES...): they define options with CLI11 and nothing else; it takes long to optimise.
-function(tideline_parses_options)
-  set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -O0 SKIP_PRECOMPILE_HEADERS ON)
+# tideline_command_line(NAME SOURCES...): objects of sources that define options with CLI11 and do nothing else; it
+# takes long to read, and longer to optimise.
+function(tideline_command_line name)
+  add_library(${name} OBJECT ${ARGN})
+  tideline_together(${name})
+  target_compile_options(${name} PRIVATE -O0)
+  target_link_libraries(${name} PRIVATE CLI11::CLI11 fmt::fmt tideline_options)
 endfunction()
 
 if(TIDELINE_PRECOMPILE)
@@ -71,6 +94,7 @@ function(tideline_room name)
     FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${room_HEADERS})
   target_compile_options(tideline_${name} PRIVATE ${TIDELINE_ROOM_FLAGS})
   tideline_use_precompiled(tideline_${name} room)
+  tideline_together_if_sanitized(tideline_${name})
   target_link_libraries(tideline_${name}
     PUBLIC ${room_DEPENDS} fmt::fmt Threads::Threads PRIVATE tideline_options)
 endfunction()
@@ -87,6 +111,7 @@ add_custom_target(sanitized_tests)
 function(tideline_test name)
   cmake_parse_arguments(test "OPTIMISED" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
   add_executable(${name} ${test_SOURCES})
+  tideline_together(${name})
   target_link_libraries(${name} PRIVATE ${test_DEPENDS} GTest::gtest_main tideline_options)
   if(NOT test_OPTIMISED)
     target_compile_options(${name} PRIVATE ${TIDELINE_TEST_FLAGS})

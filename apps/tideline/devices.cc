@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "libraries.h"
 #include "report.h"
 #include "run.h"
 #include "session.h"

@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "commands.h"
+#include "libraries.h"
 #include "machine.h"
 #include "report.h"
 
@@ -69,6 +70,19 @@ Check kernel() {
               "gives no handles of threads: descriptors of an engine inside a program that the "
               "program closes cannot be fetched again",
           .remedy = "Linux 6.9 or later"};
+}
+
+Check libraries() {
+  const std::vector<std::string> refused = refused_libraries();
+  if (refused.empty()) {
+    return {.name = "libraries", .found = "programs can load all that `tideline run` gives them"};
+  }
+  return {.name = "libraries",
+          .finding = Finding::kLimited,
+          .found = fmt::format("`tideline run` does not work: {}", fmt::join(refused, "; ")),
+          .remedy =
+              "install what the loader names; tideline's own libraries, beside this program's "
+              "folder: cmake --build --preset release"};
 }
 
 Check cores() {
@@ -185,6 +199,7 @@ int doctor(bool json) {
       wire("wire tap", "a cable to this machine's kernel", tap_lacks()),
       wire("wire packet", "interfaces, by AF_PACKET", packet_lacks()),
       wire("wire xdp", "interfaces, by AF_XDP", xdp_lacks()),
+      libraries(),
       kernel(),
       cores(),
       huge_pages(),

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "control/place.h"
 #include "copy/message.h"
-#include "session.h"
+#include "failure.h"
 
 namespace tideline::app {
 namespace {

@@ -19,6 +19,7 @@
 #include "run.h"
 
 #include "commands.h"
+#include "libraries.h"
 #include "place.h"
 #include "session.h"
 
@@ -38,14 +39,6 @@ void prepend(const char* variable, const std::string& value) {
 }
 
 }  // namespace
-
-fs::path library_folder() {
-  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib";
-  if (fs::exists(folder / kPreload)) return folder;
-  throw Failure({.kind = ErrorKind::kEnvironment,
-                 .what = fmt::format("there is no {} in {}", kPreload, folder.string()),
-                 .remedy = "build it: cmake --build --preset release"});
-}
 
 void set_wire_variables(const WireOptions& wire) {
   set("TIDELINE_WIRE", wire.wire);

@@ -6,33 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <utility>
 
-#include "base/error.h"
 #include "control/server.h"
 #include "engine/attachment.h"
 #include "engine/worker.h"
+#include "failure.h"
 #include "options.h"
 
 namespace tideline::app {
-
-// An Error on its way to main, which prints it and turns its kind into the exit status.
-class Failure : public std::runtime_error {
- public:
-  explicit Failure(const Error& error) : std::runtime_error(error.message()), kind(error.kind) {}
-  ErrorKind kind;
-};
-
-template <typename T>
-T value_or_throw(Result<T> result) {
-  if (!result) throw Failure(result.error());
-  return std::move(*result);
-}
-inline void value_or_throw(Status status) {
-  if (!status) throw Failure(status.error());
-}
 
 // An address as the user writes it; IPv4 comes mapped.
 wire::Ipv6Address parse_host(const std::string& text);

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "engine/queue_test_client.h"
-#include "fuzz_input.h"
+#include "input.h"
 
 namespace tideline::engine {
 namespace {
@@ -32,10 +32,10 @@ class Program {
   }
 
  private:
-  RawClient::Socket& socket() { return sockets_[input_.take<std::uint8_t>() % sockets_.size()]; }
+  RawClient::Socket& socket() { return sockets_[input_.byte() % sockets_.size()]; }
 
   void step() {
-    const auto what = input_.take<std::uint8_t>();
+    const auto what = input_.byte();
     switch (what % 10) {
       case 0:
         return call();
@@ -51,7 +51,7 @@ class Program {
       case 5:
         return wish();
       case 6:
-        return client_.hint(input_.take<std::uint8_t>() % 8);
+        return client_.hint(input_.byte() % 8);
       case 7:
         return transfer();
       case 8:
@@ -83,12 +83,12 @@ class Program {
     queue::SocketPage& page = *socket().page;
     std::atomic<std::uint64_t>* const indices[] = {&page.outgoing.written, &page.outgoing.consumed,
                                                    &page.incoming.written, &page.incoming.consumed};
-    *indices[input_.take<std::uint8_t>() % 4] += input_.take<std::uint16_t>();
-    client_.hint(input_.take<std::uint8_t>() % 8);
+    *indices[input_.byte() % 4] += input_.word();
+    client_.hint(input_.byte() % 8);
   }
   // So much that FIFOs grow, between all that is broken.
   void transfer() {
-    const std::string block(std::size_t{1} << (8 + input_.take<std::uint8_t>() % 10), 'b');
+    const std::string block(std::size_t{1} << (8 + input_.byte() % 10), 'b');
     client_.write(socket(), block);
     client_.read(socket());
   }
@@ -96,7 +96,7 @@ class Program {
     if (!client_.attach) return;
     const auto wish = input_.take<queue::WishMessage>();
     const int fd = client_.bell.get();
-    const std::size_t fds = input_.take<std::uint8_t>() % 2;
+    const std::size_t fds = input_.byte() % 2;
     client_.tell(wish, std::span(&fd, fds));
     client_.hint(0);
   }
@@ -115,7 +115,7 @@ class Program {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tideline::engine;  // NOLINT(google-build-using-namespace): of a C function
   static TestEngine engine;
-  Program(engine, Input({data, size})).run();
+  Program(engine, tideline::Input(data, size)).run();
   // What it held is given back, and what it has broken was its own.
   const bool gone = engine.until([] { return engine.server().is_idle(); });
   CHECK(gone, "{} clients, {} sockets", engine.server().clients(),

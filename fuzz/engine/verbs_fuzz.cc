@@ -14,7 +14,7 @@
 #include "engine/queue_test_client.h"
 #include "engine/rdma_service.h"
 #include "engine/verbs_values.h"
-#include "fuzz_input.h"
+#include "input.h"
 #include "queue/verbs.h"
 #include "rdma/device.h"
 
@@ -141,7 +141,7 @@ class Program {
   }
 
   void step() {
-    switch (input_.take<std::uint8_t>() % 8) {
+    switch (input_.byte() % 8) {
       case 0:
         return call_anything();
       case 1:
@@ -149,14 +149,14 @@ class Program {
       case 2:
         return move_indices();
       case 3:
-        return client_.hint(queue::verbs_hint(input_.take<std::uint8_t>() % 12));
+        return client_.hint(queue::verbs_hint(input_.byte() % 12));
       case 4:
       case 5:
         return post();
       case 6:
-        return engine_.skip(std::chrono::milliseconds(input_.take<std::uint8_t>()));
+        return engine_.skip(std::chrono::milliseconds(input_.byte()));
       default:
-        if (input_.take<std::uint8_t>() == 255) client_.die();
+        if (input_.byte() == 255) client_.die();
         return;
     }
   }
@@ -172,35 +172,34 @@ class Program {
     call(request);
   }
   std::span<std::byte> piece() {
-    const PlaceRecord& place = places_[input_.take<std::uint8_t>() % places_.size()];
+    const PlaceRecord& place = places_[input_.byte() % places_.size()];
     return family_->bytes().subspan(place.offset, place.size);
   }
   void write_some() {
     const auto bytes = piece();
-    const std::size_t at = input_.take<std::uint16_t>() % bytes.size();
+    const std::size_t at = input_.word() % bytes.size();
     input_.fill(bytes.subspan(at, std::min<std::size_t>(16, bytes.size() - at)));
   }
   // The first word of some cache line.
   void move_indices() {
     const auto bytes = piece();
     const std::size_t lines = bytes.size() / kCacheLine;
-    const std::size_t at = input_.take<std::uint8_t>() % std::min<std::size_t>(lines, 4);
+    const std::size_t at = input_.byte() % std::min<std::size_t>(lines, 4);
     auto& index =
         *reinterpret_cast<std::atomic<std::uint32_t>*>(bytes.subspan(at * kCacheLine).data());
-    index.fetch_add(input_.take<std::uint8_t>());
-    client_.hint(queue::verbs_hint(input_.take<std::uint8_t>() % 12));
+    index.fetch_add(input_.byte());
+    client_.hint(queue::verbs_hint(input_.byte() % 12));
   }
   // A request that is nearly right, to a queue pair as it was made.
   void post() {
-    const bool second = input_.take<std::uint8_t>() % 2 == 1;
+    const bool second = input_.byte() % 2 == 1;
     const PlaceRecord& place = places_[places_.size() > 3 ? (second ? 3 : 2) : 0];
     const auto bytes = family_->bytes().subspan(place.offset, place.size);
     auto* indices = reinterpret_cast<queue::WorkIndices*>(bytes.data());
-    const bool receives = input_.take<std::uint8_t>() % 3 == 0;
+    const bool receives = input_.byte() % 3 == 0;
     std::atomic<std::uint32_t>& written = indices[receives ? 1 : 0].written;
-    const queue::PieceRecord part{.address = kHeap + input_.take<std::uint16_t>(),
-                                  .length = input_.take<std::uint16_t>(),
-                                  .lkey = key_};
+    const queue::PieceRecord part{
+        .address = kHeap + input_.word(), .length = input_.word(), .lkey = key_};
     if (receives) {
       const std::size_t at = queue::kWorkSlots + std::size_t{place.slots} * place.stride +
                              written.load() % place.receive_slots * place.receive_stride;
@@ -209,11 +208,11 @@ class Program {
       std::memcpy(&bytes[at + sizeof(record)], &part, sizeof(part));
     } else {
       const std::size_t at = queue::kWorkSlots + written.load() % place.slots * place.stride;
-      queue::SendRecord record{.wr_id = 2, .remote_address = kHeap + input_.take<std::uint16_t>()};
-      record.opcode = input_.take<std::uint8_t>() % 12;
-      record.flags = input_.take<std::uint8_t>();
-      record.rkey = key_ + input_.take<std::uint8_t>() / 128;
-      record.object = input_.take<std::uint8_t>() % 12;
+      queue::SendRecord record{.wr_id = 2, .remote_address = kHeap + input_.word()};
+      record.opcode = input_.byte() % 12;
+      record.flags = input_.byte();
+      record.rkey = key_ + input_.byte() / 128;
+      record.object = input_.byte() % 12;
       record.region = 3;
       record.pieces = 1;
       std::memcpy(&bytes[at], &record, sizeof(record));
@@ -237,7 +236,7 @@ class Program {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace tideline::engine;  // NOLINT(google-build-using-namespace): of a C function
   static Engine engine;
-  Program(engine.served, Input({data, size})).run();
+  Program(engine.served, tideline::Input(data, size)).run();
   CHECK(engine.served.until([&] { return engine.is_empty(); }), "something is left");
   return 0;
 }

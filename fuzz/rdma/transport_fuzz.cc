@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/fault_handler.h"
+#include "input.h"
 #include "packet/copy.h"
 #include "rdma/context.h"
 #include "rdma/device.h"
@@ -23,22 +24,6 @@ constexpr std::size_t kRegion = 8192;
 constexpr std::size_t kGuard = 4096;
 constexpr wire::Ipv6Address kOurs(0x20010db800000000, 1);
 constexpr wire::Ipv6Address kPeer(0x20010db800000000, 2);
-
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : bytes_(data, size) {}
-  bool empty() const { return bytes_.empty(); }
-  std::uint8_t byte() {
-    if (bytes_.empty()) return 0;
-    const std::uint8_t value = bytes_.front();
-    bytes_ = bytes_.subspan(1);
-    return value;
-  }
-  std::uint32_t word() { return byte() | std::uint32_t{byte()} << 8; }
-
- private:
-  std::span<const std::uint8_t> bytes_;
-};
 
 class Target final : private ip::Sender, private EventSink, private KeySource {
  public:
@@ -231,7 +216,7 @@ class Target final : private ip::Sender, private EventSink, private KeySource {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   CHECK(tideline::install_fault_handlers().has_value());
-  tideline::rdma::Input input(data, size);
+  tideline::Input input(data, size);
   tideline::rdma::Target(input).run();
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "input.h"
 #include "packet/copy.h"
 #include "packet/pool.h"
 #include "tcp/byte_fifo.h"
@@ -24,29 +25,6 @@ const wire::Ipv6Address kPeer = wire::Ipv6Address::mapped(wire::Ipv4Address(192,
 constexpr std::uint16_t kPort = 7;
 constexpr std::uint16_t kPeerPort = 4000;
 
-// Reads numbers until the input is used up, then zeros.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : rest_(data, size) {}
-
-  bool is_over() const { return rest_.empty(); }
-  std::uint8_t byte() {
-    if (rest_.empty()) return 0;
-    const std::uint8_t value = rest_.front();
-    rest_ = rest_.subspan(1);
-    return value;
-  }
-  std::uint16_t word() { return static_cast<std::uint16_t>(byte() << 8 | byte()); }
-  std::span<const std::uint8_t> bytes(std::size_t size) {
-    const auto taken = rest_.first(std::min(size, rest_.size()));
-    rest_ = rest_.subspan(taken.size());
-    return taken;
-  }
-
- private:
-  std::span<const std::uint8_t> rest_;
-};
-
 class Target final : private Network, private StreamOwner, private ListenerOwner {
  public:
   explicit Target(packet::Pool& pool)
@@ -60,7 +38,7 @@ class Target final : private Network, private StreamOwner, private ListenerOwner
     if ((choice & 8) != 0) keys_.push_back({.send_id = 1, .receive_id = choice, .size = 16});
     CHECK(
         tcp_.listen({.port = kPort}, {.backlog = 2, .stream = options}, *this, keys_).has_value());
-    while (!input.is_over()) step(input);
+    while (!input.empty()) step(input);
     tcp_.abort(id_, now_);
     // Half-open connections and TIME-WAIT end by themselves.
     for (int i = 0; i < 10'000 && tcp_.next_deadline() != kNever; ++i) {
@@ -269,6 +247,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto pool =
       std::move(*packet::Pool::create({.segments = 256, .loans = 256, .huge_pages = false}));
   const auto target = std::make_unique<tcp::Target>(*pool);
-  target->run(tcp::Input(data, size));
+  target->run(Input(data, size));
   return 0;
 }

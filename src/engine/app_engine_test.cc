@@ -18,8 +18,8 @@ namespace {
 
 using wire::Ipv6Address;
 
-constexpr Ipv6Address kLeft(0x20010db800000000, 1);
-constexpr Ipv6Address kRight(0x20010db800000000, 2);
+constexpr Ipv6Address kLeftHost(0x20010db800000000, 1);
+constexpr Ipv6Address kRightHost(0x20010db800000000, 2);
 
 struct Engines {
   std::unique_ptr<AppEngine> left;
@@ -40,7 +40,7 @@ std::unique_ptr<AppEngine> start(std::unique_ptr<port::Port> port, const Ipv6Add
 Engines start_pair() {
   auto wire = port::MemoryPort::create_pair({});
   EXPECT_TRUE(wire.has_value());
-  return {start(std::move(wire->left), kLeft), start(std::move(wire->right), kRight)};
+  return {start(std::move(wire->left), kLeftHost), start(std::move(wire->right), kRightHost)};
 }
 
 // Asks the right engine's host for echoes, from the left engine.
@@ -66,7 +66,7 @@ class Asker final : private ip::EchoHandler {
     engine_.exclusively([this](Worker& worker, Instant now) {
       packet::PacketPtr data = worker.pool().get_chain(64);
       ASSERT_NE(data, nullptr);
-      (void)worker.host()->stack().ping(std::move(data), kRight, 7, ++sequence_, now);
+      (void)worker.host()->stack().ping(std::move(data), kRightHost, 7, ++sequence_, now);
     });
   }
   int answers() const { return answers_.load(); }

@@ -22,12 +22,6 @@ using queue::Op;
 constexpr std::size_t kLeast = FamilyMemory::kLeastFifo;
 constexpr std::size_t kKib = 1024;
 
-std::string pattern(std::uint64_t from, std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((from + i) * 13 >> 4);
-  return text;
-}
-
 std::span<const std::byte> bytes_of(const std::string& text) {
   return std::as_bytes(std::span(text));
 }

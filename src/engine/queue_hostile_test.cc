@@ -22,12 +22,6 @@ using queue::Op;
 using queue::Wish;
 using queue::WishMessage;
 
-std::string pattern(std::size_t from, std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((from + i) * 11 >> 2);
-  return text;
-}
-
 // A connection that keeps the rules, and notices if its bytes are not what they were.
 class Transfer {
  public:

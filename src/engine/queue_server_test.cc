@@ -18,12 +18,6 @@ using client::Failure;
 using client::SocketType;
 using queue::Op;
 
-std::string pattern(std::size_t from, std::size_t size) {
-  std::string text(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((from + i) * 7 >> 3);
-  return text;
-}
-
 class QueueServerTest : public ::testing::Test {
  protected:
   TestEngine engine_;

@@ -33,6 +33,13 @@ namespace tideline::engine {
 
 inline constexpr wire::Ipv6Address kOwn(0x20010db800000000, 1);
 
+// What a stream of tests carries: bytes that tell where in it they belong.
+inline std::string pattern(std::uint64_t from, std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>((from + i) * 13 >> 4);
+  return text;
+}
+
 inline Result<UniqueFd> listen_at(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   sockaddr_un address{};

@@ -49,13 +49,13 @@ class Endless final : public Task {
 };
 
 // Asks once for an echo when its host is ready, and again every 100 ms.
-class Asker final : public Task, private ip::EchoHandler {
+class PingTask final : public Task, private ip::EchoHandler {
  public:
-  Asker(Worker& worker, const Ipv6Address& peer, std::size_t size)
+  PingTask(Worker& worker, const Ipv6Address& peer, std::size_t size)
       : worker_(worker), peer_(peer), size_(size), due_(monotonic_now()) {
     EXPECT_TRUE(worker.host()->stack().open_echo(7, *this));
   }
-  ~Asker() { worker_.host()->stack().close_echo(7); }
+  ~PingTask() { worker_.host()->stack().close_echo(7); }
 
   Instant next_deadline() const override { return due_; }
   void run_timers(Instant now) override {
@@ -98,7 +98,7 @@ TEST(Worker, AnswersItsPeerOnAnotherThread) {
   started.wait(nullptr);
   for (const Ipv6Address& to : {Ipv6Address::mapped(kRight4), kRight6}) {
     for (const std::size_t size : {1U, 1400U, 8000U}) {
-      Asker asker(*left, to, size);
+      PingTask asker(*left, to, size);
       left->run(asker);
       EXPECT_TRUE(asker.is_done());
     }

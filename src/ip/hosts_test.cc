@@ -133,9 +133,9 @@ class World {
   Host b;
 };
 
-using Case = std::tuple<std::uint16_t, bool>;  // MTU, IPv6
+using MtuAndVersion = std::tuple<std::uint16_t, bool>;  // MTU, IPv6
 
-class Hosts : public ::testing::TestWithParam<Case> {
+class Hosts : public ::testing::TestWithParam<MtuAndVersion> {
  protected:
   std::uint16_t mtu() const { return std::get<0>(GetParam()); }
   bool six() const { return std::get<1>(GetParam()); }

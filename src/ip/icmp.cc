@@ -21,7 +21,7 @@ using wire::PacketLayout;
 namespace {
 
 // RFC 1812 §4.3.2.3: as much of the offending packet as keeps the error within 576 bytes.
-constexpr std::size_t kMaxQuote = 576 - sizeof(wire::Ipv4Header) - sizeof(IcmpHeader);
+constexpr std::size_t kIcmpMaxQuote = 576 - sizeof(wire::Ipv4Header) - sizeof(IcmpHeader);
 
 // Of an error that was parsed.
 wire::Bytes quoted_payload(wire::Bytes message) {
@@ -60,7 +60,7 @@ PathErrorKind kind_of(const wire::Icmp& icmp) {
   }
 }
 
-wire::Icmp message_of(const Problem& problem) {
+wire::Icmp icmp_of(const Problem& problem) {
   switch (problem.kind) {
     case Problem::Kind::kProtocolUnreachable:
       return {.type = IcmpType::kUnreachable, .code = wire::kIcmpProtocolUnreachable};
@@ -228,10 +228,10 @@ void Icmp::report(const packet::Packet& offending, const PacketLayout& layout,
     context_.drops.count(Discard::kPoolExhausted);
     return;
   }
-  const std::size_t quoted = std::min(layout.l3_size(), kMaxQuote);
+  const std::size_t quoted = std::min(layout.l3_size(), kIcmpMaxQuote);
   const std::size_t size = sizeof(IcmpHeader) + quoted;
   const wire::MutableBytes message(packet->append(size), size);
-  wire::emit(message_of(problem), message);
+  wire::emit(icmp_of(problem), message);
   packet::copy_out(offending, layout.l3, message.subspan(sizeof(IcmpHeader)), context_.passes);
   wire::view_as<IcmpHeader>(message).checksum = wire::be16(wire::checksum(message));
   (void)sender_.send(  // a refusal is counted there

@@ -22,7 +22,7 @@ using wire::PacketLayout;
 namespace {
 
 // RFC 4443 §2.4 (c): as much of the offending packet as keeps the error within the minimum MTU.
-constexpr std::size_t kMaxQuote =
+constexpr std::size_t kIcmpv6MaxQuote =
     wire::kIpv6MinimumMtu - sizeof(wire::Ipv6Header) - sizeof(Icmpv6Header);
 // Larger neighbour discovery messages have options that we do not know by the dozen.
 constexpr std::size_t kMaxNdpMessage = 1280;
@@ -58,7 +58,7 @@ PathErrorKind kind_of(const wire::Icmpv6& icmpv6) {
   }
 }
 
-wire::Icmpv6 message_of(const Problem& problem) {
+wire::Icmpv6 icmpv6_of(const Problem& problem) {
   switch (problem.kind) {
     case Problem::Kind::kProtocolUnreachable:
       return {.type = Icmpv6Type::kParameterProblem,
@@ -279,10 +279,10 @@ void Icmpv6::report(const packet::Packet& offending, const PacketLayout& layout,
     context_.drops.count(Discard::kPoolExhausted);
     return;
   }
-  const std::size_t quoted = std::min(layout.l3_size(), kMaxQuote);
+  const std::size_t quoted = std::min(layout.l3_size(), kIcmpv6MaxQuote);
   const std::size_t size = sizeof(Icmpv6Header) + quoted;
   const wire::MutableBytes message(packet->append(size), size);
-  wire::emit(message_of(problem), message);
+  wire::emit(icmpv6_of(problem), message);
   packet::copy_out(offending, layout.l3, message.subspan(sizeof(Icmpv6Header)), context_.passes);
   wire::view_as<Icmpv6Header>(message).checksum =
       wire::be16(sum_message(*packet, 0, size, *source, destination, context_).checksum());

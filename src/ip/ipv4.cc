@@ -23,9 +23,9 @@ using wire::PacketLayout;
 namespace {
 
 // Puts a header before each piece of a datagram and transmits it.
-class Fragments final : public FragmentSink {
+class Ipv4Fragments final : public FragmentSink {
  public:
-  Fragments(const Ipv4Header& header, const MacAddress& to, Context& context, Instant now)
+  Ipv4Fragments(const Ipv4Header& header, const MacAddress& to, Context& context, Instant now)
       : header_(header), to_(to), context_(context), now_(now) {}
 
   void fragment(PacketPtr data, std::size_t offset, bool more) override {
@@ -204,7 +204,7 @@ void Ipv4::carry(PacketPtr packet, const MacAddress& to, Instant now) {
     context_.drops.count(Discard::kTooBig);
     return;
   }
-  Fragments fragments(header, to, context_, now);
+  Ipv4Fragments fragments(header, to, context_, now);
   const std::size_t piece = (mtu - sizeof(Ipv4Header)) / 8 * 8;
   cut_datagram(std::move(packet), sizeof(Ipv4Header), piece, context_, fragments);
 }

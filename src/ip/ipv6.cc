@@ -25,10 +25,10 @@ using wire::PacketLayout;
 namespace {
 
 // Puts the headers before each piece of a datagram and transmits it.
-class Fragments final : public FragmentSink {
+class Ipv6Fragments final : public FragmentSink {
  public:
-  Fragments(const Ipv6Header& header, std::uint32_t identification, const MacAddress& to,
-            Context& context, Instant now)
+  Ipv6Fragments(const Ipv6Header& header, std::uint32_t identification, const MacAddress& to,
+                Context& context, Instant now)
       : header_(header), identification_(identification), to_(to), context_(context), now_(now) {}
 
   void fragment(PacketPtr data, std::size_t offset, bool more) override {
@@ -230,7 +230,7 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
   }
   const std::uint32_t identification =
       identifications_.next(header.source, header.destination, header.next_header);
-  Fragments fragments(header, identification, to, context_, now);
+  Ipv6Fragments fragments(header, identification, to, context_, now);
   const std::size_t piece = (mtu - sizeof(Ipv6Header) - sizeof(Ipv6FragmentHeader)) / 8 * 8;
   cut_datagram(std::move(packet), sizeof(Ipv6Header), piece, context_, fragments);
 }

@@ -7,14 +7,14 @@
 namespace tideline::ip {
 namespace {
 
-constexpr std::uint16_t kPort = 1000;
+constexpr std::uint16_t kLocalPort = 1000;
 constexpr std::uint16_t kVlan = 100;
 
 class Loopback : public ::testing::TestWithParam<bool>, public EchoHandler, public UdpHandler {
  protected:
   void SetUp() override {
     ASSERT_TRUE(host->stack.open_echo(7, *this));
-    ASSERT_TRUE(host->stack.udp().bind({.port = kPort}, *this));
+    ASSERT_TRUE(host->stack.udp().bind({.port = kLocalPort}, *this));
   }
   void TearDown() override { expect_healthy(*host); }
 
@@ -35,7 +35,7 @@ class Loopback : public ::testing::TestWithParam<bool>, public EchoHandler, publ
   Ipv6Address ours() const { return GetParam() ? kOurs6 : Ipv6Address::mapped(kOurs4); }
   Sent send(const ByteVector& data, std::uint16_t to) {
     return host->stack.udp().send(host->packet_of(data),
-                                  {.source = {.address = ours(), .port = kPort},
+                                  {.source = {.address = ours(), .port = kLocalPort},
                                    .destination = {.address = ours(), .port = to}},
                                   host->now);
   }
@@ -62,9 +62,9 @@ TEST_P(Loopback, SndEcho_ToOurselves_ReturnsWithoutAFrame) {
 }
 
 TEST_P(Loopback, SndUdp_ToOurselves_ArrivesOrIsReported) {
-  ASSERT_TRUE(send(pattern(100, 1), kPort));
-  ASSERT_TRUE(send(pattern(100, 1), kPort + 1));  // nobody is there
-  EXPECT_TRUE(datagrams.empty());                 // not from within
+  ASSERT_TRUE(send(pattern(100, 1), kLocalPort));
+  ASSERT_TRUE(send(pattern(100, 1), kLocalPort + 1));  // nobody is there
+  EXPECT_TRUE(datagrams.empty());                      // not from within
   host->advance({});
   EXPECT_EQ(datagrams, std::vector<ByteVector>(1, pattern(100, 1)));
   EXPECT_EQ(failures, std::vector{PathErrorKind::kPortUnreachable});
@@ -73,7 +73,7 @@ TEST_P(Loopback, SndUdp_ToOurselves_ArrivesOrIsReported) {
 
 TEST_P(Loopback, SndUdp_AnsweredForEver_DoesNotKeepUsThere) {
   returns = true;
-  ASSERT_TRUE(send(pattern(10, 1), kPort));
+  ASSERT_TRUE(send(pattern(10, 1), kLocalPort));
   for (std::size_t runs = 1; runs <= 100; ++runs) {
     host->stack.run_timers(host->now);
     EXPECT_EQ(datagrams.size(), runs);
@@ -84,9 +84,9 @@ TEST_P(Loopback, SndUdp_AnsweredForEver_DoesNotKeepUsThere) {
 
 TEST_P(Loopback, SndUdp_TooMany_AreRefused) {
   for (std::size_t i = 0; i < LoopbackQueue::kCapacity; ++i) {
-    ASSERT_TRUE(send(pattern(1, 1), kPort));
+    ASSERT_TRUE(send(pattern(1, 1), kLocalPort));
   }
-  const Sent refused = send(pattern(1, 1), kPort);
+  const Sent refused = send(pattern(1, 1), kLocalPort);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error(), Discard::kLoopbackFull);
   host->advance({});

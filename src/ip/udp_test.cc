@@ -16,7 +16,7 @@ using packet::Checksum;
 using packet::Gso;
 using packet::Offload;
 
-class Listener final : public UdpHandler {
+class OffloadListener final : public UdpHandler {
  public:
   void receive(packet::PacketPtr payload, const UdpPath& /*path*/, Instant /*now*/) override {
     received.emplace_back(payload->meta().offload, contents(*payload));
@@ -57,7 +57,7 @@ class UdpSegmentation : public ::testing::TestWithParam<bool> {
   }
 
   std::unique_ptr<TestHost> host = TestHost::acquainted();
-  Listener listener;
+  OffloadListener listener;
 };
 
 TEST_P(UdpSegmentation, ManyDatagramsLeaveBehindOneHeader) {

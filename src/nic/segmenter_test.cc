@@ -30,7 +30,7 @@ using port::Capabilities;
 using testing::ByteVector;
 using testing::GsoFrame;
 
-constexpr Instant kNow{std::chrono::hours(1)};
+constexpr Instant kSentAt{std::chrono::hours(1)};
 
 ByteVector contents(const packet::Packet& frame) {
   packet::PassCounter passes;
@@ -73,14 +73,14 @@ class Segmentation : public ::testing::Test {
   void transmit(const GsoFrame& frame) {
     PacketPtr packet = packet_of(frame);
     ASSERT_NE(packet, nullptr);
-    function->transmit(std::move(packet), kNow);
-    function->flush(kNow);
+    function->transmit(std::move(packet), kSentAt);
+    function->flush(kSentAt);
   }
 
   // What the wire sees: checksums that were left to the port are filled in.
   std::vector<ByteVector> sent() {
     std::vector<ByteVector> frames;
-    for (Burst burst; far->rx_burst(0, burst, kNow) > 0; burst.clear()) {
+    for (Burst burst; far->rx_burst(0, burst, kSentAt) > 0; burst.clear()) {
       for (const PacketPtr& frame : burst) {
         frames.push_back(contents(*frame));
         const auto& offload = frame->meta().offload;
@@ -136,7 +136,7 @@ TEST_F(Segmentation, IsLeftToAPortThatCanDoIt) {
   frame.tcp = frame.ipv6 = true;
   transmit(frame);
   Burst burst;
-  ASSERT_EQ(far->rx_burst(0, burst, kNow), 1U);
+  ASSERT_EQ(far->rx_burst(0, burst, kSentAt), 1U);
   EXPECT_EQ(burst[0]->meta().offload.gso, Gso::kTcpV6);
   EXPECT_EQ(contents(*burst[0]), frame.whole());
   EXPECT_EQ(stats().passes.total(), 0U);
@@ -196,7 +196,7 @@ TEST_F(Segmentation, OfFramesThatContradictTheirMetadataIsRefused) {
   frame.payload.resize(5000);
   std::uint64_t refused = 0;
   const auto expect_refused = [&](PacketPtr packet) {
-    function->transmit(std::move(packet), kNow);
+    function->transmit(std::move(packet), kSentAt);
     EXPECT_EQ(stats().dropped(Drop::kTxGso), ++refused);
   };
   for (const Spoil spoil : spoilers) {
@@ -234,11 +234,11 @@ TEST_F(Segmentation, OfACaptureWritesCompleteFrames) {
     for (int round = 0; round < 50; ++round) {
       const GsoFrame frame = GsoFrame::random(rng);
       ByteVector bytes = frame.whole();
-      write_segments(bytes, frame.offload(), kNow, **writer, passes);
+      write_segments(bytes, frame.offload(), kSentAt, **writer, passes);
       for (std::size_t i = 0; i < frame.count(); ++i) expected.push_back(frame.segment(i));
     }
     ByteVector nonsense(100);
-    write_segments(nonsense, {.gso = Gso::kUdp, .gso_size = 10}, kNow, **writer, passes);
+    write_segments(nonsense, {.gso = Gso::kUdp, .gso_size = 10}, kSentAt, **writer, passes);
     expected.push_back(nonsense);
     ASSERT_TRUE((*writer)->flush().has_value());
   }

@@ -13,11 +13,10 @@
 #include "base/random.h"
 #include "packet/copy.h"
 #include "packet/pool.h"
+#include "packet/test_packet.h"
 
 namespace tideline::packet {
 namespace {
-
-using Bytes = std::vector<std::byte>;
 
 // RFC 1071 word by word, the field of the result included in what is summed.
 std::uint16_t naive_checksum(std::span<const std::byte> bytes) {
@@ -36,13 +35,6 @@ Bytes completed(Bytes bytes, const Offload& offload) {
   const std::size_t at = std::size_t{offload.checksum_start} + offload.checksum_offset;
   bytes[at] = static_cast<std::byte>(checksum >> 8);
   bytes[at + 1] = static_cast<std::byte>(checksum & 0xff);
-  return bytes;
-}
-
-Bytes contents(const Packet& packet) {
-  PassCounter passes;
-  Bytes bytes(packet.size());
-  copy_out(packet, 0, bytes, passes);
   return bytes;
 }
 

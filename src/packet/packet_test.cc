@@ -12,28 +12,14 @@
 #include "base/random.h"
 #include "packet/copy.h"
 #include "packet/pool.h"
+#include "packet/test_packet.h"
 
 namespace tideline::packet {
 namespace {
 
-using Bytes = std::vector<std::byte>;
-
-std::unique_ptr<Pool> make_pool(std::size_t segments, std::size_t loans = 0) {
-  auto pool = Pool::create({.segments = segments, .loans = loans});
-  EXPECT_TRUE(pool.has_value()) << pool.error().message();
-  return std::move(*pool);
-}
-
 Bytes random_bytes(Rng& rng, std::size_t size) {
   Bytes bytes(size);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng());
-  return bytes;
-}
-
-Bytes contents(const Packet& packet) {
-  PassCounter passes;
-  Bytes bytes(packet.size());
-  copy_out(packet, 0, bytes, passes);
   return bytes;
 }
 

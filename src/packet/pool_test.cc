@@ -12,16 +12,11 @@
 
 #include "base/random.h"
 #include "packet/copy.h"
+#include "packet/test_packet.h"
 #include "ring/mpmc_ring.h"
 
 namespace tideline::packet {
 namespace {
-
-std::unique_ptr<Pool> make_pool(std::size_t segments, std::size_t loans = 0) {
-  auto pool = Pool::create({.segments = segments, .loans = loans});
-  EXPECT_TRUE(pool.has_value()) << pool.error().message();
-  return std::move(*pool);
-}
 
 TEST(Pool, ExhaustionIsCountedAndGivesNull) {
   const auto pool = make_pool(3, 1);

@@ -13,7 +13,7 @@ namespace tideline::placement {
 namespace {
 
 // NOLINTNEXTLINE(performance-no-int-to-ptr): addresses that programs have named
-void* pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
+void* named_pointer(std::uint64_t address) { return reinterpret_cast<void*>(address); }
 
 struct Vector {
   std::array<iovec, rdma::kMaxSge> pieces;
@@ -22,7 +22,7 @@ struct Vector {
   explicit Vector(std::span<const rdma::DirectPiece> from) {
     CHECK(from.size() <= pieces.size());
     for (std::size_t i = 0; i < from.size(); ++i) {
-      pieces[i] = {pointer(from[i].address), from[i].length};
+      pieces[i] = {named_pointer(from[i].address), from[i].length};
       size += from[i].length;
     }
   }
@@ -35,15 +35,15 @@ struct Vector {
 bool write_process(pid_t pid, std::uint64_t address, std::span<const rdma::DirectPiece> pieces) {
   const Vector local(pieces);
   const std::size_t alone = local.size > 1 ? 1 : 0;
-  const std::array<iovec, 2> remote{
-      {{pointer(address), local.size - alone}, {pointer(address + local.size - alone), alone}}};
+  const std::array<iovec, 2> remote{{{named_pointer(address), local.size - alone},
+                                     {named_pointer(address + local.size - alone), alone}}};
   return ::process_vm_writev(pid, local.pieces.data(), pieces.size(), remote.data(), 1 + alone,
                              0) == static_cast<ssize_t>(local.size);
 }
 
 bool read_process(pid_t pid, std::uint64_t address, std::span<const rdma::DirectPiece> pieces) {
   const Vector local(pieces);
-  const iovec remote{pointer(address), local.size};
+  const iovec remote{named_pointer(address), local.size};
   return ::process_vm_readv(pid, local.pieces.data(), pieces.size(), &remote, 1, 0) ==
          static_cast<ssize_t>(local.size);
 }

@@ -31,7 +31,7 @@ static_assert(kSlotsPerBlock == 15);
 // Where the kernel looks for a frame to send, in its slot.
 constexpr std::size_t kTxData = TPACKET2_HDRLEN - sizeof(sockaddr_ll);
 
-constexpr const char* kRemedy = "run as root, or give the program CAP_NET_RAW";
+constexpr const char* kPacketRemedy = "run as root, or give the program CAP_NET_RAW";
 
 std::atomic_ref<__u32> status_of(std::byte* slot) {
   return std::atomic_ref<__u32>(reinterpret_cast<tpacket2_hdr*>(slot)->tp_status);
@@ -40,7 +40,7 @@ std::atomic_ref<__u32> status_of(std::byte* slot) {
 template <typename T>
 Status set_option(int socket, int option, const T& value, const char* what) {
   if (::setsockopt(socket, SOL_PACKET, option, &value, sizeof(value)) == 0) return {};
-  return fail_errno(fmt::format("cannot {} on a packet socket", what), kRemedy);
+  return fail_errno(fmt::format("cannot {} on a packet socket", what), kPacketRemedy);
 }
 
 tpacket_req ring_request(unsigned blocks) {
@@ -108,7 +108,7 @@ Result<PacketPort::Queue> PacketPort::open_queue(int interface, const PacketPort
   queue.pool = pool;
   // Protocol 0: nothing is received before bind().
   queue.socket = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!queue.socket) return fail_errno("cannot open a packet socket", kRemedy);
+  if (!queue.socket) return fail_errno("cannot open a packet socket", kPacketRemedy);
   const int socket = queue.socket.get();
   if (Status s = configure(socket, interface, options); !s) return fail(std::move(s.error()));
   const std::size_t rx_size = options.rx_blocks * kBlock;

@@ -13,12 +13,10 @@ namespace {
 
 constexpr std::uint32_t kMagicNano = 0xa1b23c4d;
 constexpr std::uint32_t kMagicMicro = 0xa1b2c3d4;
-constexpr std::uint32_t kEthernet = 1;
 // Longer than any frame that Ethernet or a segmentation offload makes.
 constexpr std::uint32_t kMaxFrame = 262'144;
 // A frame with its options, and any block that programs write beside frames.
 constexpr std::uint32_t kMaxBlock = 1 << 20;
-constexpr std::uint32_t kNsPerSecond = 1'000'000'000;
 
 // In the byte order of the machine that writes; read in either.
 struct FileHeader {
@@ -28,7 +26,7 @@ struct FileHeader {
   std::uint32_t reserved1 = 0;
   std::uint32_t reserved2 = 0;
   std::uint32_t snap_length = kMaxFrame;
-  std::uint32_t link_type = kEthernet;
+  std::uint32_t link_type = kPcapEthernet;
 };
 static_assert(sizeof(FileHeader) == 24);
 
@@ -64,8 +62,8 @@ Result<std::unique_ptr<PcapWriter>> PcapWriter::create(const std::string& path, 
 void PcapWriter::write(Instant at, std::span<const std::byte> frame) {
   const auto time = static_cast<std::uint64_t>((at.time_since_epoch() + epoch_).count());
   const auto size = static_cast<std::uint32_t>(frame.size());
-  const RecordHeader record{.seconds = static_cast<std::uint32_t>(time / kNsPerSecond),
-                            .fraction = static_cast<std::uint32_t>(time % kNsPerSecond),
+  const RecordHeader record{.seconds = static_cast<std::uint32_t>(time / kPcapNsPerSecond),
+                            .fraction = static_cast<std::uint32_t>(time % kPcapNsPerSecond),
                             .captured = size,
                             .original = size};
   const std::lock_guard lock(mutex_);
@@ -115,7 +113,8 @@ Status PcapReader::read_file_header(std::uint32_t magic) {
   nanoseconds_ = host(magic) == kMagicNano;
   if (!nanoseconds_ && host(magic) != kMagicMicro) return refuse("is no capture file");
   // The upper bits may tell the length of an FCS.
-  if ((host(header.link_type) & 0xffff) != kEthernet) return refuse("was not captured on Ethernet");
+  if ((host(header.link_type) & 0xffff) != kPcapEthernet)
+    return refuse("was not captured on Ethernet");
   return {};
 }
 
@@ -143,10 +142,10 @@ Result<std::optional<PcapFrame>> PcapReader::next_record() {
   const std::uint32_t original = host(record.original);
   const std::uint64_t fraction = host(record.fraction) * (nanoseconds_ ? 1ULL : 1000ULL);
   if (captured > kMaxFrame || captured > original) return damaged("its length makes no sense");
-  if (fraction >= kNsPerSecond) return damaged("its time makes no sense");
+  if (fraction >= kPcapNsPerSecond) return damaged("its time makes no sense");
   frame_.resize(captured);
   if (!read_bytes(frame_.data(), captured)) return damaged("it ends within a frame");
-  const std::uint64_t time = host(record.seconds) * std::uint64_t{kNsPerSecond} + fraction;
+  const std::uint64_t time = host(record.seconds) * std::uint64_t{kPcapNsPerSecond} + fraction;
   return PcapFrame{
       .time = Duration(static_cast<std::int64_t>(time)), .bytes = frame_, .wire_size = original};
 }

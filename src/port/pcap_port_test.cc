@@ -12,7 +12,7 @@
 namespace tideline::port::testing {
 namespace {
 
-constexpr const char* kFrames = TIDELINE_TEST_DATA "/rxe-20.pcap";
+constexpr const char* kCapture = TIDELINE_TEST_DATA "/rxe-20.pcap";
 
 std::vector<std::vector<std::byte>> frames_of(const std::string& path) {
   auto reader = PcapReader::open(path);
@@ -45,8 +45,8 @@ class PcapPortTest : public ::testing::Test {
 };
 
 TEST_F(PcapPortTest, ReplaysEachFrameAtItsTime) {
-  ASSERT_NO_FATAL_FAILURE(open(kFrames));
-  const auto expected = frames_of(kFrames);
+  ASSERT_NO_FATAL_FAILURE(open(kCapture));
+  const auto expected = frames_of(kCapture);
   const Instant begin = now;
   std::vector<std::vector<std::byte>> frames;
   Burst burst;
@@ -62,7 +62,7 @@ TEST_F(PcapPortTest, ReplaysEachFrameAtItsTime) {
   }
   EXPECT_EQ(frames, expected);
   EXPECT_EQ(port->next_deadline(0), kNever);
-  auto reader = PcapReader::open(kFrames);
+  auto reader = PcapReader::open(kCapture);
   Duration first{-1};
   Duration last{};
   for (auto next = reader->next(); next.has_value() && next->has_value(); next = reader->next()) {
@@ -73,7 +73,7 @@ TEST_F(PcapPortTest, ReplaysEachFrameAtItsTime) {
 }
 
 TEST_F(PcapPortTest, ReplaysAsFastAsFramesAreTaken) {
-  ASSERT_NO_FATAL_FAILURE(open(std::string(kFrames) + ",fast"));
+  ASSERT_NO_FATAL_FAILURE(open(std::string(kCapture) + ",fast"));
   Burst burst;
   EXPECT_EQ(port->rx_burst(0, burst, now), 20U);
   EXPECT_EQ(port->rx_burst(0, burst, now), 0U);
@@ -82,7 +82,7 @@ TEST_F(PcapPortTest, ReplaysAsFastAsFramesAreTaken) {
 }
 
 TEST_F(PcapPortTest, WritesWhatIsSentWithItsChecksum) {
-  ASSERT_NO_FATAL_FAILURE(open(std::string(kFrames) + "," + out));
+  ASSERT_NO_FATAL_FAILURE(open(std::string(kCapture) + "," + out));
   Burst burst;
   burst.push(make_frame(*pool, 300, 1));
   burst[0]->meta().offload = {
@@ -100,7 +100,7 @@ TEST_F(PcapPortTest, WritesWhatIsSentWithItsChecksum) {
 }
 
 TEST_F(PcapPortTest, EndsWhereAFileIsDamagedAndCountsAnEmptyPool) {
-  std::filesystem::copy_file(kFrames, out, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy_file(kCapture, out, std::filesystem::copy_options::overwrite_existing);
   std::filesystem::resize_file(out, std::filesystem::file_size(out) - 1);
   ASSERT_NO_FATAL_FAILURE(open(out + ",fast"));
   std::vector<PacketPtr> hoard;

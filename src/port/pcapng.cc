@@ -16,8 +16,6 @@ constexpr std::uint32_t kEnhancedPacketBlock = 6;
 constexpr std::uint16_t kOptionEnd = 0;
 constexpr std::uint16_t kOptionResolution = 9;
 constexpr std::uint16_t kOptionOffset = 14;
-constexpr std::uint16_t kEthernet = 1;
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 // What a Duration can hold.
 constexpr std::int64_t kMaxSeconds = 9'000'000'000;
 
@@ -63,7 +61,7 @@ PcapngDecoder::Decoded PcapngDecoder::decode(std::uint32_t type, std::span<const
 const char* PcapngDecoder::add_interface(std::span<const std::byte> body) {
   constexpr std::size_t kFixed = 8;
   if (body.size() < kFixed) return "an interface is cut short";
-  if (load<std::uint16_t>(body, 0) != kEthernet) return "an interface is no Ethernet";
+  if (load<std::uint16_t>(body, 0) != kPcapEthernet) return "an interface is no Ethernet";
   Interface interface{.snap_length = load<std::uint32_t>(body, 4)};
   for (std::size_t at = kFixed; at + 4 <= body.size();) {
     const auto code = load<std::uint16_t>(body, at);
@@ -112,11 +110,11 @@ PcapngDecoder::Decoded PcapngDecoder::enhanced_packet(std::span<const std::byte>
     return std::unexpected("its time makes no sense");
   }
   // The product of both may exceed 64 bits where a clock is finer than a nanosecond.
-  const auto rest = static_cast<unsigned __int128>(ticks % interface.units) * kNsPerSecond;
+  const auto rest = static_cast<unsigned __int128>(ticks % interface.units) * kPcapNsPerSecond;
   const auto whole =
       static_cast<std::uint64_t>(static_cast<std::int64_t>(seconds) + interface.offset);
   const std::uint64_t ns =
-      whole * kNsPerSecond + static_cast<std::uint64_t>(rest / interface.units);
+      whole * kPcapNsPerSecond + static_cast<std::uint64_t>(rest / interface.units);
   return PcapFrame{.time = Duration(static_cast<std::int64_t>(ns)),
                    .bytes = body.subspan(kFixed, captured),
                    .wire_size = original};

@@ -16,6 +16,10 @@
 
 namespace tideline::port {
 
+// Of both kinds of files.
+inline constexpr std::uint16_t kPcapEthernet = 1;  // LINKTYPE_ETHERNET
+inline constexpr std::uint32_t kPcapNsPerSecond = 1'000'000'000;
+
 struct PcapFrame {
   Duration time{};                   // since 1970; zero if the file does not tell
   std::span<const std::byte> bytes;  // until the next call of next()

@@ -24,19 +24,19 @@
 namespace tideline::port {
 namespace {
 
-constexpr const char* kRemedy =
+constexpr const char* kTapRemedy =
     "run as root, or give the program CAP_NET_ADMIN; in a container, pass --device /dev/net/tun";
 
 Result<UniqueFd> open_queue(const std::string& name, bool several) {
   UniqueFd file(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return fail_errno("cannot open /dev/net/tun", kRemedy);
+  if (!file) return fail_errno("cannot open /dev/net/tun", kTapRemedy);
   ifreq request{};
   std::strncpy(request.ifr_name, name.c_str(), sizeof(request.ifr_name) - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
   if (several) request.ifr_flags |= IFF_MULTI_QUEUE;
   if (::ioctl(file.get(), TUNSETIFF, &request) != 0) {
     return fail_errno(fmt::format("cannot create the TAP '{}'", name),
-                      errno == EBUSY ? "another program uses it: choose another name" : kRemedy);
+                      errno == EBUSY ? "another program uses it: choose another name" : kTapRemedy);
   }
   int size = sizeof(VnetHeader);
   if (::ioctl(file.get(), TUNSETVNETHDRSZ, &size) != 0) {

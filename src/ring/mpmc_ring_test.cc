@@ -12,31 +12,21 @@
 #include <vector>
 
 #include "base/random.h"
+#include "ring/test_ring_memory.h"
 
 namespace tideline::ring {
 namespace {
 
-using Ring = MpmcRing<std::uint64_t>;
-
-struct RingMemory {
-  explicit RingMemory(std::size_t capacity)
-      : lines(Ring::bytes(capacity) / kCacheLine),
-        ring(Ring::create(reinterpret_cast<std::byte*>(lines.data()), capacity)) {}
-
-  struct alignas(kCacheLine) Line {
-    std::array<std::byte, kCacheLine> bytes;
-  };
-  std::vector<Line> lines;
-  Ring ring;
-};
+using MpmcMemory = RingMemory<MpmcRing<std::uint64_t>>;
 
 TEST(MpmcRing, BehavesAsABoundedQueue) {
   constexpr std::uint64_t kSeed = 13;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
   Rng rng(kSeed);
   for (const std::size_t capacity : {2UL, 4UL, 8UL, 64UL}) {
-    RingMemory memory(capacity);
-    Ring other = Ring::attach(reinterpret_cast<std::byte*>(memory.lines.data()), capacity);
+    MpmcMemory memory(capacity);
+    auto other = MpmcRing<std::uint64_t>::attach(reinterpret_cast<std::byte*>(memory.lines.data()),
+                                                 capacity);
     std::deque<std::uint64_t> model;
     std::uint64_t next = 0;
     std::array<std::uint64_t, 80> burst{};
@@ -66,7 +56,7 @@ TEST(MpmcRing, ManyThreadsTransferEverythingOnce) {
   constexpr std::uint64_t kProducers = 3;
   constexpr std::uint64_t kConsumers = 3;
   constexpr std::uint64_t kItems = 60'000;  // per producer
-  RingMemory memory(64);
+  MpmcMemory memory(64);
   std::atomic<std::uint64_t> taken{0};
   std::vector<std::vector<std::uint64_t>> received(kConsumers);
   {
@@ -74,7 +64,7 @@ TEST(MpmcRing, ManyThreadsTransferEverythingOnce) {
     threads.reserve(kProducers + kConsumers);
     for (std::uint64_t producer = 0; producer < kProducers; ++producer) {
       threads.emplace_back([&memory, producer] {
-        Ring ring = memory.ring;
+        auto ring = memory.ring;
         Rng rng(producer);
         std::array<std::uint64_t, 32> burst{};
         for (std::uint64_t next = 0; next < kItems;) {
@@ -88,7 +78,7 @@ TEST(MpmcRing, ManyThreadsTransferEverythingOnce) {
     }
     for (std::uint64_t consumer = 0; consumer < kConsumers; ++consumer) {
       threads.emplace_back([&, consumer] {
-        Ring ring = memory.ring;
+        auto ring = memory.ring;
         Rng rng(100 + consumer);
         std::array<std::uint64_t, 32> burst{};
         while (taken.load() < kProducers * kItems) {

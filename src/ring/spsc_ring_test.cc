@@ -12,30 +12,19 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "ring/test_ring_memory.h"
 
 namespace tideline::ring {
 namespace {
 
-using Ring = SpscRing<std::uint64_t>;
-
-struct RingMemory {
-  explicit RingMemory(std::size_t capacity)
-      : lines(Ring::bytes(capacity) / kCacheLine),
-        ring(Ring::create(reinterpret_cast<std::byte*>(lines.data()), capacity)) {}
-
-  struct alignas(kCacheLine) Line {
-    std::array<std::byte, kCacheLine> bytes;
-  };
-  std::vector<Line> lines;
-  Ring ring;
-};
+using SpscMemory = RingMemory<SpscRing<std::uint64_t>>;
 
 TEST(SpscRing, BehavesAsABoundedQueue) {
   constexpr std::uint64_t kSeed = 11;
   SCOPED_TRACE(testing::Message() << "seed " << kSeed);
   Rng rng(kSeed);
   for (const std::size_t capacity : {1UL, 2UL, 8UL, 64UL}) {
-    RingMemory memory(capacity);
+    SpscMemory memory(capacity);
     SpscProducer<std::uint64_t> producer(memory.ring);
     SpscConsumer<std::uint64_t> consumer(memory.ring);
     std::deque<std::uint64_t> model;
@@ -63,7 +52,7 @@ TEST(SpscRing, BehavesAsABoundedQueue) {
 }
 
 TEST(SpscRing, AnEndThatAttachesLaterGoesOnWhereTheRingStands) {
-  RingMemory memory(4);
+  SpscMemory memory(4);
   SpscProducer<std::uint64_t> first(memory.ring);
   ASSERT_TRUE(first.push(1));
   ASSERT_TRUE(first.push(2));
@@ -77,7 +66,7 @@ TEST(SpscRing, AnEndThatAttachesLaterGoesOnWhereTheRingStands) {
 
 TEST(SpscRing, TwoThreadsTransferEverythingInOrder) {
   constexpr std::uint64_t kItems = 400'000;
-  RingMemory memory(256);
+  SpscMemory memory(256);
   std::jthread producing([&] {
     SpscProducer<std::uint64_t> producer(memory.ring);
     Rng rng(3);

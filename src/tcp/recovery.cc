@@ -16,7 +16,7 @@
 namespace tideline::tcp {
 namespace {
 
-constexpr std::uint8_t kDupThresh = 3;
+constexpr std::uint8_t kDupAckThreshold = 3;
 
 // A state of a lower rank, with the scoreboard to decide which.
 void calm_down(Tcb& tcb) {
@@ -142,7 +142,7 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       summary.delivered -= std::min(told, summary.delivered);
       tcb.dup_acks = 0;
     }
-    if (tcb.dup_acks >= kDupThresh) {
+    if (tcb.dup_acks >= kDupAckThreshold) {
       mark_first_segment_lost(core, tcb, summary.now);
       judge_mtu_probe(core, tcb, summary.now);
     }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t kOptionPad1 = 0;
 constexpr std::uint8_t kOptionPadN = 1;
-constexpr std::uint8_t kOptionRouterAlert = 0x05;
+constexpr std::uint8_t kIpv6RouterAlert = 0x05;
 constexpr std::uint8_t kOptionJumbo = 0xc2;
 
 std::unexpected<Refusal> refuse(DropReason reason, std::size_t pointer) {
@@ -115,7 +115,7 @@ class Walk {
     switch (type) {
       case kOptionPadN:
         return {};
-      case kOptionRouterAlert:
+      case kIpv6RouterAlert:
         // Known where it belongs; its action bits tell others to skip it.
         if (found_.protocol != kProtocolHopByHop) return {};
         if (option.size() != 4) return refuse(DropReason::kIpv6OptionLength, option_at + 1);
@@ -261,7 +261,7 @@ std::size_t emit_router_alert(std::uint8_t next_header, std::uint16_t value, Mut
   constexpr std::size_t kSize = 8;
   CHECK(out.size() >= kSize);
   view_as<Ipv6ExtensionHeader>(out) = {.next_header = next_header, .length = 0};
-  out[2] = std::byte{kOptionRouterAlert};
+  out[2] = std::byte{kIpv6RouterAlert};
   out[3] = std::byte{2};
   view_as<be16>(out.subspan(4)) = be16(value);
   out[6] = std::byte{kOptionPadN};

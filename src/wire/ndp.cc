@@ -246,9 +246,9 @@ Parsed<Ndp> parse_redirect(Bytes message, const NdpCarrier& carrier) {
 }
 
 // Writes a message's parts one behind the other.
-class Writer {
+class NdpWriter {
  public:
-  explicit Writer(MutableBytes out) : out_(out) {}
+  explicit NdpWriter(MutableBytes out) : out_(out) {}
 
   template <WireStruct T>
   void put(const T& part) {
@@ -265,13 +265,13 @@ class Writer {
   std::size_t size_ = 0;
 };
 
-std::size_t emit_message(const RouterSolicitation& message, Writer writer) {
+std::size_t emit_message(const RouterSolicitation& message, NdpWriter writer) {
   writer.put(Icmpv6Header{.type = kNdpRouterSolicitation});
   writer.put_mac(kOptionSourceMac, message.source_mac);
   return writer.size();
 }
 
-std::size_t emit_message(const RouterAdvertisement& message, Writer writer) {
+std::size_t emit_message(const RouterAdvertisement& message, NdpWriter writer) {
   using Header = RouterAdvertisementHeader;
   writer.put(Header{.type = kNdpRouterAdvertisement,
                     .hop_limit = message.hop_limit,
@@ -300,13 +300,13 @@ std::size_t emit_message(const RouterAdvertisement& message, Writer writer) {
   return writer.size();
 }
 
-std::size_t emit_message(const NeighbourSolicitation& message, Writer writer) {
+std::size_t emit_message(const NeighbourSolicitation& message, NdpWriter writer) {
   writer.put(NeighbourHeader{.type = kNdpNeighbourSolicitation, .target = message.target});
   writer.put_mac(kOptionSourceMac, message.source_mac);
   return writer.size();
 }
 
-std::size_t emit_message(const NeighbourAdvertisement& message, Writer writer) {
+std::size_t emit_message(const NeighbourAdvertisement& message, NdpWriter writer) {
   writer.put(
       NeighbourHeader{.type = kNdpNeighbourAdvertisement,
                       .flags = be32((message.router ? NeighbourHeader::kRouter : 0) |
@@ -317,7 +317,7 @@ std::size_t emit_message(const NeighbourAdvertisement& message, Writer writer) {
   return writer.size();
 }
 
-std::size_t emit_message(const Redirect& message, Writer writer) {
+std::size_t emit_message(const Redirect& message, NdpWriter writer) {
   writer.put(RedirectHeader{
       .type = kNdpRedirect, .target = message.target, .destination = message.destination});
   writer.put_mac(kOptionTargetMac, message.target_mac);
@@ -348,7 +348,8 @@ Parsed<Ndp> parse_ndp(Bytes message, const NdpCarrier& carrier) {
 }
 
 std::size_t emit(const Ndp& ndp, MutableBytes out) {
-  return std::visit([out](const auto& message) { return emit_message(message, Writer(out)); }, ndp);
+  return std::visit([out](const auto& message) { return emit_message(message, NdpWriter(out)); },
+                    ndp);
 }
 
 }  // namespace tideline::wire

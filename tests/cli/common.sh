@@ -34,6 +34,20 @@ fail() {
   exit 1
 }
 
+# The exit status of a command, and words that its output must contain; the output stays in out.log.
+expect_of() {  # expect_of STATUS WORDS COMMAND...
+  local status=0 wanted=$1 words=$2
+  shift 2
+  timeout 60 "$@" >"$directory/out.log" 2>&1 || status=$?
+  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
+  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
+}
+expect() {  # expect STATUS WORDS ARGUMENTS...: of `tideline ARGUMENTS...`
+  local status=$1 words=$2
+  shift 2
+  expect_of "$status" "$words" "$tideline" "$@"
+}
+
 # Starts `tideline ARGUMENTS...` in the background and waits until it says that it is ready.
 start() {  # start NAME ARGUMENTS...
   local log=$directory/$1.log

@@ -16,7 +16,7 @@ read_capture() {  # read_capture FILE
   awk -F, '$11 != "" { exit 1 }' frames || fail "tshark finds what is malformed"
 }
 # The flags and the ECN field that most of those frames have.
-expect() {  # expect WHAT CONDITION FLAGS
+expect_flags() {  # expect_flags WHAT CONDITION FLAGS
   local got
   got=$(awk -F, "$2"' { print $5 $6 $7 "," $8 "," $9 }' frames | sort | uniq -c | sort -rn | sed 's/^ *[0-9]* //' | head -1)
   [ "$got" = "$3" ] || fail "$1: $got"
@@ -31,9 +31,9 @@ start server perf --listen --wire shm:ecn
 measure ours.pcap 198.18.0.1 --wire shm:ecn --congestion dctcp
 stop "$last_child"
 read_capture ours.pcap
-expect "SYN" '$1 && !$2' '111,,2'
-expect "SYN-ACK of an ECT(0) SYN" '$1 && $2' '100,,0'
-expect "data before any mark" '$4 > 0' ',5,2'
+expect_flags "SYN" '$1 && !$2' '111,,2'
+expect_flags "SYN-ACK of an ECT(0) SYN" '$1 && $2' '100,,0'
+expect_flags "data before any mark" '$4 > 0' ',5,2'
 awk -F, '$1 && $2 && $10 == 1 { found = 1 } END { exit !found }' frames || fail "no option in the SYN-ACK"
 awk -F, '!$1 && $10 > 1 { found = 1 } END { exit !found }' frames || fail "no option counts bytes"
 echo "accurate ECN between two of ours"
@@ -43,9 +43,9 @@ start kernel perf --listen --kernel
 measure linux.pcap 192.0.2.1 "${tap[@]}" --congestion dctcp
 stop "$last_child"
 read_capture linux.pcap
-expect "SYN" '$1 && !$2' '111,,2'
-expect "SYN-ACK of Linux" '$1 && $2' '001,,0'
-expect "data" '$4 > 1000 && $3 == "192.0.2.2"' '000,,2'
+expect_flags "SYN" '$1 && !$2' '111,,2'
+expect_flags "SYN-ACK of Linux" '$1 && $2' '001,,0'
+expect_flags "data" '$4 > 1000 && $3 == "192.0.2.2"' '000,,2'
 awk -F, '$10 != "" { exit 1 }' frames || fail "an option where nobody asked"
 echo "fall-back to Linux's ECN"
 
@@ -53,6 +53,6 @@ start server perf --listen "${tap[@]}" --capture served.pcap
 timeout 60 "$tideline" perf 192.0.2.2 --kernel --mode request --duration 0.05 --json >client.log 2>&1 || fail "perf --kernel"
 stop "$last_child"
 read_capture served.pcap
-expect "SYN of Linux" '$1 && !$2' '011,,0'
-expect "SYN-ACK" '$1 && $2' '001,,0'
+expect_flags "SYN of Linux" '$1 && !$2' '011,,0'
+expect_flags "SYN-ACK" '$1 && $2' '001,,0'
 echo "Linux's ECN is granted"

@@ -3,14 +3,6 @@
 # errors_test.sh TIDELINE: exit statuses, and errors that say what to do.
 . "$(dirname "$0")/common.sh"
 
-expect() {  # expect STATUS WORDS ARGUMENTS...: the status, and words that the output must contain
-  local status=0 wanted=$1 words=$2
-  shift 2
-  timeout 20 "$tideline" "$@" >"$directory/out.log" 2>&1 || status=$?
-  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
-  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
-}
-
 tap=tap:tl0,peer=192.0.2.1/24
 expect 0 'Examples' --help
 expect 0 '--impair' ping --help
@@ -41,28 +33,6 @@ expect 1 'impair_loss' ping 192.0.2.1 -c 2 -i 0.01 --wire $tap --ip 192.0.2.2/24
   --impair loss=100% --seed 1
 expect 0 'tap:NAME' ports
 expect 0 '"usable"' ports --json
-
-expect 0 'tideline works here' doctor
-expect 0 'nobody holds UDP port 4791' doctor
-python3 - "$tideline" >"$directory/out.log" 2>&1 <<'HOLDER' || fail "doctor: exit status $?"
-import socket, subprocess, sys
-holder = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-holder.bind(("::", 4791))
-sys.exit(subprocess.run([sys.argv[1], "doctor"]).returncode)
-HOLDER
-grep -q 'UDP port 4791 of the kernel is held' "$directory/out.log" || fail "doctor does not see port 4791"
-status=0
-setpriv --bounding-set -all --inh-caps -all "$tideline" doctor >"$directory/out.log" 2>&1 || status=$?
-{ [ $status -eq 0 ] && grep -q 'wire tap .*limited .*CAP_NET_ADMIN' "$directory/out.log"; } ||
-  fail "doctor without capabilities: exit status $status"
-# Where members cannot meet, the default wire is missing: to a user who has no place yet, and can make none.
-status=0
-unshare --mount env -u XDG_RUNTIME_DIR sh -c '
-  mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp
-  exec setpriv --reuid 54321 --regid 54321 --clear-groups /proc/self/fd/9 doctor --json' \
-  9<"$tideline" >"$directory/out.log" 2>&1 || status=$?
-{ [ $status -eq 3 ] && grep -q '"missing"' "$directory/out.log"; } ||
-  fail "doctor without a directory: exit status $status"
 
 expect 2 'shm:NAME' ping 192.0.2.1 -c 1 --wire memory --ip 192.0.2.2/24
 

@@ -209,13 +209,6 @@ timeout 60 "$tideline" get http://192.0.2.1:8082/unasked -o "$directory/got/unas
   fail "a part was taken for the whole: exit status $status"
 echo "parts are put together, and none is taken for the whole"
 
-expect() {  # expect STATUS WORDS ARGUMENTS...
-  local status=0 wanted=$1 words=$2
-  shift 2
-  timeout 20 "$tideline" "$@" >"$directory/out.log" 2>&1 || status=$?
-  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
-  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
-}
 expect 4 '404' get http://192.0.2.1:8080/none -o "$directory/got/none" "${ours4[@]}"
 expect 4 'refuse' get http://192.0.2.1:8081/none -o "$directory/got/none" "${ours4[@]}"
 expect 2 'no URL' get ftp://192.0.2.1/x "${ours4[@]}"

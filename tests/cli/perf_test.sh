@@ -60,17 +60,10 @@ client 'r["form"] == "kernel" and r["kernel_copies_per_byte"] >= 1' 192.0.2.2 --
 stop "$last_child"
 echo "with the kernel, both ways: all modes"
 
-expect() {  # expect STATUS WORDS ARGUMENTS...
-  local status=0 wanted=$1 words=$2
-  shift 2
-  timeout 20 "$tideline" perf "$@" >"$directory/out.log" 2>&1 || status=$?
-  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
-  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
-}
-expect 4 'refuse' 192.0.2.1 "${tap[@]}"
-expect 4 'refuse' 127.0.0.1 --kernel
-expect 2 'HOST or --listen' --kernel
-expect 2 'HOST or --listen' 192.0.2.1 --listen --kernel
-expect 2 '' 192.0.2.1 --mode flood
-expect 0 '--streams' --help
+expect 4 'refuse' perf 192.0.2.1 "${tap[@]}"
+expect 4 'refuse' perf 127.0.0.1 --kernel
+expect 2 'HOST or --listen' perf --kernel
+expect 2 'HOST or --listen' perf 192.0.2.1 --listen --kernel
+expect 2 '' perf 192.0.2.1 --mode flood
+expect 0 '--streams' perf --help
 echo "errors as they should be"

@@ -92,17 +92,10 @@ kill -KILL $client
 status=0
 wait $client || status=$?
 [ $status -eq 137 ] || fail "ib_write_bw had ended with $status"
-expect() {  # expect STATUS WORDS ARGUMENTS...
-  local status=0 wanted=$1 words=$2
-  shift 2
-  timeout 60 "$@" >"$directory/out.log" 2>&1 || status=$?
-  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
-  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
-}
-expect 3 "there is no process $client" "$tideline" status $client
+expect 3 "there is no process $client" status $client
 [ ! -e "$socket" ] || fail 'the socket of a killed program is still there'
-expect 3 'has no engine' "$tideline" status $$
-expect 2 PID "$tideline" status nobody
+expect 3 'has no engine' status $$
+expect 2 PID status nobody
 # Its peer may have noticed, and ended with an error of its own.
 ! kill -0 $server 2>/dev/null || kill -KILL $server
 ! wait $server || fail "the server of ib_write_bw is content without its client"
@@ -154,5 +147,5 @@ echo "TCP connections; sockets go with their commands"
 # Another user sees nothing, and is told why.
 exec 9<"$tideline"  # a user may lack the way to it
 other=(env -u XDG_RUNTIME_DIR setpriv --reuid=65534 --regid=65534 --clear-groups /proc/self/fd/9 status)
-expect 0 'no program runs on tideline' "${other[@]}"
-expect 3 "is root's, who alone may ask it" "${other[@]}" 1
+expect_of 0 'no program runs on tideline' "${other[@]}"
+expect_of 3 "is root's, who alone may ask it" "${other[@]}" 1

@@ -14,13 +14,6 @@ place=$directory/tideline/.frontend
 user=$((200000 + RANDOM))  # nobody else's
 trap 'rm -rf "/tmp/tideline-$user"; finish' EXIT
 
-expect() {  # expect STATUS WORDS COMMAND...: the status, and words that the output must contain
-  local status=0 wanted=$1 words=$2
-  shift 2
-  timeout 60 "$@" >"$directory/out.log" 2>&1 || status=$?
-  [ $status -eq "$wanted" ] || fail "'$*': exit status $status, not $wanted"
-  grep -q -- "$words" "$directory/out.log" || fail "'$*' does not say '$words'"
-}
 json() {  # json FILE CODE: on `r`
   python3 -c 'import json, sys
 r = json.load(open(sys.argv[1]))
@@ -66,9 +59,9 @@ ip = "198.18.9.2/24"
 user = "$user"
 sockets = 16
 CONFIG
-expect 3 "no front end 'two'" "$tideline" down --name two
+expect 3 "no front end 'two'" down --name two
 cd "$directory"
-expect 0 '"command": "up"' "$tideline" up --config two.toml --json
+expect 0 '"command": "up"' up --config two.toml --json
 cd /
 cp "$directory/out.log" "$directory/up.json"
 json "$directory/up.json" '
@@ -95,7 +88,7 @@ ping -q -c 3 -i 0.01 192.0.2.2 >"$directory/ping.log" || fail 'IPv4 over TAP'
 ping -q -c 3 -i 0.01 2001:db8::2 >"$directory/ping.log" || fail 'IPv6 over TAP'
 ping -q -c 3 -i 0.01 198.18.9.2 >"$directory/ping.log" || fail 'AF_XDP'
 exec 9<"$tideline"  # a user may lack the way to it
-expect 0 '3 received' env -u XDG_RUNTIME_DIR setpriv --reuid="$user" --regid="$user" --clear-groups \
+expect_of 0 '3 received' env -u XDG_RUNTIME_DIR setpriv --reuid="$user" --regid="$user" --clear-groups \
   /proc/self/fd/9 ping "$lab" -c 3 -i 0.01 --wire shm:lab
 
 "$tideline" status --name two --json --interval 0.05 >"$directory/status.json" || fail status
@@ -104,20 +97,20 @@ lan = [p for p in r["processes"] if p["host"] == "lan"][0]
 assert len(r["processes"]) == 3 and lan["front_end"] == "two" and lan["pid"] == '"$pid"', r
 assert lan["program"] == "tidelined" and lan["frames"]["rx_frames"] >= 6 and not lan["busy"], lan
 assert lan["passes"]["bytes"] > 0 and lan["tcp"]["count"] == 0, lan'
-expect 0 "tidelined (process $pid), front end two, host lan on tap:tl0" "$tideline" status --name two --interval 0.05
-expect 3 "no front end 'three'" "$tideline" status --name three
+expect 0 "tidelined (process $pid), front end two, host lan on tap:tl0" status --name two --interval 0.05
+expect 3 "no front end 'three'" status --name three
 echo 'a front end of three hosts, without privileges'
 
 # The same name again; another one beside it, on a segment of this user's.
-expect 3 "a front end 'two' runs already (process $pid)" "$tideline" up --name two
-expect 3 "a front end 'two' runs already (process $pid)" "$tidelined" --name two
+expect 3 "a front end 'two' runs already (process $pid)" up --name two
+expect_of 3 "a front end 'two' runs already (process $pid)" "$tidelined" --name two
 kill -0 "$pid" || fail 'the first has gone'
-expect 0 'ready: front end default (process' "$tideline" up --wire shm:other --ip 198.18.0.40/24 --placement frontend
-expect 0 '3 received' "$tideline" ping 198.18.0.40 -c 3 -i 0.01 --wire shm:other
-expect 0 'front end default, host default' "$tideline" status --interval 0.05
+expect 0 'ready: front end default (process' up --wire shm:other --ip 198.18.0.40/24 --placement frontend
+expect 0 '3 received' ping 198.18.0.40 -c 3 -i 0.01 --wire shm:other
+expect 0 'front end default, host default' status --interval 0.05
 grep -q 'front end two, host lab' "$directory/out.log" || fail 'status shows one of two front ends'
 # Another user is told whose it is, once the front end lets others in.
-expect 3 "no front end 'two' of this user" env -u XDG_RUNTIME_DIR setpriv --reuid=1 --regid=1 --clear-groups \
+expect_of 3 "no front end 'two' of this user" env -u XDG_RUNTIME_DIR setpriv --reuid=1 --regid=1 --clear-groups \
   /proc/self/fd/9 down --name two
 
 # SIGHUP: a policy that cannot be read changes nothing.
@@ -140,18 +133,18 @@ says 'policy read again'
 # Killed: nothing keeps the name, and what is left is removed.
 kill -KILL "$pid"
 until_gone "$pid"
-expect 3 "no front end 'two'" "$tideline" status --name two
-expect 3 "no front end 'two'" "$tideline" down --name two
-expect 0 'ready: front end two' "$tideline" up --config "$directory/two.toml"
+expect 3 "no front end 'two'" status --name two
+expect 3 "no front end 'two'" down --name two
+expect 0 'ready: front end two' up --config "$directory/two.toml"
 [ "$(find "$place/two/.control" -name '*.sock' | wc -l)" -eq 3 ] || fail "$(ls "$place/two/.control")"
 ping -q -c 1 192.0.2.2 >"$directory/ping.log" || fail 'after a restart'
 second=$(grep -oE 'process [0-9]+' "$directory/out.log" | grep -oE '[0-9]+')
-expect 0 'front end two (process' "$tideline" down --name two
+expect 0 'front end two (process' down --name two
 until_gone "$second"
 [ ! -e /sys/class/net/tl0 ] || fail 'its TAP is still there'
 [ -z "$(ip -d link show tl2 | grep prog/xdp)" ] || fail 'its XDP program is still there'
 # Directly under a supervisor, with the log on standard error, in journald's form.
-expect 0 '"ok": true' "$tideline" down --json
+expect 0 '"ok": true' down --json
 no_sockets
 python3 - "$tidelined" "$place" <<'SUPERVISOR' || fail 'under a supervisor'
 import os, signal, socket, subprocess, sys
@@ -168,7 +161,7 @@ assert ear.recv(4096) == b"STOPPING=1"
 log = child.communicate(timeout=30)[1].splitlines()
 assert child.returncode == 0 and log and all(line.startswith("<") and line[2] == ">" for line in log), log
 SUPERVISOR
-expect 0 'ready' "$tideline" up --wire shm:other --duration 0.2
+expect 0 'ready' up --wire shm:other --duration 0.2
 tries=0
 while "$tideline" status --name default --interval 0.01 >/dev/null 2>&1; do
   [ $((tries += 1)) -le 500 ] || fail '--duration does not end it'
@@ -180,7 +173,7 @@ echo 'names, restarts, reloads, supervisors'
 # What is wrong is said where it stands, and nothing is left.
 bad() {  # bad STATUS WORDS CONFIGURATION
   printf "$3" >"$directory/bad.toml"
-  expect "$1" "$2" "$tideline" up --config "$directory/bad.toml"
+  expect_of "$1" "$2" "$tideline" up --config "$directory/bad.toml"
 }
 bad 2 'bad.toml:2: there is no wire like .*tideline ports' '[[host]]\nwire = "carrier"\n'
 bad 2 'bad.toml:3: .*adress.*it may have' '[[host]]\n\nadress = "192.0.2.1/24"\n'
@@ -188,10 +181,10 @@ bad 2 'bad.toml:1: ' 'host = [[['
 bad 2 "no user 'no such user' to run as" 'user = "no such user"\n[[host]]\n'
 bad 3 "host 'default' on xdp:nosuch: .*ip link" '[[host]]\nwire = "xdp:nosuch"\nip = "192.0.2.2/24"\n'
 bad 3 '2001:db8::1 is used by' '[[host]]\nwire = "tap:tl0,peer6=2001:db8::1/64"\nip6 = "2001:db8::1/64"\n'
-expect 2 'excludes' "$tideline" up --config "$directory/two.toml" --ip 192.0.2.2/24
-expect 2 "cannot be the name" "$tideline" up --name ../x
-expect 2 "cannot read the configuration" "$tideline" up --config "$directory/none.toml"
-expect 0 '2 hosts, 2 rules' "$tidelined" --check --config "$example"
+expect 2 'excludes' up --config "$directory/two.toml" --ip 192.0.2.2/24
+expect 2 "cannot be the name" up --name ../x
+expect 2 "cannot read the configuration" up --config "$directory/none.toml"
+expect_of 0 '2 hosts, 2 rules' "$tidelined" --check --config "$example"
 # Without capabilities.
 status=0
 setpriv --bounding-set -all --inh-caps -all "$tideline" up --wire tap:tl0 --ip 192.0.2.2/24 >"$directory/out.log" 2>&1 || status=$?

@@ -7,21 +7,21 @@ export XDG_RUNTIME_DIR=$directory
 sys=/sys/class/infiniband/tideline0
 
 run() { timeout 60 "$tideline" run --wire shm:files -- "$@" 2>>"$directory/err.log"; }
-expect() {  # expect WANTED COMMAND...
+expect_text() {  # expect_text WANTED COMMAND...
   local wanted=$1 got
   shift
   got=$(run "$@") || fail "'$*': exit status $?"
   [[ $got == $wanted ]] || fail "'$*' says '$got', not '$wanted'"
 }
 
-expect tideline0 ls /sys/class/infiniband
-expect $'ndevs\ntypes' ls "$sys/ports/1/gid_attrs"
-expect '4: ACTIVE' cat "$sys/ports/1/state"
-expect '*:ffff:c612:*' cat "$sys/ports/1/gids/1"
-expect 'RoCE v2' head -1 "$sys/ports/1/gid_attrs/types/1"
-expect 'character special file' stat -c %F /dev/infiniband/uverbs0
-expect "$sys/device" realpath "$sys/ports/../device/"
-expect '-1 yes' bash -c "read -r node <$sys/device/numa_node; [ -r $sys/fw_ver ] && echo \$node yes"
+expect_text tideline0 ls /sys/class/infiniband
+expect_text $'ndevs\ntypes' ls "$sys/ports/1/gid_attrs"
+expect_text '4: ACTIVE' cat "$sys/ports/1/state"
+expect_text '*:ffff:c612:*' cat "$sys/ports/1/gids/1"
+expect_text 'RoCE v2' head -1 "$sys/ports/1/gid_attrs/types/1"
+expect_text 'character special file' stat -c %F /dev/infiniband/uverbs0
+expect_text "$sys/device" realpath "$sys/ports/../device/"
+expect_text '-1 yes' bash -c "read -r node <$sys/device/numa_node; [ -r $sys/fw_ver ] && echo \$node yes"
 run cat "$sys/ports/1/gid_attrs/types/31" >/dev/null && fail "a GID that is not there has a type"
 run cat "$sys/no_such_file" >/dev/null && fail "a file that is not there was read"
 run bash -c "echo 1 >$sys/node_desc" && fail "a file was written"

@@ -82,5 +82,8 @@ std::vector<Cell> make_cells(const Workload& workload, const Rounds& rounds,
 std::string figure_text(Figure figure, double value);
 std::string cost_unit(const Workload& workload);  // "CPU s/GB", "CPU us each"
 std::string time_text(double ns);
+// What a run may lack: then `missing`.
+std::string quantile_text(const Cell& cell, double share, const char* missing);
+std::string optional_text(const std::optional<double>& value, const char* missing);
 
 }  // namespace tideline::app::compare

@@ -13,14 +13,7 @@
 namespace tideline::app::compare {
 namespace {
 
-std::string optional_text(const std::optional<double>& value) {
-  return value ? fmt::format("{:.2g}", *value) : "&#8211;";
-}
-
-std::string quantile_text(const Cell& cell, double share) {
-  const auto ns = quantile(cell.quantiles, share);
-  return ns ? time_text(*ns) : "&#8211;";
-}
+constexpr const char* kDash = "&#8211;";
 
 const char* class_of(const Cell& cell) {
   if (!cell.ratio) return "base";
@@ -95,10 +88,11 @@ void put_figures(const Comparison& comparison, std::size_t workload_index, std::
         "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3g}</td>"
         "<td>{}</td><td>{:.2g}</td><td>{}</td><td>{}</td></tr>\n",
         figure(cell.value.median), figure(cell.value.least), figure(cell.value.most),
-        quantile_text(cell, 0.5), quantile_text(cell, 0.99), quantile_text(cell, 0.999),
-        cell.cost.total(), optional_text(cell.syscalls_per_unit), cell.wake_ups_per_unit,
-        optional_text(cell.passes_per_byte),
-        cell.lost_share ? fmt::format("{:.1f} %", *cell.lost_share * 100) : "&#8211;");
+        quantile_text(cell, 0.5, kDash), quantile_text(cell, 0.99, kDash),
+        quantile_text(cell, 0.999, kDash), cell.cost.total(),
+        optional_text(cell.syscalls_per_unit, kDash), cell.wake_ups_per_unit,
+        optional_text(cell.passes_per_byte, kDash),
+        cell.lost_share ? fmt::format("{:.1f} %", *cell.lost_share * 100) : kDash);
   }
   page += "</tbody></table></div></details>\n";
 }

@@ -8,15 +8,6 @@
 namespace tideline::app::compare {
 namespace {
 
-std::string quantile_text(const Cell& cell, double share) {
-  const auto ns = quantile(cell.quantiles, share);
-  return ns ? time_text(*ns) : "-";
-}
-
-std::string optional_text(const std::optional<double>& value) {
-  return value ? fmt::format("{:.2g}", *value) : "-";
-}
-
 std::string ratio_text(const Cell& cell) {
   if (!cell.ratio) return "1";
   const char* mark = cell.verdict == Verdict::kCannotTell ? " ?" : "";
@@ -41,8 +32,9 @@ std::string row_of(const Workload& workload, const About& placement, const Cell&
   return fmt::format(
       "  {:22} {:>11} {:>6} {:>7} {:>8} {:>8} {:>8} {:>8.3g} {:>8} {:>8.2g}{}{}\n", placement.title,
       figure_text(workload.figure, cell.value.median), spread_text(cell), ratio_text(cell),
-      quantile_text(cell, 0.5), quantile_text(cell, 0.99), quantile_text(cell, 0.999),
-      cell.cost.total(), optional_text(cell.syscalls_per_unit), cell.wake_ups_per_unit,
+      quantile_text(cell, 0.5, "-"), quantile_text(cell, 0.99, "-"),
+      quantile_text(cell, 0.999, "-"), cell.cost.total(),
+      optional_text(cell.syscalls_per_unit, "-"), cell.wake_ups_per_unit,
       cell.passes_per_byte ? fmt::format("  {:.2f} passes/byte", *cell.passes_per_byte) : "",
       cell.lost_share ? fmt::format("  {:.1f} % lost", *cell.lost_share * 100) : "");
 }

@@ -12,7 +12,6 @@
 namespace tideline::app::compare {
 namespace {
 
-using Json = nlohmann::json;
 using Line = std::match_results<std::string_view::const_iterator>;
 
 // std::regex recurses once per character, so it is given no more than a line of this.
@@ -40,7 +39,8 @@ void each_match(std::string_view output, const std::regex& pattern, F&& use) {
   }
 }
 
-std::optional<double> find(const Source& source, std::string_view output, const Json& json) {
+std::optional<double> find(const Source& source, std::string_view output,
+                           const nlohmann::json& json) {
   std::optional<double> found = source.value;
   if (source.pattern) {
     each_match(output, *source.pattern, [&](const Line& match) {
@@ -49,7 +49,7 @@ std::optional<double> find(const Source& source, std::string_view output, const 
     });
   }
   if (!source.pointer.empty()) {
-    const Json::json_pointer pointer(source.pointer);
+    const nlohmann::json::json_pointer pointer(source.pointer);
     if (json.contains(pointer) && json[pointer].is_number()) found = json[pointer].get<double>();
   }
   if (found) *found *= source.scale;
@@ -87,7 +87,7 @@ void put_in_order(std::vector<Quantile>& quantiles) {
 }  // namespace
 
 Result<Reading> read_output(const Sources& sources, std::string_view output) {
-  const Json json = Json::parse(output.begin(), output.end(), nullptr, false);
+  const nlohmann::json json = nlohmann::json::parse(output.begin(), output.end(), nullptr, false);
   Reading reading;
   std::string missing;
   const auto get = [&](const std::optional<Source>& source, const char* name) {

@@ -23,7 +23,7 @@ using packet::PacketPtr;
 constexpr std::size_t kPacketsAtOnce = 4;
 constexpr std::size_t kFramesAtOnce = packet::Burst::kCapacity;
 // As many as every Linux that knows segmentation takes apart (UDP_MAX_SEGMENTS).
-constexpr std::size_t kMostPerPacket = 64;
+constexpr std::size_t kMostPerPayload = 64;
 constexpr Duration kReadyPoll = std::chrono::milliseconds(5);
 
 // What the program sends: its own buffer, which is copied into each datagram.
@@ -63,7 +63,7 @@ EngineSource::EngineSource(engine::Worker& worker, std::size_t mtu, const wire::
     const std::size_t piece = (mtu - ip_header) / 8 * 8;
     frames_per_packet_ = (datagram + piece - 1) / piece;
   } else if (offload && worker.function().capabilities().uso) {
-    per_packet_ = std::min(kMostPerPacket, kMaxSize / plan.size);
+    per_packet_ = std::min(kMostPerPayload, kMaxSize / plan.size);
     if (!worker.port().capabilities().uso) {
       per_packet_ = std::min(per_packet_, kFramesAtOnce);
       frames_per_packet_ = per_packet_;

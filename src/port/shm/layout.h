@@ -36,6 +36,8 @@
 namespace tideline::port::shm {
 
 inline constexpr unsigned kMaxMembers = 64;  // bits of the hint word
+constexpr std::uint64_t bit(unsigned member) { return std::uint64_t{1} << member; }
+
 inline constexpr std::size_t kMaxFrame = kMaxGsoFrame;
 inline constexpr std::size_t kSlotBytes = 128;
 inline constexpr std::size_t kInlineBytes = kSlotBytes - 16;

@@ -7,11 +7,6 @@
 #include <utility>
 
 namespace tideline::port::shm {
-namespace {
-
-constexpr std::uint64_t bit(unsigned slot) { return std::uint64_t{1} << slot; }
-
-}  // namespace
 
 SendLink::SendLink(Parts parts, const Limits& limits, Arena& blocks, std::span<std::byte> arena)
     : parts_(std::move(parts)),

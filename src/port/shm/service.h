@@ -13,8 +13,6 @@ namespace tideline::port::shm {
 
 inline constexpr Duration kServiceInterval = std::chrono::milliseconds(1);
 
-constexpr std::uint64_t bit(unsigned slot) { return std::uint64_t{1} << slot; }
-
 // What epoll hands back: a source's link, a destination's link, a pending connection, the listener.
 inline constexpr std::uint64_t kDestinations = kMaxMembers;
 inline constexpr std::uint64_t kPendings = 2 * std::uint64_t{kMaxMembers};

@@ -6,11 +6,11 @@
 namespace tideline::app::compare {
 namespace {
 
-constexpr About kAbout{.name = "app",
-                       .title = "app, shm",
-                       .text =
-                           "tideline's engine inside each of the two programs, shared memory "
-                           "between them."};
+constexpr About kAboutApp{.name = "app",
+                          .title = "app, shm",
+                          .text =
+                              "tideline's engine inside each of the two programs, shared memory "
+                              "between them."};
 
 Words on_segment(const char* address, const Words& program) {
   return tideline_run({"--wire", "shm:compare", "--ip", std::string(address) + "/24"}, program);
@@ -18,7 +18,7 @@ Words on_segment(const char* address, const Words& program) {
 
 class App : public Placement {
  public:
-  const About& about() const override { return kAbout; }
+  const About& about() const override { return kAboutApp; }
   std::string lacks() const override { return shm_lacks(); }
   void begin(const Cores& /*cores*/) override {}
   void end() override {}

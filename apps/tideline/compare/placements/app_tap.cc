@@ -7,16 +7,16 @@
 namespace tideline::app::compare {
 namespace {
 
-constexpr About kAbout{.name = "app-tap",
-                       .title = "app, tap",
-                       .text =
-                           "tideline's engine inside the server, a TAP device, and Linux's "
-                           "TCP/IP under the client.",
-                       .no_rdma = "the kernel at the other end has no RDMA device"};
+constexpr About kAboutAppTap{.name = "app-tap",
+                             .title = "app, tap",
+                             .text =
+                                 "tideline's engine inside the server, a TAP device, and Linux's "
+                                 "TCP/IP under the client.",
+                             .no_rdma = "the kernel at the other end has no RDMA device"};
 
 class AppTap : public Placement {
  public:
-  const About& about() const override { return kAbout; }
+  const About& about() const override { return kAboutAppTap; }
   std::string lacks() const override { return tap_lacks(); }
   void begin(const Cores& /*cores*/) override {}
   void end() override {}  // the device goes with the server

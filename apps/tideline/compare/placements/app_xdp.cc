@@ -7,15 +7,16 @@
 namespace tideline::app::compare {
 namespace {
 
-constexpr About kAbout{.name = "app-xdp",
-                       .title = "app, AF_XDP",
-                       .text =
-                           "tideline's engine inside each of the two programs, AF_XDP on a veth "
-                           "pair between them, frames of 1500 bytes."};
+constexpr About kAboutAppXdp{
+    .name = "app-xdp",
+    .title = "app, AF_XDP",
+    .text =
+        "tideline's engine inside each of the two programs, AF_XDP on a veth "
+        "pair between them, frames of 1500 bytes."};
 
 class AppXdp : public Placement {
  public:
-  const About& about() const override { return kAbout; }
+  const About& about() const override { return kAboutAppXdp; }
   std::string lacks() const override {
     for (const char* program : {"ip", "ethtool"}) {
       if (!is_installed(program)) return "it needs the programs ip and ethtool";

@@ -7,12 +7,13 @@
 namespace tideline::app::compare {
 namespace {
 
-constexpr About kAbout{.name = "linux",
-                       .title = "Linux, veth",
-                       .text =
-                           "The kernel's TCP/IP (CUBIC) in two network namespaces, a veth pair "
-                           "between them.",
-                       .no_rdma = "Linux has no RDMA device without hardware or a module"};
+constexpr About kAboutLinux{
+    .name = "linux",
+    .title = "Linux, veth",
+    .text =
+        "The kernel's TCP/IP (CUBIC) in two network namespaces, a veth pair "
+        "between them.",
+    .no_rdma = "Linux has no RDMA device without hardware or a module"};
 
 Words in_far(const Words& command) {
   Words words{"ip", "netns", "exec", "far"};
@@ -29,7 +30,7 @@ void set_up(const char* link, const char* address, bool far) {
 
 class Linux : public Placement {
  public:
-  const About& about() const override { return kAbout; }
+  const About& about() const override { return kAboutLinux; }
   std::string lacks() const override {
     return is_installed("ip") ? "" : "there is no program ip; install iproute2";
   }
