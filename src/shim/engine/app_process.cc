@@ -18,7 +18,7 @@
 namespace tideline::shim {
 namespace {
 
-// TIME-WAIT included. More than a program has descriptors for; what is not used costs address space.
+// TIME-WAIT included. More than a program has descriptors for; the rest costs address space.
 constexpr std::size_t kMostConnections = 65536;
 
 std::vector<std::string> words_of(const char* variable) {
