@@ -44,6 +44,18 @@ SCRIPT(Recovery, FewerAreWaitedForAsReordering, R"(
   +0.01 < . 1:1(0) ack 4381
 )")
 
+SCRIPT(Recovery, SackOfTheFin_RepairsWhatWasBefore, R"(
+  given ESTABLISHED
+  +0 write 1000
+  +0 > P. 1:1001(1000) ack 1
+  +0 shutdown
+  +0 > F. 1001:1001(0) ack 1
+  +0.01 < . 1:1(0) ack 1 <sack 1001:1002>
+  +0 > nothing
+  +0.0025 > P. 1:1001(1000) ack 1
+  +0.01 < . 1:1(0) ack 1002
+)")
+
 SCRIPT(Recovery, LateSegment_IsNoLoss, R"(
   given ESTABLISHED
   +0 write 2920
