@@ -143,8 +143,12 @@ bool owns(ip::Stack& stack, const wire::Ipv6Address& address) {
 }
 
 bool reaches(ip::Stack& stack, const wire::Ipv6Address& address) {
-  return address.is_mapped() ? stack.routes4().find(address.mapped_ipv4()) != nullptr
-                             : stack.routes6().find(address) != nullptr;
+  if (!address.is_mapped()) {
+    return !address.is_multicast() && stack.routes6().find(address) != nullptr;
+  }
+  const wire::Ipv4Address ipv4 = address.mapped_ipv4();
+  const bool is_group = ipv4.is_multicast() || stack.addresses().is_broadcast(ipv4);
+  return !is_group && stack.routes4().find(ipv4) != nullptr;
 }
 
 std::optional<wire::Ipv6Address> own_address(ip::Stack& stack, bool ipv4) {

@@ -54,5 +54,7 @@ void see_congestion(Tcb& tcb, Signal signal, Instant now);
 
 // RFC 6298 §2.
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample);
+// RFC 6298 §5.5: the time-out, doubled as often as it has expired.
+Duration backed_off(const Core& core, const Tcb& tcb);
 
 }  // namespace tideline::tcp
