@@ -307,7 +307,8 @@ TEST_F(QueueServerTest, RoutesAndOwnAddresses) {
   ip::Stack& stack = engine_.worker().host()->stack();
   ASSERT_TRUE(stack.add_address(wire::Ipv4Prefix{{198, 18, 0, 1}, 24}, monotonic_now(),
                                 ip::Uniqueness::kCertain));
-  stack.routes4().add({.destination = {{0, 0, 0, 0}, 0}, .gateway = {198, 18, 0, 254}});
+  stack.routes4().add(ip::Route<wire::Ipv4Address>{.destination = {.address = {}, .length = 0},
+                                                   .gateway = wire::Ipv4Address(198, 18, 0, 254)});
   const auto route4 = [&](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
     return route(wire::Ipv6Address::mapped({a, b, c, d}));
   };

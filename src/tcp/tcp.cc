@@ -512,9 +512,7 @@ void Tcp::failed(const ip::PathError& error, Instant /*now*/) {
     // hops waits for just that.
     tcb->hard_error = end_of(error.kind);
     if (tells) owner->path_failed(id_of(core, *tcb), error);
-  } else if (tells) {
-    owner->path_failed(id_of(core, *tcb), error);
-  } else {
+  } else if (!tells || !owner->path_failed(id_of(core, *tcb), error)) {
     tcb->soft_error = end_of(error.kind);  // RFC 5927 §5.2
   }
   // It may come while a segment is being sent.
