@@ -410,13 +410,13 @@ std::unique_ptr<Waiter> QueueChannel::make_waiter() {
   if (waiters_ == queue::ChannelMemory::kWaiters) return nullptr;
   auto bell = queue::Doorbell::create();
   if (!bell) return nullptr;
-  bell->sleeper = keep(std::move(bell->sleeper));
-  bell->ringer = keep(std::move(bell->ringer));
   const queue::WishMessage wish{.wish = queue::Wish::kWaiter, .number = waiters_};
   const int ringer = bell->ringer.get();
   if (!send_with_fds(socket_.get(), bytes_of(wish), {&ringer, 1})) return nullptr;
   hint(queue::ChannelMemory::kCallHint);
-  doorbells_.push_back(ringer);
+  bell->sleeper = keep(std::move(bell->sleeper));
+  bell->ringer = keep(std::move(bell->ringer));
+  doorbells_.push_back(bell->ringer.get());
   if (is_gone()) tell_end(waiters_);
   queue::HintBoard& board = channel_->waiters[waiters_];
   return Waiter::create_shared(board, waiters_++, std::move(bell->sleeper),

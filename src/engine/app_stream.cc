@@ -541,14 +541,15 @@ void AppStream::writable(tcp::ConnectionId /*id*/, Instant /*now*/) {
 }
 
 // As Linux: kept while connecting, which it ends; then it is the error of the next call.
-void AppStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
-  if (!reports_.wants(error)) return;
+bool AppStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
+  if (!reports_.wants(error)) return false;
   if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
     error_.store(failure_of(error), std::memory_order_release);
     watchers_.tell();
   } else if (!reports_.put(error)) {  // told of when it ends, at once
     sockets_.stack().count(ip::Discard::kReportsFull);
   }
+  return true;
 }
 
 std::optional<client::Report> AppStream::take_report() {

@@ -108,7 +108,7 @@ class AppStream final : public client::Socket,
   void readable(tcp::ConnectionId id, Instant now) override;
   void peer_closed(tcp::ConnectionId id, Instant now) override;
   void writable(tcp::ConnectionId id, Instant now) override;
-  void path_failed(tcp::ConnectionId id, const ip::PathError& error) override;
+  bool path_failed(tcp::ConnectionId id, const ip::PathError& error) override;
   void ended(tcp::ConnectionId id, tcp::End reason, Instant now) override;
   void released(tcp::ConnectionId id, Instant now) override;
 

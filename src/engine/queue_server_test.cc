@@ -303,10 +303,24 @@ TEST_F(QueueServerTest, RoutesAndOwnAddresses) {
   EXPECT_EQ(route(kOwn), queue::kOwns | queue::kReaches);
   EXPECT_EQ(route(wire::Ipv6Address(kOwn.high(), 7)), queue::kReaches);
   EXPECT_EQ(route(wire::Ipv6Address(1, 1)), 0U);
+  // Groups and broadcasts are the kernel's, whatever the routes.
+  ip::Stack& stack = engine_.worker().host()->stack();
+  ASSERT_TRUE(stack.add_address(wire::Ipv4Prefix{{198, 18, 0, 1}, 24}, monotonic_now(),
+                                ip::Uniqueness::kCertain));
+  stack.routes4().add(ip::Route<wire::Ipv4Address>{.destination = {.address = {}, .length = 0},
+                                                   .gateway = wire::Ipv4Address(198, 18, 0, 254)});
+  const auto route4 = [&](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    return route(wire::Ipv6Address::mapped({a, b, c, d}));
+  };
+  EXPECT_EQ(route4(198, 18, 0, 7), queue::kReaches);
+  EXPECT_EQ(route4(192, 0, 2, 1), queue::kReaches);
+  EXPECT_EQ(route4(198, 18, 0, 255), 0U);
+  EXPECT_EQ(route4(255, 255, 255, 255), 0U);
+  EXPECT_EQ(route4(224, 0, 0, 1), 0U);
   const auto own = left_.call({.op = Op::kOwnAddress});
   EXPECT_EQ(own.number, 1U);
   EXPECT_EQ(client::from_record(own.endpoint).address, kOwn);
-  EXPECT_EQ(left_.call({.op = Op::kOwnAddress, .flags = queue::kWantsIpv4}).number, 0U);
+  EXPECT_EQ(left_.call({.op = Op::kOwnAddress, .flags = queue::kWantsIpv4}).number, 1U);
 }
 
 // --- Datagrams.

@@ -55,7 +55,7 @@ Outcome<void> ServedDatagram::bind_now(const client::Endpoint& local, client::Sh
   ip::Udp& udp = sockets_.stack().udp();
   const auto take = [&](std::uint16_t port) {
     const client::Endpoint at{.address = local.address, .port = port};
-    return !sockets_.is_group_of_another(at, sharing, family().user()) &&
+    return !sockets_.is_anothers(at, sharing, family().user()) &&
            udp.bind(to_udp(at), *this, to_udp(sharing), only_ipv6_).has_value();
   };
   client::Endpoint wanted = local;

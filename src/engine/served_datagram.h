@@ -11,6 +11,7 @@
 
 #include "engine/reports.h"
 #include "engine/served_socket.h"
+#include "engine/socket_values.h"
 #include "ip/udp.h"
 #include "queue/messages.h"
 
@@ -40,7 +41,9 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   client::Endpoint local() const override;
   // Sends what was written, up to a number of datagrams.
   std::expected<bool, EndReason> look(const ServedChannel& caller, Instant now) override;
-  bool is_bound_at(const client::Endpoint& local) const { return bound_ == local; }
+  bool is_bound_beside(const client::Endpoint& local) const {
+    return bound_ && bound_->port == local.port && overlap(bound_->address, local.address);
+  }
   // As it was bound.
   client::Sharing sharing() const { return sharing_; }
 

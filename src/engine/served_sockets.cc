@@ -86,13 +86,12 @@ void ServedSockets::let_rest(Instant now) {
   rest_at_ = large_.empty() ? kNever : now + kRestEvery;
 }
 
-bool ServedSockets::is_group_of_another(const client::Endpoint& local, client::Sharing sharing,
-                                        std::uint64_t user) const {
+bool ServedSockets::is_anothers(const client::Endpoint& local, client::Sharing sharing,
+                                std::uint64_t user) const {
   using enum client::Sharing;
-  if (sharing == kNone) return false;  // shares with nobody
   return std::ranges::any_of(datagrams_, [&](const auto& each) {
-    return each->is_bound_at(local) && (sharing == kPort || each->sharing() == kPort) &&
-           each->family().user() != user;
+    if (!each->is_bound_beside(local) || each->family().user() == user) return false;
+    return sharing != kAddress || each->sharing() != kAddress;
   });
 }
 

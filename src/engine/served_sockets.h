@@ -47,10 +47,10 @@ class ServedSockets {
   void let_rest(Instant now);
   Instant next_rest() const { return rest_at_; }
 
-  // Whether another user's datagram socket has the endpoint, and one of the two would share it as
-  // SO_REUSEPORT does.
-  bool is_group_of_another(const client::Endpoint& local, client::Sharing sharing,
-                           std::uint64_t user) const;
+  // Whether another user's datagram socket is there for the endpoint, and does not share it as
+  // SO_REUSEADDR does.
+  bool is_anothers(const client::Endpoint& local, client::Sharing sharing,
+                   std::uint64_t user) const;
 
   // Streams by what they have bound.
   bool is_taken(const Binding& wanted) const;

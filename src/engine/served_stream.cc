@@ -339,14 +339,15 @@ bool ServedStream::rest(Instant now) {
 }
 
 // As Linux: kept while connecting, which it ends; then it is the error of the next call.
-void ServedStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
-  if (!reports_.wants(error)) return;
+bool ServedStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
+  if (!reports_.wants(error)) return false;
   if (sockets_.tcp().info(id).state != tcp::State::kSynSent) {
     set_error(failure_of(error));
     tell();
   } else if (!reports_.put(error)) {  // told of when it ends, at once
     sockets_.stack().count(ip::Discard::kReportsFull);
   }
+  return true;
 }
 
 std::optional<client::Report> ServedStream::take_report() {

@@ -321,17 +321,21 @@ queue::PlaceRecord ServedSrq::place() const {
 }
 
 std::expected<Status, EndReason> ServedSrq::grow(Piece piece, std::uint32_t requests) {
+  if (Status s = device()->context().modify_srq(srq_, {.resize = true, .max_wr = requests}); !s) {
+    return s;
+  }
+  // The queue has room now for all that the ring can hold, unless others post without end.
+  for (std::uint32_t left = slots_ / kRequestsAtOnce + 2; left > 0; --left) {
+    const Looked more = look(monotonic_now());
+    if (!more) return std::unexpected(more.error());
+    if (!*more) break;
+  }
   const auto waiting = ring_.waiting();
   if (!waiting) return std::unexpected(waiting.error());
-  // It has as many slots as the queue, so what was posted before was taken, unless others post
-  // without end.
   if (*waiting != 0) {
     return Status(fail({.kind = ErrorKind::kExhausted,
                         .what = "requests of the shared receive queue wait",
                         .errno_value = EBUSY}));
-  }
-  if (Status s = device()->context().modify_srq(srq_, {.resize = true, .max_wr = requests}); !s) {
-    return s;
   }
   slots_ = srq_.queue.capacity();
   ring_.move(*new (piece.data()) queue::WorkIndices, piece.data() + queue::kReceiveSlots, slots_);

@@ -123,6 +123,11 @@ bool is_any(const wire::Ipv6Address& address) {
          (address.is_mapped() && address.mapped_ipv4().is_unspecified());
 }
 
+bool overlap(const wire::Ipv6Address& left, const wire::Ipv6Address& right) {
+  if (left == right || left.is_unspecified() || right.is_unspecified()) return true;
+  return left.is_mapped() == right.is_mapped() && (is_any(left) || is_any(right));
+}
+
 bool excludes(const Binding& other, const Binding& wanted) {
   using enum client::Sharing;
   const client::Endpoint& local = wanted.local;
@@ -130,10 +135,13 @@ bool excludes(const Binding& other, const Binding& wanted) {
   const bool both_share = wanted.sharing != kNone && other.sharing != kNone;
   const bool group = wanted.sharing == kPort && other.sharing == kPort && wanted.user == other.user;
   if (other.local == local) return !group && (!both_share || other.listening);
-  // 0.0.0.0 and :: may share a port: that is how servers listen for both versions.
-  const bool overlap = is_any(other.local.address) != is_any(local.address) &&
-                       other.local.address.is_mapped() == local.address.is_mapped();
-  return overlap && !both_share;
+  if (!overlap(other.local.address, local.address)) return false;
+  if (wanted.user != other.user) {
+    // Nobody takes what another user's socket is there for.
+    return !both_share || wanted.sharing == kPort || other.sharing == kPort;
+  }
+  // One user's 0.0.0.0 and :: may share a port: that is how servers listen for both versions.
+  return !both_share && other.local.address.is_mapped() == local.address.is_mapped();
 }
 
 bool owns(ip::Stack& stack, const wire::Ipv6Address& address) {
@@ -143,8 +151,12 @@ bool owns(ip::Stack& stack, const wire::Ipv6Address& address) {
 }
 
 bool reaches(ip::Stack& stack, const wire::Ipv6Address& address) {
-  return address.is_mapped() ? stack.routes4().find(address.mapped_ipv4()) != nullptr
-                             : stack.routes6().find(address) != nullptr;
+  if (!address.is_mapped()) {
+    return !address.is_multicast() && stack.routes6().find(address) != nullptr;
+  }
+  const wire::Ipv4Address ipv4 = address.mapped_ipv4();
+  const bool is_group = ipv4.is_multicast() || stack.addresses().is_broadcast(ipv4);
+  return !is_group && stack.routes4().find(ipv4) != nullptr;
 }
 
 std::optional<wire::Ipv6Address> own_address(ip::Stack& stack, bool ipv4) {

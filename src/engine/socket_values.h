@@ -67,6 +67,9 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
 // :: or 0.0.0.0.
 bool is_any(const wire::Ipv6Address& address);
 
+// Whether a socket at one of them hears of what is sent to the other, unless it is for IPv6 alone.
+bool overlap(const wire::Ipv6Address& left, const wire::Ipv6Address& right);
+
 // What a stream has bound.
 struct Binding {
   client::Endpoint local{};

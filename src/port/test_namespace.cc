@@ -2,12 +2,17 @@
 #include "port/test_namespace.h"
 
 #include <fmt/core.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
 #include <string>
 
+#include "base/fd.h"
 #include "port/interface.h"
 
 namespace tideline::port::testing {
@@ -28,6 +33,22 @@ Status run(const std::string& command) {
   return fail({.what = fmt::format("`{}` failed", command), .remedy = "install iproute2"});
 }
 
+// A worker of the kernel's notices that both ends are up, and lets frames leave; until then they
+// vanish. It does so under the lock that the second bring_interface_up() takes.
+Status wait_until_running(const std::string& name) {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  for (int tries = 0; tries < 10'000; ++tries) {
+    if (!socket || ::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
+      return fail_errno("cannot read the flags of " + name);
+    }
+    if ((request.ifr_flags & IFF_RUNNING) != 0) return bring_interface_up(name);
+    ::usleep(1000);
+  }
+  return fail({.what = name + " does not get a carrier"});
+}
+
 }  // namespace
 
 Status enter_test_namespace() {
@@ -43,8 +64,13 @@ Status make_veth(const char* left, const char* right, unsigned mtu, unsigned que
       !s) {
     return s;
   }
-  if (Status s = bring_interface_up(left); !s) return s;
-  return bring_interface_up(right);
+  for (const char* name : {left, right}) {
+    if (Status s = bring_interface_up(name); !s) return s;
+  }
+  for (const char* name : {left, right}) {
+    if (Status s = wait_until_running(name); !s) return s;
+  }
+  return {};
 }
 
 void remove_veth(const char* left) {

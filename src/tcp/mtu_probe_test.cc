@@ -193,6 +193,31 @@ SCRIPT(MtuProbe, RcvDuplicates_Established_WithoutSack_SendsItAgainAndKeepsTheWi
   info mtu_probes_lost 1
 )")
 
+// What was lost before it is repaired first; then the probe is found lost with others.
+SCRIPT(MtuProbe, RcvPartialAck_Recovery_WithoutSack_IsInconclusive, R"(
+  config mtu_probing always
+  config no_sack
+  config no_delay
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 984
+  +0 > P. 1:985(984) ack 1
+  +0 write 4412
+  +0 > . 985:2445(1460) ack 1
+  +0 > . 2445:3429(984) ack 1
+  +0 > . 3429:4413(984) ack 1
+  +0 > P. 4413:5397(984) ack 1
+  +0.01 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 > . 1:985(984) ack 1
+  +0.01 < . 1:1(0) ack 985
+  +0 > . 985:1969(984) ack 1
+  +0 > . 1969:2445(476) ack 1
+  +0.01 < . 1:1(0) ack 5397
+  info path_mtu 1024
+  info mtu_probes_lost 0
+)")
+
 // The repair may be lost, too: then the path is full.
 SCRIPT(MtuProbe, RcvSack_Disorder_RepairIsLost_IsCongestion, R"(
   config mtu_probing always

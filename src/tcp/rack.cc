@@ -69,12 +69,10 @@ bool rack_is_overdue(const Tcb& tcb, const Range& range, Instant now) {
 }
 
 void rack_reordering_timeout(Core& core, Tcb& tcb, Instant now) {
-  const std::uint32_t before = tcb.scoreboard.lost();
   const std::uint32_t flight = tcb.in_flight();
   const Duration left = rack_detect_losses(core, tcb, now);
   judge_mtu_probe(core, tcb, now);
-  const bool lost = tcb.scoreboard.lost() > before + probe_bytes_to_repair(tcb);
-  if (lost && tcb.recovery < RecoveryState::kRecovery) {
+  if (tcb.recovery < RecoveryState::kRecovery && has_lost_to_congestion(tcb)) {
     enter_recovery(core, tcb, flight, now);
   }
   if (left > Duration{}) {

@@ -127,11 +127,6 @@ void grow(Tcb& tcb, const AckSummary& summary) {
                                       .nxt = tcb.snd_nxt});
 }
 
-// RFC 4821 §7.6.2: what a probe lost is sent again, and nothing else follows from it.
-bool has_lost_to_congestion(Tcb& tcb) {
-  return tcb.scoreboard.lost() > tcb.scoreboard.retransmitted() + probe_bytes_to_repair(tcb);
-}
-
 // OPEN, DISORDER and CWR.
 void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
   if (!tcb.sack_on) {
@@ -194,7 +189,10 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
     calm_down(tcb);
     return;
   }
-  if (!tcb.sack_on && summary.acked > 0) mark_first_segment_lost(core, tcb, summary.now);
+  if (!tcb.sack_on && summary.acked > 0) {
+    mark_first_segment_lost(core, tcb, summary.now);
+    judge_mtu_probe(core, tcb, summary.now);
+  }
   reduce_in_proportion(tcb, summary);
 }
 
@@ -283,6 +281,10 @@ void react(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   } else if (tcb.retransmit_mode == RetransmitMode::kReorder) {
     tcb.retransmit_mode = RetransmitMode::kNone;
   }
+}
+
+bool has_lost_to_congestion(Tcb& tcb) {
+  return tcb.scoreboard.lost() > tcb.scoreboard.retransmitted() + probe_bytes_to_repair(tcb);
 }
 
 void mark_lost(Tcb& tcb, Range& range, Instant now) {

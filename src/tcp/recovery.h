@@ -52,7 +52,11 @@ void resend_everything(Core& core, Tcb& tcb);
 enum class Signal : std::uint8_t { kMark, kRepairedLoss };
 void see_congestion(Tcb& tcb, Signal signal, Instant now);
 
+// RFC 4821 §7.6.2: what a probe lost is sent again, and nothing else follows from it.
+bool has_lost_to_congestion(Tcb& tcb);
 // RFC 6298 §2.
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample);
+// RFC 6298 §5.5: the time-out, doubled as often as it has expired.
+Duration backed_off(const Core& core, const Tcb& tcb);
 
 }  // namespace tideline::tcp

@@ -145,4 +145,9 @@ void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {
   tcb.rto = std::min(tcb.srtt + std::max(config.min_rto, 4 * tcb.rttvar), config.max_rto);
 }
 
+Duration backed_off(const Core& core, const Tcb& tcb) {
+  const unsigned shift = std::min<unsigned>(tcb.backoff, 16);
+  return std::min(tcb.rto * (std::int64_t{1} << shift), core.config.max_rto);
+}
+
 }  // namespace tideline::tcp

@@ -303,8 +303,9 @@ void World::readable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back
 void World::peer_closed(ConnectionId /*id*/, Instant /*now*/) {
   events.emplace_back("peer_closed");
 }
-void World::path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) {
+bool World::path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) {
   events.emplace_back("path_failed");
+  return true;
 }
 void World::writable(ConnectionId /*id*/, Instant /*now*/) { events.emplace_back("writable"); }
 

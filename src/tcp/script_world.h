@@ -99,7 +99,7 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   void readable(ConnectionId id, Instant now) override;
   void peer_closed(ConnectionId id, Instant now) override;
   void writable(ConnectionId id, Instant now) override;
-  void path_failed(ConnectionId id, const ip::PathError& error) override;
+  bool path_failed(ConnectionId id, const ip::PathError& error) override;
   void ended(ConnectionId id, End reason, Instant now) override;
   void released(ConnectionId id, Instant now) override;
   Attachment incoming(ListenerId listener, ConnectionId id, const Tuple& tuple,

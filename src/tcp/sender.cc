@@ -264,11 +264,6 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
   while (!budget.blocked && !tcb.fin_sent && send_frame(core, tcb, now, budget)) continue;
 }
 
-Duration backed_off(const Core& core, const Tcb& tcb) {
-  const unsigned shift = std::min<unsigned>(tcb.backoff, 16);
-  return std::min(tcb.rto * (std::int64_t{1} << shift), core.config.max_rto);
-}
-
 // RFC 8985 §7.2: one probe per flight, and not while losses are known.
 bool may_probe_tail(const Tcb& tcb) {
   return tcb.sack_on && !tcb.tlp_sent && tcb.recovery <= RecoveryState::kDisorder &&

@@ -73,7 +73,7 @@ class StreamOwner {
   virtual void writable(ConnectionId id, Instant now) = 0;
   // What the network says of a segment, for who asks for it (tell_path_errors). It may come while
   // one is being sent: the owner does not call back.
-  virtual void path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) {}
+  virtual bool path_failed(ConnectionId /*id*/, const ip::PathError& /*error*/) { return false; }
   // Nothing is received or sent any more.
   virtual void ended(ConnectionId id, End reason, Instant now) = 0;
   // The last that is told: the handle is void, and the buffers are the owner's alone. After close()

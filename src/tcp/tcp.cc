@@ -154,6 +154,13 @@ Info info_of(const Tcb& tcb, Instant now) {
   return info;
 }
 
+// MUST-46. The broadcast address of a network is its host's to know.
+bool is_group(const wire::Ipv6Address& address) {
+  if (!address.is_mapped()) return address.is_multicast();
+  const wire::Ipv4Address ipv4 = address.mapped_ipv4();
+  return ipv4.is_multicast() || ipv4.is_limited_broadcast();
+}
+
 }  // namespace
 
 Tcp::Tcp(const Config& config, Network& network, packet::Pool& pool, Rng& rng)
@@ -219,7 +226,7 @@ Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
   Core& core = *core_;
   Tuple tuple{.local = local, .remote = remote};
   const std::string to = fmt::format("{} port {}", remote.address.to_text(), remote.port);
-  if (remote.port == 0 || remote.address.is_multicast()) {
+  if (remote.port == 0 || is_group(remote.address)) {
     return fail({.kind = ErrorKind::kUsage, .what = fmt::format("cannot connect to {}", to)});
   }
   if (tuple.local.address.is_unspecified()) {
@@ -505,9 +512,7 @@ void Tcp::failed(const ip::PathError& error, Instant /*now*/) {
     // hops waits for just that.
     tcb->hard_error = end_of(error.kind);
     if (tells) owner->path_failed(id_of(core, *tcb), error);
-  } else if (tells) {
-    owner->path_failed(id_of(core, *tcb), error);
-  } else {
+  } else if (!tells || !owner->path_failed(id_of(core, *tcb), error)) {
     tcb->soft_error = end_of(error.kind);  // RFC 5927 §5.2
   }
   // It may come while a segment is being sent.

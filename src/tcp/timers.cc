@@ -28,11 +28,6 @@ bool is_hopeless(const Core& core, const Tcb& tcb, Instant now) {
   return tcb.retries >= (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
 }
 
-Duration backed_off(const Core& core, const Tcb& tcb) {
-  const unsigned shift = std::min<unsigned>(tcb.backoff, 16);
-  return std::min(tcb.rto * (std::int64_t{1} << shift), core.config.max_rto);
-}
-
 void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
   const unsigned deferred = tcb.deferred ? deferrals(core, tcb) : 0;
   const unsigned most = tcb.state == State::kSynSent

@@ -74,6 +74,21 @@ TEST(Transfer, BothWaysOverBothVersions) {
   }
 }
 
+// RFC 9293 MUST-46.
+TEST(Transfer, Connect_ToAGroup_IsRefused) {
+  SimNet net({}, 1);
+  SimStream stream(net.left(), net, 1, 0, 0);
+  const auto ipv4 = [](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    return wire::Ipv6Address::mapped({a, b, c, d});
+  };
+  for (const wire::Ipv6Address& group :
+       {ipv4(224, 0, 0, 1), ipv4(255, 255, 255, 255), wire::Ipv6Address(0xff02000000000000, 1)}) {
+    const auto id = net.left().tcp.connect({group, kPort}, {}, {}, stream.attachment(), net.now);
+    ASSERT_FALSE(id.has_value()) << group.to_text();
+    EXPECT_EQ(id.error().kind, ErrorKind::kUsage);
+  }
+}
+
 TEST(Transfer, SuperFramesTouchABulkByteOnce) {
   SimNet net({.delay = milliseconds(1), .super_frames = true}, 1);
   Pair pair(net, true, 10, kBulk, 0);

@@ -12,8 +12,8 @@ down() {
 trap down EXIT
 
 cat >stream.py <<'PYTHON'
-# serve ADDRESS CONNECTIONS: reads each to its end, and answers with its hash. | send ADDRESS MTU: sends until the
-# path's MTU is found to be that, and as much again. | stall ADDRESS: sends, and waits for its death.
+# serve ADDRESS CONNECTIONS: reads each to its end, and answers with its hash. | send ADDRESS MTU PROBING: sends until
+# the path's MTU is found to be that, and as much again; it begins as PROBING has it, from the link's MTU or below. | stall ADDRESS: sends, and waits for its death.
 import hashlib, socket, sys, time
 version = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
 PIECE = bytes(i * 7 % 251 for i in range(1 << 16))
@@ -43,6 +43,7 @@ elif sys.argv[1] == "send":
     def send():
         stream.sendall(PIECE)
         sent.update(PIECE)
+    mtus.add(path_mtu(stream))
     while path_mtu(stream) != (wanted, wanted):
         mtus.add(path_mtu(stream))
         assert time.monotonic() < begin + 100, f"the path has {path_mtu(stream)}, not {wanted}; seen: {sorted(mtus)}"
@@ -56,6 +57,7 @@ elif sys.argv[1] == "send":
     stream.shutdown(socket.SHUT_WR)
     stream.settimeout(60)
     assert stream.recv(32) == sent.digest(), "the stream differs"
+    assert ((1500, 1500) in mtus) == (sys.argv[4] == "black-hole"), sorted(mtus)
     print(f"found after {found:.1f} s and {seen * len(PIECE) >> 20} MiB, over {sorted(mtus)}")
 else:
     stream = socket.create_connection((sys.argv[2], 5001))
@@ -78,18 +80,18 @@ served() {
   wait "$server" || fail "the server"
 }
 # The program may be given its engine by the front end, or has one of its own.
-send() {  # send ADDRESS MTU RUN-OPTIONS...
-  timeout 200 "$tideline" run "${@:3}" -- python3 stream.py send "$1" "$2" >send.log 2>&1 || fail "send to $1: ${*:3}"
-  echo "$1, ${*:3}: $(cat send.log)"
+send() {  # send ADDRESS PROBING RUN-OPTIONS...
+  timeout 200 "$tideline" run "${@:3}" -- python3 stream.py send "$1" 1400 "$2" >send.log 2>&1 || fail "send to $1: ${*:2}"
+  echo "$1, ${*:2}: $(cat send.log)"
 }
-app() { send "$1" 1400 "${near[@]}" "${@:2}"; }
+app() { send "$1" "$2" "${near[@]}" "${@:3}"; }
 
 start relay "${relay[@]}" --impair mtu=1400
 for address in 192.0.2.1 2001:db8::1; do
   serve $address 3
-  app $address
-  app $address --mtu-probing always
-  app $address --impair loss=0.5% --seed 3
+  app $address black-hole
+  app $address always --mtu-probing always
+  app $address black-hole --impair loss=0.5% --seed 3
   served
 done
 
@@ -97,7 +99,7 @@ for probing in black-hole always; do
   "$tideline" up "${near[@]}" --mtu-probing $probing >up.log 2>&1 || fail "tideline up"
   for address in 192.0.2.1 2001:db8::1; do
     serve $address 1
-    send $address 1400 --placement frontend
+    send $address $probing --placement frontend
     served
   done
   "$tideline" down >down.log 2>&1 || fail "tideline down"

@@ -40,13 +40,6 @@ std::uint64_t cookie_of(int fd) {
   return libc().getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
-bool is_bound(int fd) {
-  sockaddr_in6 name{};  // sin_port lies where sin6_port does
-  socklen_t size = sizeof(name);
-  return libc().getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-         name.sin6_port != 0;
-}
-
 bool is_close_on_exec(int fd) {
   const int flags = libc().fcntl(fd, F_GETFD);
   return flags < 0 || (flags & FD_CLOEXEC) != 0;
@@ -69,23 +62,40 @@ void for_each_socket(Visit&& visit) {
 }
 
 struct Arrived {
-  std::uint64_t cookie;
-  int token;
-  std::vector<int> numbers;
+  std::uint64_t cookie = 0;
+  int token = -1;
+  unsigned sides = 0;  // sides_of() the socket
+  std::vector<int> numbers{};
 };
+
+constexpr unsigned kBothSides = 1;
+constexpr unsigned kHasAskedKernel = 2;
+
+unsigned sides_of(const File& file) {
+  return (file.where() == Side::kBoth ? kBothSides : 0) |
+         (file.has_asked_kernel.load() ? kHasAskedKernel : 0);
+}
+
+// A number, and one character behind it, if there is one.
+template <typename Number>
+bool read_number(std::string_view& rest, Number& number) {
+  const char* const end = rest.data() + rest.size();
+  const auto read = std::from_chars(rest.data(), end, number);
+  if (read.ec != std::errc()) return false;
+  rest = std::string_view(read.ptr, end);
+  rest.remove_prefix(std::min<std::size_t>(1, rest.size()));
+  return true;
+}
 
 std::vector<Arrived> read_word(std::string_view rest) {
   std::vector<Arrived> all;
   while (!rest.empty()) {
-    Arrived entry{.cookie = 0, .token = -1, .numbers = {}};
-    const char* const end = rest.data() + rest.size();
-    const auto cookie = std::from_chars(rest.data(), end, entry.cookie);
-    if (cookie.ec != std::errc() || cookie.ptr == end) break;
-    const auto token = std::from_chars(cookie.ptr + 1, end, entry.token);
-    if (token.ec != std::errc()) break;
+    Arrived entry;
+    if (!read_number(rest, entry.cookie) || !read_number(rest, entry.token) ||
+        !read_number(rest, entry.sides)) {
+      break;
+    }
     all.push_back(std::move(entry));
-    rest = std::string_view(token.ptr, end);
-    rest.remove_prefix(std::min<std::size_t>(1, rest.size()));
   }
   return all;
 }
@@ -111,7 +121,9 @@ void adopt(const Arrived& entry) {
   }
   if (socket != nullptr) {
     file->ours.store(socket, std::memory_order_release);
-    file->side.store(is_bound(first) ? Side::kBoth : Side::kOurs, std::memory_order_release);
+    file->has_asked_kernel.store((entry.sides & kHasAskedKernel) != 0);
+    file->side.store((entry.sides & kBothSides) != 0 ? Side::kBoth : Side::kOurs,
+                     std::memory_order_release);
     process.count(Count::kOurs);
   }
   recall_options(first, *file);
@@ -135,9 +147,12 @@ Handover::Handover(char* const* environment, std::span<const int> also) : origin
     UniqueFd token;
     if (file.has_ours()) {
       token = take_token(file);
-      if (!token) return;
+      if (!token) {
+        process.tell_exhausted(errno);
+        return;
+      }
     }
-    entries_.push_back({.cookie = cookie, .token = std::move(token)});
+    entries_.push_back({.cookie = cookie, .token = std::move(token), .sides = sides_of(file)});
   });
 }
 
@@ -171,7 +186,8 @@ char* const* Handover::environment() {
   if (is_empty()) return original_;
   word_ = kWord;
   for (const Entry& each : entries_) {
-    word_ += std::to_string(each.cookie) + ":" + std::to_string(each.token.get()) + ",";
+    word_ += std::to_string(each.cookie) + ":" + std::to_string(each.token.get()) + ":" +
+             std::to_string(each.sides) + ",";
   }
   list_.clear();
   for (char* const* each = original_; *each != nullptr; ++each) {

@@ -34,6 +34,7 @@ class Handover {
   struct Entry {
     std::uint64_t cookie;
     UniqueFd token;  // none: nothing has been decided about the socket
+    unsigned sides;
   };
 
   char* const* original_;

@@ -36,6 +36,7 @@ bool is_kept(int fd) {
 }
 
 int close_but_kept(unsigned first, unsigned last, int flags) {
+  if (first > last) return libc().close_range(first, last, flags);  // says what is wrong
   for (unsigned fd = first; fd <= std::min<unsigned>(last, kMaxFds - 1); ++fd) {
     if (!is_kept(static_cast<int>(fd))) continue;
     if (fd > first && libc().close_range(first, fd - 1, flags) != 0) return -1;

@@ -8,7 +8,7 @@ using namespace tideline::shim::sockets;  // NOLINT(google-build-using-namespace
 
 namespace {
 
-using Kind = SpawnAction::Kind;
+using Action = SpawnAction::Kind;
 
 int added(int error, posix_spawn_file_actions_t* actions, SpawnAction action) {
   if (error == 0) note_action(*actions, std::move(action));
@@ -33,40 +33,40 @@ int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t* actions) noexce
 
 int posix_spawn_file_actions_addclose(posix_spawn_file_actions_t* actions, int fd) noexcept {
   return added(libc().posix_spawn_file_actions_addclose(actions, fd), actions,
-               {.kind = Kind::kClose, .fd = fd, .path = {}});
+               {.kind = Action::kClose, .fd = fd, .path = {}});
 }
 
 int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t* actions, int fd, int to) noexcept {
   return added(libc().posix_spawn_file_actions_adddup2(actions, fd, to), actions,
-               {.kind = Kind::kDup2, .fd = fd, .to = to, .path = {}});
+               {.kind = Action::kDup2, .fd = fd, .to = to, .path = {}});
 }
 
 int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t* actions, int fd, const char* path,
                                      int flags, mode_t mode) noexcept {
   return added(libc().posix_spawn_file_actions_addopen(actions, fd, path, flags, mode), actions,
-               {.kind = Kind::kOpen, .fd = fd, .path = path, .flags = flags, .mode = mode});
+               {.kind = Action::kOpen, .fd = fd, .path = path, .flags = flags, .mode = mode});
 }
 
 int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t* actions,
                                          const char* path) noexcept {
   return added(libc().posix_spawn_file_actions_addchdir_np(actions, path), actions,
-               {.kind = Kind::kChangeFolder, .path = path});
+               {.kind = Action::kChangeFolder, .path = path});
 }
 
 int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t* actions, int fd) noexcept {
   return added(libc().posix_spawn_file_actions_addfchdir_np(actions, fd), actions,
-               {.kind = Kind::kChangeFolderTo, .fd = fd, .path = {}});
+               {.kind = Action::kChangeFolderTo, .fd = fd, .path = {}});
 }
 
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t* actions,
                                              int first) noexcept {
   return added(libc().posix_spawn_file_actions_addclosefrom_np(actions, first), actions,
-               {.kind = Kind::kCloseFrom, .fd = first, .path = {}});
+               {.kind = Action::kCloseFrom, .fd = first, .path = {}});
 }
 
 int posix_spawn_file_actions_addtcsetpgrp_np(posix_spawn_file_actions_t* actions, int fd) noexcept {
   return added(libc().posix_spawn_file_actions_addtcsetpgrp_np(actions, fd), actions,
-               {.kind = Kind::kTerminal, .fd = fd, .path = {}});
+               {.kind = Action::kTerminal, .fd = fd, .path = {}});
 }
 
 int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
