@@ -27,7 +27,7 @@ SCRIPT(Urgent, Write_LongerThanASegment_PointsFromEach, R"(
   +0 > UP. 3021:3101(80) ack 1 urg 80
 )")
 
-// MUST-61: urgent sequences of any length. The pointer says what it can.
+// MUST-31: urgent sequences of any length. The pointer says what it can.
 SCRIPT(Urgent, Write_FurtherThanThePointer, R"(
   config no_timestamps
   given ESTABLISHED <mss_1000,wscale_7>
