@@ -133,13 +133,11 @@ PYTHON
 }
 
 check_iperf() {
-  local words all=("" "-R" "-u -b 100M")
-  # On tap each start takes seconds, in which addresses are tested for duplicates.
-  [ "$kind" = tap ] || all+=("-P 8" "--bidir" "-Z" "-6")
+  local words all=("" "-R" "-u -b 100M" "-P 8" "--bidir" "-Z" "-6" "-6 -R" "-6 -u -b 100M")
   for words in "${all[@]}"; do
     serve 5201 iperf3 -s -1
     local to=$address4
-    [ "$words" != -6 ] || to=$address6
+    [[ "$words" != -6* ]] || to=$address6
     # shellcheck disable=SC2086
     client iperf3 -c "$to" -t 1 --json $words >iperf.json || fail "iperf3 $words: $(grep error iperf.json)"
     wait "$server" || fail "iperf3 -s"

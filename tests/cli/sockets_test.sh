@@ -97,6 +97,7 @@ else
   address6=2001:db8::2
   as_client=()
   check_headers
+  check_nc
   check_http
   check_asyncio
   check_redis
