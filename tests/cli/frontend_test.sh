@@ -238,6 +238,7 @@ check_nc
 check_http
 check_asyncio
 check_iperf
+[ "$3" = shm ] || check_sockperf  # else in more_programs_test.sh
 check_redis
 check_nginx
 check_nginx_workers

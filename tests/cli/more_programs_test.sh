@@ -52,31 +52,6 @@ check_memcached() {
   said "memcached with 4 threads, 8 clients' values compared, IPv4 and IPv6"
 }
 
-# Every answer is looked at. The program knows IPv4 alone.
-check_sockperf() {
-  local protocol
-  for protocol in --tcp ''; do
-    # shellcheck disable=SC2086
-    "$tideline" run "${ours[@]}" -- sockperf server $protocol -i 0.0.0.0 -p 11111 >server.out 2>server.log &
-    server=$!
-    children+=("$server")
-    local tries=0
-    until grep -q 'to block on socket' server.out && { [ "$kind" = frontend ] || grep -q leased server.log; }; do
-      kill -0 "$server" 2>/dev/null || fail "sockperf has ended"
-      [ $((tries += 1)) -le 1000 ] || fail "sockperf does not serve"
-      sleep 0.02
-    done
-    [ "$kind" = frontend ] || address4=$(sed -n 's/^tideline: \([0-9.]*\) and .* leased.*/\1/p' server.log)
-    # shellcheck disable=SC2086
-    client sockperf ping-pong $protocol -i "$address4" -p 11111 -t 1 -m 200 --data-integrity --full-rtt \
-      >sockperf.log 2>&1 || fail "sockperf $protocol"
-    grep -q '# dropped messages = 0; # duplicated messages = 0; # out-of-order messages = 0' sockperf.log ||
-      fail "sockperf $protocol: messages are not as they were sent"
-    end INT 0
-  done
-  said "sockperf ping-pong with its data checked, TCP and UDP"
-}
-
 check_h2load() {
   nginx_conf
   sed -i 's/listen 8080; listen \[::\]:8080;/listen 8080 http2; listen [::]:8080 http2;/' nginx.conf

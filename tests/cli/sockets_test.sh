@@ -103,6 +103,7 @@ else
   check_redis
   check_nginx
   check_iperf
+  check_sockperf
   # The other way round: the server is the kernel's, the client ours.
   nginx_conf
   nginx -c "$directory/nginx.conf" &
