@@ -29,6 +29,12 @@ std::unexpected<Error> gone() {
 
 }  // namespace
 
+std::unexpected<Error> no_memory() {
+  return fail({.kind = ErrorKind::kExhausted,
+               .what = "cannot map what the front end has made",
+               .errno_value = ENOMEM});
+}
+
 Result<Engine*> attach_to_front_end(const std::string& path, const std::string& program) {
   auto engine = QueueEngine::attach(path, program);
   if (!engine) return fail(std::move(engine.error()));

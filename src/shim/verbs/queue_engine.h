@@ -6,17 +6,22 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "client/queue_channel.h"
 #include "queue/verbs.h"
 #include "shim/verbs/engine.h"
 
 namespace tideline::shim::verbs {
+
+// What the front end has made cannot be mapped.
+std::unexpected<Error> no_memory();
 
 class QueueEngine final : public Engine {
  public:

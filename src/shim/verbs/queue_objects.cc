@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/verbs/queue_objects.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -15,6 +12,7 @@
 #include "engine/attachment.h"
 #include "engine/verbs_values.h"
 #include "queue/doorbell.h"
+#include "shim/verbs/queue_completions.h"
 #include "shim/verbs/queue_engine.h"
 #include "shim/verbs/queue_rings.h"
 
@@ -24,70 +22,6 @@ namespace {
 using queue::VerbsOp;
 using queue::VerbsRequest;
 using queue::VerbsResponse;
-
-std::unexpected<Error> no_memory() {
-  return fail({.kind = ErrorKind::kExhausted,
-               .what = "cannot map what the front end has made",
-               .errno_value = ENOMEM});
-}
-
-// --- Events.
-
-// A doorbell whose bytes are counted: one for each event, so that the descriptor is readable while
-// there are any.
-class EventBell {
- public:
-  EventBell(QueueEngine& engine, std::unique_ptr<client::Waiter> waiter)
-      : engine_(engine), waiter_(std::move(waiter)) {}
-  EventBell(const EventBell&) = delete;
-  EventBell& operator=(const EventBell&) = delete;
-  ~EventBell() { engine_.give_waiter(std::move(waiter_)); }
-
-  int fd() const { return waiter_->doorbell(); }
-  std::uint16_t number() const { return waiter_->number(); }
-  // Waits as the descriptor does. False with errno set.
-  bool wait() const {
-    std::byte ring{};
-    return ::read(fd(), &ring, 1) == 1;
-  }
-  // Takes the bytes of events that nobody will fetch.
-  void take_back(std::size_t count) const {
-    std::byte ring{};
-    while (count-- > 0 && ::recv(fd(), &ring, 1, MSG_DONTWAIT) == 1) continue;
-  }
-  // There are more events: a byte for them may have found no room.
-  void keep_ringing() const {
-    std::byte ring{};
-    if (::recv(fd(), &ring, 1, MSG_DONTWAIT | MSG_PEEK) != 1) waiter_->ring();
-  }
-
- private:
-  QueueEngine& engine_;
-  std::unique_ptr<client::Waiter> waiter_;
-};
-
-class QueueCompletions;
-
-class QueueEvents final : public EventChannel {
- public:
-  QueueEvents(QueueEngine& engine, std::unique_ptr<client::Waiter> waiter)
-      : engine_(engine), bell_(engine, std::move(waiter)) {}
-  int fd() const override { return bell_.fd(); }
-  void* pop() override;
-  void forget(const void* user) override;
-
-  std::uint16_t number() const { return bell_.number(); }
-  void add(QueueCompletions& cq) {
-    const std::scoped_lock lock(mutex_);
-    queues_.push_back(&cq);
-  }
-
- private:
-  QueueEngine& engine_;
-  EventBell bell_;
-  std::mutex mutex_;
-  std::vector<QueueCompletions*> queues_;
-};
 
 // --- Objects without rings.
 
@@ -138,118 +72,6 @@ class QueueAddress final : public Address {
 };
 
 // --- Queues.
-
-class QueueCompletions final : public Completions {
- public:
-  QueueCompletions(QueueEngine& engine, void* user, QueueEvents* events)
-      : engine_(engine), user_(user), events_(events) {}
-  // False: its memory cannot be mapped.
-  bool open(const VerbsResponse& made) {
-    handle_ = made.handle;
-    if (!ring_.open(engine_.piece(made.place), made.number)) return false;
-    if (events_ != nullptr) events_->add(*this);
-    return true;
-  }
-  Status destroy() override { return engine_.destroy(handle_); }
-  std::uint32_t entries() const override { return ring_.entries(); }
-  std::uint32_t size() override {
-    if (engine_.is_forked()) return 0;
-    const std::uint32_t waiting = ring_.size();
-    return waiting == 0 && engine_.is_gone() ? 1 : waiting;  // poll() looks for those
-  }
-  std::size_t poll(std::span<rdma::Completion> out) override {
-    if (engine_.is_forked()) return 0;
-    const CompletionRing::Polled polled = ring_.poll(out);
-    if (polled.made_room) engine_.hint(handle_);
-    if (polled.count > 0 || !engine_.is_gone()) return polled.count;
-    return flush(out);
-  }
-  void request_notification(rdma::CompletionQueue::Notify kind) override { ring_.arm(kind); }
-  Status resize(std::uint32_t entries) override {
-    const auto resized =
-        engine_.call({.op = VerbsOp::kResizeCq, .handle = handle_, .number = entries});
-    if (!resized) return fail(resized.error());
-    if (!ring_.open(engine_.piece(resized->place), resized->number)) return no_memory();
-    return {};
-  }
-
-  void* user() const { return user_; }
-  std::uint32_t handle() const { return handle_; }
-  CompletionRing& ring() { return ring_; }
-  // Whose requests complete here.
-  void add(WorkRing* ring, std::uint32_t qp_num, rdma::WcOpcode opcode) {
-    const std::scoped_lock lock(mutex_);
-    sources_.push_back({.ring = ring, .qp_num = qp_num, .opcode = opcode});
-  }
-  void remove(std::uint32_t qp_num) {
-    const std::scoped_lock lock(mutex_);
-    std::erase_if(sources_, [&](const Source& each) { return each.qp_num == qp_num; });
-  }
-
- private:
-  struct Source {
-    WorkRing* ring;
-    std::uint32_t qp_num;
-    rdma::WcOpcode opcode;
-  };
-
-  // The front end has gone, and what it has not done is flushed: IBA 10.3.1.
-  std::size_t flush(std::span<rdma::Completion> out) {
-    const std::scoped_lock lock(mutex_);
-    std::size_t count = 0;
-    for (const Source& source : sources_) {
-      std::uint64_t wr_id = 0;
-      while (count < out.size() && source.ring->flush_one(wr_id)) {
-        out[count++] = {.wr_id = wr_id,
-                        .qp_num = source.qp_num,
-                        .status = rdma::WcStatus::kFlushed,
-                        .opcode = source.opcode};
-      }
-    }
-    return count;
-  }
-
-  QueueEngine& engine_;
-  void* const user_;
-  QueueEvents* const events_;
-  std::uint32_t handle_ = 0;
-  CompletionRing ring_;
-  std::mutex mutex_;
-  std::vector<Source> sources_;
-};
-
-// A byte of the bell is for one event of any of the queues. With the front end, each queue that
-// waits for a completion has a last one; then there are none any more.
-void* QueueEvents::pop() {
-  while (bell_.wait()) {
-    const std::scoped_lock lock(mutex_);
-    void* user = nullptr;
-    bool more = engine_.is_gone();
-    for (QueueCompletions* each : queues_) {
-      if (user == nullptr && (each->ring().take_event() || (more && each->ring().disarm()))) {
-        user = each->user();
-      }
-      more |= each->ring().has_event();
-    }
-    if (more) bell_.keep_ringing();
-    if (user != nullptr) return user;
-    if (!engine_.is_gone()) continue;
-    errno = EIO;
-    return nullptr;
-  }
-  return nullptr;
-}
-
-void QueueEvents::forget(const void* user) {
-  const std::scoped_lock lock(mutex_);
-  std::size_t events = 0;
-  std::erase_if(queues_, [&](QueueCompletions* each) {
-    if (each->user() != user) return false;
-    while (each->ring().take_event()) ++events;
-    return true;
-  });
-  if (!engine_.is_gone()) bell_.take_back(events);
-}
 
 class QueueReceives final : public SharedReceives {
  public:
