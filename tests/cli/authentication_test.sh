@@ -7,11 +7,6 @@
 export XDG_RUNTIME_DIR=$directory
 cd "$directory"
 fronts=()
-down() {
-  for front in "${fronts[@]}"; do "$tideline" down --name "$front" >/dev/null 2>&1 || true; done
-  finish
-}
-trap down EXIT
 python=/usr/bin/python3
 
 cat >peer.py <<'PYTHON'
@@ -178,10 +173,7 @@ try_all() {  # try_all KIND ADDRESS; how to run servers and clients: as_server, 
       fail "$1: $2 with the key '$key'"
   done
   timeout 60 "$tideline" run "${as_client[@]}" -- "$python" peer.py ask "$2" >client.log 2>&1 || fail "$1: $2, again"
-  kill "${children[0]}" || fail "$1: the server of $2 has ended by itself"
-  local status=0
-  wait "${children[0]}" || status=$?
-  [ "$status" -eq 143 ] || fail "$1: the server of $2 ended with $status"
+  end_by TERM "${children[0]}"
   children=()
 }
 

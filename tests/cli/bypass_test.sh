@@ -5,11 +5,6 @@
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory  # front ends and segments of this test's own
 cd "$directory"
-down() {
-  for name in past through; do "$tideline" down --name $name >/dev/null 2>&1 || true; done
-  finish
-}
-trap down EXIT
 
 cat >both.py <<'PYTHON'
 import hashlib, random, socket, sys, threading

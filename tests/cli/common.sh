@@ -71,6 +71,18 @@ stop() {  # stop PID
   children=()
 }
 
+# Sends a signal to children, which must end by it.
+end_by() {  # end_by SIGNAL PID...
+  local signal=$1 pid status
+  shift
+  for pid; do kill "-$signal" "$pid" || fail "process $pid has ended by itself"; done
+  for pid; do
+    status=0
+    wait "$pid" 2>/dev/null || status=$?
+    [ "$status" -eq $((128 + $(kill -l "$signal"))) ] || fail "process $pid ended with $status, not by $signal"
+  done
+}
+
 complaints='_ws.malformed || ip.checksum.status == 0 || icmp.checksum.status == 0 ||
   icmpv6.checksum.status == 0 || udp.checksum.status == 0 || tcp.checksum.status == 0'
 check_sums=(-o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -o tcp.check_checksum:TRUE)

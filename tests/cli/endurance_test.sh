@@ -38,18 +38,10 @@ processes = 2000
 descriptors = 18000
 TOML
 
-started_here=false
 up() {
   "$tideline" up --config front.toml >up.log 2>&1 || fail "tideline up"
   front=$(sed -n 's/^ready: .*process \([0-9]*\).*/\1/p' up.log)
-  started_here=true
 }
-down() {
-  exec 7>&-
-  if $started_here; then "$tideline" down --name front >/dev/null 2>&1 || true; fi
-  finish
-}
-trap down EXIT
 
 run() { "$tideline" run --placement frontend --name front -- "$load" "$@"; }
 address_of() { if [ "$1" = 4 ]; then echo 192.0.2.1; else echo 2001:db8::1; fi; }
@@ -230,10 +222,7 @@ check_engines_in_programs() {
   local held
   held=$(sed -n 's/ connections//p' load.out)
   [ "$held" -gt $((limit - 100)) ] || fail "$held connections of $limit"
-  kill $server || fail "the server has ended"
-  tries=0
-  wait $server || tries=$?
-  [ $tries -eq 143 ] || fail "the server ended with $tries"
+  end_by TERM $server
   unset 'children[-1]'
   echo "$held connections between engines in two programs"
 }

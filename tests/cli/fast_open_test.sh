@@ -5,7 +5,6 @@
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory
 cd "$directory"
-trap '"$tideline" down --name fast >/dev/null 2>&1 || true; finish' EXIT
 python=/usr/bin/python3
 sysctl -q net.ipv4.tcp_fastopen=3 net.ipv4.tcp_fastopen_blackhole_timeout_sec=0
 
@@ -55,7 +54,7 @@ PYTHON
 tideline_options=(--wire "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
 listens() { until ss -Hltn "sport = :$1" | grep -q .; do sleep 0.02; done; }
 end_servers() {
-  for child in "${children[@]}"; do kill "$child" && wait "$child" || true; done
+  end_by TERM "${children[@]}"
   children=()
 }
 count() { nstat -az "TcpExtTCPFastOpen$1" | sed -n "s/^TcpExtTCPFastOpen$1 *\([0-9]*\).*/\1/p"; }

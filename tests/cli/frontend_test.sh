@@ -9,15 +9,8 @@ export XDG_RUNTIME_DIR=$directory  # front ends and segments of this test's own
 chmod 755 "$directory"
 . "$(dirname "$0")/socket_programs.sh"
 
-fronts=()
-down() {
-  for front in "${fronts[@]}"; do "$tideline" down --name "$front" >/dev/null 2>&1 || true; done
-  finish
-}
-trap down EXIT
 up() {  # up NAME OPTIONS...
   "$tideline" up --name "$@" >"up_$1.log" 2>&1 || fail "tideline up"
-  fronts+=("$1")
 }
 
 check_fork_exec_and_messages() {

@@ -102,7 +102,6 @@ ip6 = "2001:db8::1/64"
 [policy]
 admit = true
 TOML
-  trap '"$tideline" down --name servers >/dev/null 2>&1; "$tideline" down --name clients >/dev/null 2>&1; finish' EXIT
   "$tideline" up --config servers.toml >up.log 2>&1 || fail "tideline up"
   "$tideline" up --name clients --wire shm:more --ip 192.0.2.2/24 --ip6 2001:db8::2/64 >>up.log 2>&1 || fail "tideline up"
   ours=(--placement frontend --name servers)

@@ -5,7 +5,6 @@
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory
 cd "$directory"
-trap '"$tideline" down --name paths >/dev/null 2>&1 || true; finish' EXIT
 python=/usr/bin/python3
 
 cat >wire.py <<'PYTHON'

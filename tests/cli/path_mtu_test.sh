@@ -5,11 +5,6 @@
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory  # front ends and segments of this test's own
 cd "$directory"
-down() {
-  "$tideline" down >/dev/null 2>&1 || true
-  finish
-}
-trap down EXIT
 
 cat >stream.py <<'PYTHON'
 # serve ADDRESS CONNECTIONS: reads each to its end, and answers with its hash. | send ADDRESS MTU PROBING: sends until
@@ -115,13 +110,12 @@ import json, sys
 for process in json.load(sys.stdin)["processes"]:
     for each in process["tcp"]["connections"]:
         print(each["timeouts"], each["path_mtu"], each["mtu_probes"], each["bytes_acked"])'; }
-for ((tries = 0; ; ++tries)); do
-  read -r timeouts mtu probes acked < <(status) || true
-  [ "${timeouts:-0}" -lt 5 ] || break
-  [ $tries -lt 300 ] || fail "no five time-outs, but ${timeouts:-none}"
+tries=0
+until read -r timeouts mtu probes acked < <(status) && [ "$timeouts" -ge 5 ]; do
+  [ $((tries += 1)) -lt 300 ] || fail "no five time-outs, but ${timeouts:-none}"
   sleep 0.1
 done
 [ "$mtu" -eq 1500 ] && [ "$probes" -eq 0 ] && [ "$acked" -lt 1400 ] || fail "off: MTU $mtu, $probes probes, $acked acknowledged"
-kill "$stalled"
-wait "$stalled" || true
+end_by TERM "$stalled"
+unset 'children[-1]'
 echo "off: $timeouts time-outs, and nothing arrives"

@@ -36,8 +36,7 @@ ask 9000 198.18.0.1 --mtu 9100
 start second echo
 second=$last_child
 has second '198.18.0.2 and 2001:db8:18::2 leased'
-kill -KILL "$first"
-wait "$first" 2>/dev/null || true
+end_by KILL "$first"
 start third echo
 third=$last_child
 has third '198.18.0.1 and 2001:db8:18::1 leased'

@@ -6,7 +6,6 @@
 kind=spawn
 export XDG_RUNTIME_DIR=$directory  # a front end and a segment of this test's own
 . "$(dirname "$0")/socket_programs.sh"
-trap '"$tideline" down --name servers >/dev/null 2>&1 || true; "$tideline" down --name clients >/dev/null 2>&1 || true; finish' EXIT
 
 address4=192.0.2.1
 address6=2001:db8::1

@@ -5,7 +5,6 @@
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory
 cd "$directory"
-trap '"$tideline" down --name urgent >/dev/null 2>&1 || true; finish' EXIT
 python=/usr/bin/python3
 
 cat >peer.py <<'PYTHON'
@@ -125,13 +124,7 @@ PYTHON
 tideline_options=(--wire "tap:tl0,peer=192.0.2.1/24,peer6=2001:db8::1/64" --ip 192.0.2.2/24 --ip6 2001:db8::2/64)
 listens() { until ss -Hltn "sport = :$1" | grep -q .; do sleep 0.02; done; }
 end_servers() {
-  local child status
-  for child in "${children[@]}"; do
-    kill "$child" || fail "a server has ended by itself"
-    status=0
-    wait "$child" || status=$?
-    [ "$status" -eq 143 ] || fail "a server ended with $status"
-  done
+  end_by TERM "${children[@]}"
   children=()
 }
 serve() {  # serve WORD... : until it listens

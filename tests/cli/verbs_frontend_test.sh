@@ -8,11 +8,6 @@ kind=shm
 command -v ib_write_bw >/dev/null || { echo "skipped: needs perftest"; exit 77; }
 . "$(dirname "$0")/verbs_pair.sh"
 
-down() {
-  for front in one two; do "$tideline" down --name $front >/dev/null 2>&1 || true; done
-  finish
-}
-trap down EXIT
 for front in one two; do
   "$tideline" up --name $front --wire shm:verbs >"$directory/up_$front.log" 2>&1 || fail "tideline up"
 done
@@ -178,8 +173,7 @@ ends() {  # ends PID: it does, within a minute
 }
 
 begin
-kill -KILL "$client" "$server"
-wait "$client" "$server" 2>/dev/null || true
+end_by KILL "$client" "$server"
 children=()
 left=("${at_one[@]}")
 right=("${at_one[@]}")
