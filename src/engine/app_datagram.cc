@@ -191,15 +191,7 @@ void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
 }
 
 std::optional<client::Report> AppDatagram::take_report() {
-  std::optional<client::Report> report;
-  if (!has_reports()) return report;
-  [[maybe_unused]] const auto ran =
-      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-        report = reports_.take();
-        reported_.store(reports_.size() > 0, std::memory_order_release);
-        error_.store(reports_.failure(), std::memory_order_release);
-      });
-  return report;
+  return sockets_.take_report(reports_, reported_, error_);
 }
 
 std::size_t AppDatagram::first_size() const {

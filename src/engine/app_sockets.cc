@@ -135,6 +135,18 @@ bool AppSockets::owns(const wire::Ipv6Address& address) {
   return ours;
 }
 
+std::optional<client::Report> AppSockets::take_report(Reports& reports, std::atomic<bool>& reported,
+                                                      std::atomic<client::Failure>& error) {
+  std::optional<client::Report> report;
+  if (!reported.load(std::memory_order_acquire)) return report;
+  [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
+    report = reports.take();
+    reported.store(reports.size() > 0, std::memory_order_release);
+    error.store(reports.failure(), std::memory_order_release);
+  });
+  return report;
+}
+
 bool AppSockets::reaches(const wire::Ipv6Address& address) {
   bool found = false;
   [[maybe_unused]] const auto ran = locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 
 #include "client/sockets.h"
 #include "engine/app_engine.h"
+#include "engine/reports.h"
 #include "engine/socket_values.h"
 #include "packet/pass_counter.h"
 
@@ -67,6 +69,11 @@ class AppSockets final : public client::Sockets {
     if (engine_.exclusively(body, turn)) return {};
     return std::unexpected(client::Failure::kForked);
   }
+
+  // The next report, of a socket that says in `reported` whether there are any; the error of its
+  // next call is then that of the report behind it.
+  std::optional<client::Report> take_report(Reports& reports, std::atomic<bool>& reported,
+                                            std::atomic<client::Failure>& error);
 
   // --- The rest under the gate.
   Worker& worker() { return *worker_; }

@@ -553,15 +553,7 @@ bool AppStream::path_failed(tcp::ConnectionId id, const ip::PathError& error) {
 }
 
 std::optional<client::Report> AppStream::take_report() {
-  std::optional<client::Report> report;
-  if (!has_reports()) return report;
-  [[maybe_unused]] const auto ran =
-      sockets_.locked(Turn::kNone, [&](Worker& /*worker*/, Instant /*now*/) {
-        report = reports_.take();
-        reported_.store(reports_.size() > 0, std::memory_order_release);
-        error_.store(reports_.failure(), std::memory_order_release);
-      });
-  return report;
+  return sockets_.take_report(reports_, reported_, error_);
 }
 
 void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/) {

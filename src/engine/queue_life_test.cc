@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <atomic>
 #include <fstream>
 #include <string>
@@ -286,7 +287,26 @@ class QueueThreadTest : public QueueLifeTest {
     });
     engine_.stop_driving();
   }
+  // `body` asks as a program of another user's, and gives 0 if it was answered rightly.
+  template <typename Body>
+  void as_another_user(const Body& body) {
+    ASSERT_EQ(::getuid(), 0U) << "needs root, to be another user";
+    ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      engine_.stop_driving();
+      constexpr uid_t kNobody = 65534;
+      RawClient client(engine_);
+      if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
+      ::_exit(body(client));
+    }
+    start();
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  }
   void TearDown() override {
+    if (!thread_.joinable()) return;
     engine_.worker().stop();
     thread_.join();
     engine_.worker().pool().adopt();
@@ -338,68 +358,60 @@ TEST_F(QueueThreadTest, SleepersWakeEachOther) {
 
 // A token that came to another user, by whatever way, is of no use to him.
 TEST_F(QueueThreadTest, AnotherUserAdoptsNothing) {
-  if (::getuid() != 0) {
-    start();
-    GTEST_SKIP() << "needs root, to be another user";
-  }
   ASSERT_TRUE(left_.greet());
   const auto socket = left_.open();
   ASSERT_TRUE(left_.tell(queue::WishMessage{.wish = queue::Wish::kToken, .number = socket.handle}));
   queue::WishAnswer answer;
   const auto token = left_.hear(answer);
   ASSERT_EQ(token.size(), 1U);
-  ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    engine_.stop_driving();
-    constexpr uid_t kNobody = 65534;
-    RawClient client(engine_);
-    if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
+  as_another_user([&](RawClient& client) {
     const int fd = token[0].get();
     client.tell(queue::WishMessage{.wish = queue::Wish::kAdopt}, {&fd, 1});
     client.hint(0);
     client.hear(answer);
-    ::_exit(client::failure_from(answer.failure) == Failure::kNotPermitted ? 0 : 2);
-  }
-  start();
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    return client::failure_from(answer.failure) == Failure::kNotPermitted ? 0 : 2;
+  });
 }
 
-// SO_REUSEPORT is among one user's programs: another would take half of what comes.
-TEST_F(QueueThreadTest, AnotherUserDoesNotJoinAGroupOfDatagramSockets) {
-  if (::getuid() != 0) {
-    start();
-    GTEST_SKIP() << "needs root, to be another user";
-  }
-  const auto bind = [](RawClient& client, std::uint16_t flags) {
-    const auto socket = client.open(client::SocketType::kDatagram);
-    const auto response =
-        client.call({.op = Op::kBind,
-                     .flags = flags,
-                     .handle = socket.handle,
-                     .endpoint = client::to_record(client::Endpoint{.address = kOwn, .port = 90})});
-    return client::failure_from(response.failure);
-  };
+// Another user's program takes nothing of what comes to a socket: not by SO_REUSEPORT, which is
+// among one user's programs, and not with an address that is more special, or less.
+TEST_F(QueueThreadTest, AnotherUserBindsNothingBesideASocket) {
   constexpr std::uint16_t kGroup = queue::kShared | queue::kSharedPort;
+  const auto bind = [](RawClient& client, client::SocketType type, std::uint16_t flags,
+                       const client::Endpoint& local) {
+    const auto socket = client.open(type);
+    const auto response = client.call({.op = Op::kBind,
+                                       .flags = flags,
+                                       .handle = socket.handle,
+                                       .endpoint = client::to_record(local)});
+    const Failure failure = client::failure_from(response.failure);
+    if (failure != Failure::kNone || type == client::SocketType::kDatagram) return failure;
+    return client::failure_from(
+        client.call({.op = Op::kListen, .handle = socket.handle, .number = 1}).failure);
+  };
   ASSERT_TRUE(left_.greet());
-  EXPECT_EQ(bind(left_, kGroup), Failure::kNone);
-  EXPECT_EQ(bind(left_, kGroup), Failure::kNone);
-  ASSERT_EQ(::chmod(engine_.path().c_str(), 0777), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    engine_.stop_driving();
-    constexpr uid_t kNobody = 65534;
-    RawClient client(engine_);
-    if (::setuid(kNobody) != 0 || !client.greet()) ::_exit(1);
-    if (bind(client, kGroup) != Failure::kAddressInUse) ::_exit(2);
-    ::_exit(bind(client, queue::kShared) == Failure::kAddressInUse ? 0 : 3);
+  constexpr client::Endpoint kOne{.address = kOwn, .port = 90};
+  constexpr client::Endpoint kAny{.address = {}, .port = 91};
+  constexpr std::array kTypes{client::SocketType::kDatagram, client::SocketType::kStream};
+  for (const client::SocketType type : kTypes) {
+    for (const client::Endpoint& local : {kOne, kOne, kAny}) {
+      EXPECT_EQ(bind(left_, type, kGroup, local), Failure::kNone);
+    }
   }
-  start();
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  as_another_user([&](RawClient& client) {
+    int step = 1;
+    for (const client::SocketType type : kTypes) {
+      for (const client::Endpoint& local :
+           {kOne, kAny, client::Endpoint{.address = {}, .port = kOne.port},
+            client::Endpoint{.address = kOwn, .port = kAny.port},
+            client::Endpoint{.address = wire::Ipv6Address::mapped({0, 0, 0, 0}),
+                             .port = kAny.port}}) {
+        ++step;
+        if (bind(client, type, kGroup, local) != Failure::kAddressInUse) return step;
+      }
+    }
+    return 0;
+  });
 }
 
 // A process is killed in the middle of a transfer: all that it held is given back, and its peer is
