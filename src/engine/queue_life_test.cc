@@ -179,7 +179,13 @@ TEST_F(QueueLifeTest, WhatAProgramLeavesBehindIsGivenBack) {
     return engine_.server().clients() == 1 && engine_.server().sockets().in_use() == 0;
   };
   engine_.turns(50);
-  const std::size_t descriptors = open_descriptors();
+  // What the engine of the test before has had is closed by a thread that it does not wait for.
+  std::size_t descriptors = open_descriptors();
+  Instant since = monotonic_now();
+  ASSERT_TRUE(engine_.until([&] {
+    if (std::exchange(descriptors, open_descriptors()) != descriptors) since = monotonic_now();
+    return monotonic_now() - since > std::chrono::milliseconds(100);
+  }));
   const std::size_t families = mappings_of("tideline-family");
   for (int round = 0; round < 3; ++round) {
     auto client = std::make_unique<RawClient>(engine_);
@@ -197,7 +203,8 @@ TEST_F(QueueLifeTest, WhatAProgramLeavesBehindIsGivenBack) {
     child.reset();
   }
   EXPECT_TRUE(engine_.until(baseline));
-  EXPECT_TRUE(engine_.until([&] { return open_descriptors() == descriptors; }));
+  EXPECT_TRUE(engine_.until([&] { return open_descriptors() <= descriptors; }))
+      << open_descriptors() << " after " << descriptors;
   EXPECT_EQ(mappings_of("tideline-family"), families);
 }
 
