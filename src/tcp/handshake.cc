@@ -120,6 +120,15 @@ void ask_again_soon(Core& core, Tcb& tcb, Instant now) {
       std::min(tcb.deadline(Timer::kRetransmit), now + core.config.syn_after_reset));
 }
 
+// RFC 6298 §2.2, of a SYN that was sent once (§3).
+void measure_handshake(const Core& core, Tcb& tcb, Instant now) {
+  if (tcb.retries > 0 || tcb.srtt != Duration{}) return;
+  const Instant answered = tcb.deferred ? tcb.progress_at : now;
+  const Duration rtt = std::max(answered - tcb.last_sent, Duration(1));
+  measure_rtt(core.config, tcb, rtt);
+  tcb.min_rtt = rtt;
+}
+
 }  // namespace
 
 unsigned deferrals(const Core& core, const Tcb& tcb) {
@@ -145,14 +154,8 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
   const bool lost = tcb.retries > 1 && !tcb.deferred;
   tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(tcb.mss);
-  if (tcb.retries == 0) {
-    const Instant answered = tcb.deferred ? tcb.progress_at : now;
-    const Duration rtt = std::max(answered - tcb.last_sent, Duration(1));
-    measure_rtt(core.config, tcb, rtt);
-    tcb.min_rtt = rtt;
-  } else {
-    tcb.rto = std::max(tcb.rto, core.config.initial_rto);
-  }
+  measure_handshake(core, tcb, now);
+  if (tcb.retries > 0) tcb.rto = std::max(tcb.rto, core.config.initial_rto);
   bbr_established(tcb, now);
   if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
   tcb.retries = tcb.backoff = 0;
@@ -330,6 +333,7 @@ bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     finish(core, tcb, End::kAborted, now);
     return false;
   }
+  measure_handshake(core, tcb, now);  // the owner may want to know how far the peer is
   if (!hand_over(core, tcb, *listener, now)) return false;
   become_established(core, tcb, segment, now);
   return true;
