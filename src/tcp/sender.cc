@@ -429,6 +429,8 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
   if (tcb.tlp_is_retransmission) {
     Range* last = tcb.scoreboard.last();
     if (last == nullptr || last->sacked) return;
+    // RFC 9293 §3.8.6, SHLD-16: the peer has taken its window back.
+    if (last->end > tcb.snd_una + tcb.snd_wnd) return;
     if (is_mtu_probe(tcb, *last)) cancel_mtu_probe(tcb);
     const std::uint32_t segment = segment_payload(tcb);
     if (last->size() > segment) {

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// When something is sent again, and when a connection is given up: RFC 6298, RFC 9293 §3.8.1 and
+// §3.8.6.1.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "tcp/script.h"
+
+namespace tideline::tcp::test {
+namespace {
+
+constexpr double kRto = 0.21;  // after a handshake of 10 ms
+constexpr double kMaxRto = 120;
+
+// What goes `count` times, ever more rarely, from `wait` seconds on. `answer`, if there is one,
+// comes 10 ms after each.
+std::string repeated(int count, const std::string& segment, const std::string& answer,
+                     double wait = kRto) {
+  constexpr double kAnswerTime = 0.01;
+  // A tick of the wheel comes a little late, and what follows with it.
+  constexpr double kLateness = 0.00003;
+  std::string text;
+  for (double left = wait; count > 0; --count) {
+    text += fmt::format("+{:.5f} {}\n", left + kLateness, segment);
+    if (!answer.empty()) text += fmt::format("+{} {}\n", kAnswerTime, answer);
+    wait = std::min(2 * wait, kMaxRto);
+    left = answer.empty() ? wait : wait - kAnswerTime;
+  }
+  return text;
+}
+
+constexpr std::string_view kShrunken = R"(
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 1000
+  +0 > P. 1:1001(1000) ack 1
+  +0 < . 1:1(0) ack 1 win 0
+)";
+constexpr std::string_view kDataAgain = "> P. 1:1001(1000) ack 1";
+constexpr std::string_view kStillClosed = "< . 1:1(0) ack 1 win 0";
+
+std::string text_of(std::string_view view) { return std::string(view); }
+
+// RFC 9293 §3.8.6.1, MUST-35, MUST-37: it has nothing to do with time-outs that count.
+TEST(Timers, ShrunkenWindow_IsProbedForAsLongAsThePeerAnswers) {
+  run_script(text_of(kShrunken) + repeated(20, text_of(kDataAgain), text_of(kStillClosed)) + R"(
+  state ESTABLISHED
+  +1 < . 1:1(0) ack 1 win 512
+  +0 > P. 1:1001(1000) ack 1
+  +0.21 > P. 1:1001(1000) ack 1
+  +0.01 < . 1:1(0) ack 1001 win 512
+  state ESTABLISHED
+)",
+             __LINE__);
+}
+
+TEST(Timers, ShrunkenWindow_OfASilentPeerEnds) {
+  run_script(text_of(kShrunken) + repeated(15, text_of(kDataAgain), "") + R"(
+  +120 > R. 1001:1001(0) ack 1
+  events ended:timed_out released
+)",
+             __LINE__);
+}
+
+// Nobody would ever see the end of it.
+TEST(Timers, ShrunkenWindow_IsProbedEightTimesAfterClose) {
+  run_script(text_of(kShrunken) + repeated(10, text_of(kDataAgain), text_of(kStillClosed)) +
+                 "+0 close\n" + repeated(8, text_of(kDataAgain), text_of(kStillClosed), 119.99) +
+                 R"(
+  +119.99 > R. 1001:1001(0) ack 1
+  events ended:timed_out released
+)",
+             __LINE__);
+}
+
+TEST(Timers, ZeroWindow_IsProbedForAsLongAsThePeerAnswers) {
+  run_script("given ESTABLISHED\n+0 < . 1:1(0) ack 1 win 0\n+0 write 1000\n" +
+                 repeated(20, "> . 0:0(0) ack 1", text_of(kStillClosed)) + R"(
+  +1 < . 1:1(0) ack 1 win 512
+  +0 > P. 1:1001(1000) ack 1
+  +0.01 < . 1:1(0) ack 1001 win 512
+)",
+             __LINE__);
+}
+
+TEST(Timers, ZeroWindow_IsProbedEightTimesAfterClose) {
+  run_script("given ESTABLISHED\n+0 < . 1:1(0) ack 1 win 0\n+0 write 1000\n" +
+                 repeated(10, "> . 0:0(0) ack 1", text_of(kStillClosed)) + "+0 close\n" +
+                 repeated(8, "> . 0:0(0) ack 1", text_of(kStillClosed), 119.99) + R"(
+  +119.99 > R. 1:1(0) ack 1
+  events ended:timed_out released
+)",
+             __LINE__);
+}
+
+// RFC 9293 §3.8.6, SHLD-16: what lies beyond the window is not sent again, be it as a probe.
+SCRIPT(Timers, ShrunkenWindow_HasNoTailProbe, R"(
+  given ESTABLISHED
+  +0 write 2920
+  +0 > . 1:1461(1460) ack 1
+  +0 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461 win 0
+  +0.1 > nothing
+  +0.32 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461 win 512
+  +0 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 2921 win 512
+)")
+
+}  // namespace
+}  // namespace tideline::tcp::test
