@@ -135,7 +135,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   bbr_acked(tcb, summary);
   if (summary.acked > 0) {
     tcb.more_to_come = false;
-    tcb.retries = tcb.backoff = 0;
+    tcb.retries = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
     restart_retransmit_timer(core, tcb, now);

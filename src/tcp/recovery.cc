@@ -77,7 +77,6 @@ void undo(Core& core, Tcb& tcb, Instant now) {
   }
   tcb.scoreboard.unmark_lost();
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
-  tcb.backoff = 0;
   ++tcb.undone;
   ++core.counters.undone;
   calm_down(tcb);

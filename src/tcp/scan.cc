@@ -143,6 +143,9 @@ void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {
   }
   // The minimum stands in for the variance, as in Linux: many delay acknowledgments for long.
   tcb.rto = std::min(tcb.srtt + std::max(config.min_rto, 4 * tcb.rttvar), config.max_rto);
+  // RFC 6298 §5: a doubled time-out is kept until there is a sample, for what was sent again may
+  // have been acknowledged as it was sent first (Karn's algorithm).
+  tcb.backoff = 0;
 }
 
 Duration backed_off(const Core& core, const Tcb& tcb) {

@@ -109,5 +109,55 @@ SCRIPT(Timers, ShrunkenWindow_HasNoTailProbe, R"(
   +0.01 < . 1:1(0) ack 2921 win 512
 )")
 
+// §3, §5: of which transmission is it the acknowledgment? So there is no sample, and the doubled
+// time-out stays until there is one.
+SCRIPT(Timers, AckOfARetransmission_WithoutTimestamps_IsNoSample, R"(
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.21 > P. 1:101(100) ack 1
+  +0.42 > P. 1:101(100) ack 1
+  +0.1 < . 1:1(0) ack 101
+  info srtt_us 10000
+  +0 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.84 > P. 101:201(100) ack 1
+  +0.01 < . 1:1(0) ack 201
+  info srtt_us 10000
+  +0 write 100
+  +0 > P. 201:301(100) ack 1
+  +0.01 < . 1:1(0) ack 301
+  +0 write 100
+  +0 > P. 301:401(100) ack 1
+  +0.21 > P. 301:401(100) ack 1
+  +0.01 < . 1:1(0) ack 401
+)")
+
+// RFC 7323 §4.1: with them it is known.
+SCRIPT(Timers, AckOfARetransmission_WithTimestamps_IsASample, R"(
+  given ESTABLISHED <mss 1460,TS val 500 ecr 0,wscale 7>
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.21 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101 <TS val 600 ecr 220>
+  info srtt_us 10000
+  +0 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.21 > P. 101:201(100) ack 1
+  +0.01 < . 1:1(0) ack 201 <TS val 600 ecr 440>
+)")
+
+// RFC 7323 §4.1: what acknowledges nothing new may have waited for long.
+SCRIPT(Timers, AckOfNothingNew_WithTimestamps_IsNoSample, R"(
+  given ESTABLISHED <mss 1460,TS val 500 ecr 0,wscale 7>
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.21 > P. 1:101(100) ack 1
+  +0.1 < . 1:1(0) ack 1 <TS val 600 ecr 1>
+  info srtt_us 10000
+  +0 < . 1:1(0) ack 101 <TS val 600 ecr 220>
+  info srtt_us 21250
+)")
+
 }  // namespace
 }  // namespace tideline::tcp::test
