@@ -159,5 +159,39 @@ SCRIPT(Timers, AckOfNothingNew_WithTimestamps_IsNoSample, R"(
   info srtt_us 21250
 )")
 
+// §5.7: the path may take longer than the second that a SYN waits.
+SCRIPT(Timers, LostSyn_FirstDataWaitsForThreeSeconds, R"(
+  +0 connect
+  +0 > S 0:0(0)
+  +1 > S 0:0(0)
+  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
+  +0 > . 1:1(0) ack 1
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +3 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101
+)")
+
+SCRIPT(Timers, LostSynAck_FirstDataWaitsForThreeSeconds, R"(
+  given SYN_RECEIVED
+  +1 > S. 0:0(0) ack 1
+  +0.1 < . 1:1(0) ack 1
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +3 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101
+)")
+
+// The answer tells which SYN it is for.
+SCRIPT(Timers, LostSyn_WithTimestamps_IsMeasured, R"(
+  +0 connect
+  +0 > S 0:0(0)
+  +1 > S 0:0(0)
+  +0.101 < S. 0:0(0) ack 1 win 65535 <mss 1460,TS val 1 ecr 1,wscale 7>
+  +0 > . 1:1(0) ack 1
+  info srtt_us 100000
+  info rto_ms 300
+)")
+
 }  // namespace
 }  // namespace tideline::tcp::test
