@@ -27,7 +27,7 @@ void calm_down(Tcb& tcb) {
 void prepare_reduction(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
-  tcb.snd_cwr = tcb.ecn_on;
+  tcb.snd_cwr = tcb.ecn_on && !tcb.ecn_unmarked;
 }
 
 void reduce(Tcb& tcb) {
