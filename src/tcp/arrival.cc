@@ -142,7 +142,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
     release_acknowledged(core, tcb);
     core.network.confirm(tcb.tuple.remote.address, now);
   } else if (summary.sacked > 0 && tcb.retransmit_mode == RetransmitMode::kTailProbe) {
-    restart_retransmit_timer(core, tcb, now);
+    continue_retransmit_timer(core, tcb, now);
   }
 }
 

@@ -84,8 +84,8 @@ void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
   on_retransmit_timeout(core, tcb, now);
   if (!closed) watch_for_black_hole(core, tcb, now);
   if (tcb.retries < UINT8_MAX) ++tcb.retries;
-  ++tcb.backoff;
-  tcb.retransmit_mode = RetransmitMode::kNone;
+  if (tcb.backoff < UINT8_MAX) ++tcb.backoff;
+  restart_retransmit_timer(core, tcb, now);
   output(core, tcb, now);
 }
 

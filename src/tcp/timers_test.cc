@@ -159,6 +159,66 @@ SCRIPT(Timers, AckOfNothingNew_WithTimestamps_IsNoSample, R"(
   info srtt_us 21250
 )")
 
+// §5.1: who writes little and often would never hear of a loss.
+SCRIPT(Timers, NewData_DoesNotPutOffTheTimeOut, R"(
+  config no_delay
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.1 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.1 write 100
+  +0 > P. 201:301(100) ack 1
+  +0.01 > . 1:101(100) ack 1
+  +0 > . 101:201(100) ack 1
+  +0 > P. 201:301(100) ack 1
+  +0.2 write 100
+  +0 > P. 301:401(100) ack 1
+  +0.22 > . 1:101(100) ack 1
+  +0 > . 101:201(100) ack 1
+  +0 > . 201:301(100) ack 1
+  +0 > P. 301:401(100) ack 1
+  +0.01 < . 1:1(0) ack 401
+)")
+
+// RFC 8985 §7.2: it puts off a probe, but not beyond the time-out; then that runs from the probe.
+TEST(Timers, NewData_PutsOffAProbeUntilTheTimeOut) {
+  std::string text = "config no_delay\ngiven ESTABLISHED\n";
+  const auto write = [&](int number, const char* wait) {
+    text += fmt::format("+{} write 10\n+0 > P. {}:{}(10) ack 1\n", wait, 1 + 10 * number,
+                        11 + 10 * number);
+  };
+  write(0, "0");
+  for (int i = 1; i <= 10; ++i) write(i, "0.02");
+  text += "+0.01 > P. 101:111(10) ack 1\ncount probes 1\n";
+  write(11, "0.1");
+  write(12, "0.1");
+  text += "+0.005 > nothing\n+0.005 > . 1:11(10) ack 1\ncount timeouts 1\n";
+  for (int i = 1; i <= 12; ++i) {
+    text += fmt::format("+0 > . {}:{}(10) ack 1\n", 1 + 10 * i, 11 + 10 * i);
+  }
+  text += "+0.01 < . 1:1(0) ack 131\n";
+  run_script(text, __LINE__);
+}
+
+// §5.3, and RFC 6675 §5: what is repaired would else time out before its acknowledgment can come.
+SCRIPT(Timers, RepairedSegment_HasATimeOutOfItsOwn, R"(
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 5840
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > P. 4381:5841(1460) ack 1
+  +0.1 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 > . 1:1461(1460) ack 1
+  +0.2 > nothing
+  +0.01 > . 1:1461(1460) ack 1
+  count timeouts 1
+  +0.01 < . 1:1(0) ack 5841
+)")
+
 // §5.7: the path may take longer than the second that a SYN waits.
 SCRIPT(Timers, LostSyn_FirstDataWaitsForThreeSeconds, R"(
   +0 connect
