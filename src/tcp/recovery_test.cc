@@ -229,6 +229,49 @@ SCRIPT(Recovery, Rack_GoesByTheLatestDelivery, R"(
   +0 > . 10001:11001(1000) ack 1
 )")
 
+// RFC 5682 §3.1 without SACK. Step 2a: a duplicate says nothing for the original.
+SCRIPT(Recovery, Timeout_WithoutSack_DuplicateRepairs, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0 write 2920
+  +0.01 < . 1:1(0) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  count undone 0
+  +0.01 < . 1:1(0) ack 4381
+  +0 > . 4381:5841(1460) ack 1
+  +0 > P. 5841:7301(1460) ack 1
+  +0.01 < . 1:1(0) ack 7301
+)")
+
+// Step 2b sends new data, step 3a goes back to what is lost.
+SCRIPT(Recovery, Timeout_WithoutSack_DuplicateOfNewDataRepairs, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0 write 2920
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 4381:5841(1460) ack 1
+  +0 > P. 5841:7301(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 1461:2921(1460) ack 1
+  +0 < . 1:1(0) ack 1461
+  +0 > . 2921:4381(1460) ack 1
+  count undone 0
+  +0.01 < . 1:1(0) ack 7301
+  count timeouts 1
+)")
+
 // What was sacked before has been counted, or was not to be.
 SCRIPT(Recovery, Window_GrowsByWhatIsDelivered, R"(
   config gso
