@@ -109,6 +109,36 @@ SCRIPT(Timers, ShrunkenWindow_HasNoTailProbe, R"(
   +0.01 < . 1:1(0) ack 2921 win 512
 )")
 
+// RFC 6298 §2.3, §2.4: (1 - 1/8) * 10 ms + 1/8 * 50 ms, and so on; the time-out has four times the
+// variance, if that is more than 200 ms.
+SCRIPT(Timers, RoundTrips_AreAveraged, R"(
+  given ESTABLISHED
+  info srtt_us 10000
+  info rttvar_us 5000
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.05 < . 1:1(0) ack 101
+  info srtt_us 15000
+  info rttvar_us 13750
+  info rto_ms 215
+  +0 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.2 < . 1:1(0) ack 201
+  info srtt_us 38125
+  info rttvar_us 56562
+  info rto_ms 264
+)")
+
+// §2.5.
+TEST(Timers, TimeOut_IsTwoMinutesAtMost) {
+  run_script("config mtu_probing off\ngiven ESTABLISHED <mss 1460,wscale 7>\n+0 write 1000\n" +
+                 repeated(1, text_of(kDataAgain), "", 0) + repeated(13, text_of(kDataAgain), "") +
+                 R"(
+  +0.01 < . 1:1(0) ack 1001
+)",
+             __LINE__);
+}
+
 // §3, §5: of which transmission is it the acknowledgment? So there is no sample, and the doubled
 // time-out stays until there is one.
 SCRIPT(Timers, AckOfARetransmission_WithoutTimestamps_IsNoSample, R"(
@@ -251,6 +281,41 @@ SCRIPT(Timers, LostSyn_WithTimestamps_IsMeasured, R"(
   +0 > . 1:1(0) ack 1
   info srtt_us 100000
   info rto_ms 300
+)")
+
+// RFC 6928 §2: what is lost twice says that the path is full.
+SCRIPT(Timers, LostSyn_LeavesTheInitialWindow, R"(
+  +0 connect
+  +0 > S 0:0(0)
+  +1 > S 0:0(0)
+  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460>
+  +0 > . 1:1(0) ack 1
+  info cwnd 10
+  info ssthresh 1470879
+)")
+
+SCRIPT(Timers, TwoLostSyns_LeaveAWindowOfOneSegment, R"(
+  +0 connect
+  +0 > S 0:0(0)
+  +1 > S 0:0(0)
+  +2 > S 0:0(0)
+  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460>
+  +0 > . 1:1(0) ack 1
+  info cwnd 1
+)")
+
+// RFC 5681 §3.1, equation 4: only the first time.
+SCRIPT(Timers, SecondTimeOut_LeavesSsthresh, R"(
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 2920
+  +0 > . 1:1461(1460) ack 1
+  +0 > P. 1461:2921(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  info ssthresh 7
+  +0.42 > . 1:1461(1460) ack 1
+  info ssthresh 7
+  info cwnd 1
+  +0.01 < . 1:1(0) ack 2921
 )")
 
 }  // namespace
