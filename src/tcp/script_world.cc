@@ -252,6 +252,8 @@ std::uint64_t World::info(const std::string& name) {
   if (name == "lost") return info.lost;
   if (name == "sacked") return info.sacked;
   if (name == "recovery") return static_cast<std::uint64_t>(info.recovery);
+  if (name == "srtt_us") return static_cast<std::uint64_t>(info.srtt.count() / 1000);
+  if (name == "rttvar_us") return static_cast<std::uint64_t>(info.rttvar.count() / 1000);
   if (name == "rto_ms") return static_cast<std::uint64_t>(info.rto.count() / 1'000'000);
   ADD_FAILURE() << "unknown figure " << name;
   return 0;

@@ -205,6 +205,7 @@ struct Tcb : TimerNode {
   MtuSearch* mtu_search = nullptr;           // if it looks for its path's MTU
   bool cwnd_limited = false;
   bool snd_cwr = false;          // the next new data carries CWR
+  bool ecn_unmarked = false;     // the peer's marks are echoed, and nothing of ours is ECT
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;
   std::uint32_t undone = 0;  // recoveries

@@ -356,6 +356,8 @@ void Tcp::close(ConnectionId id, bool unread, Instant now) {
   }
   tcb->closed_by_owner = true;
   tcb->shut_down = true;
+  // Of a closed window: that it was probed before is no reason to give up now.
+  if (tcb->is_synchronized() && tcb->snd_wnd == 0) tcb->retries = 0;
   if (tcb->state == State::kFinWait2) {
     arm(*core_, *tcb, Timer::kLife, now + core_->config.fin_wait2);
   }
