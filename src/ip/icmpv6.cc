@@ -48,7 +48,9 @@ PathErrorKind kind_of(const wire::Icmpv6& icmpv6) {
     case Icmpv6Type::kEchoReply:
       break;
   }
+  constexpr std::uint8_t kBeyondScope = 2;
   switch (icmpv6.code) {
+    case kBeyondScope:
     case wire::kIcmpv6AddressUnreachable:
       return PathErrorKind::kHostUnreachable;
     case wire::kIcmpv6PortUnreachable:
