@@ -250,6 +250,26 @@ TEST_P(Api, WhatIsNeverOnAWireIsRefused) {
   }
 }
 
+// RFC 6056 §3.2: of 32768 to 60999, and not one behind the other.
+TEST_P(Api, APortThatNobodyChoseIsAtRandom) {
+  DatagramSocket server = *right.host.bind(53);
+  std::vector<std::byte> buffer(100);
+  int successive = 0;
+  int last = 0;
+  for (int i = 0; i < 16; ++i) {
+    DatagramSocket client = *left.host.bind(0);
+    ASSERT_TRUE(client.send(pattern(1), right.endpoint(53, GetParam())));
+    std::optional<DatagramSocket::Received> got;
+    ASSERT_TRUE(until([&] { return (got = server.receive(buffer)).has_value(); }));
+    const int port = got->from.port;
+    EXPECT_GE(port, 32768);
+    EXPECT_LE(port, 60999);
+    if (std::abs(port - last) < 16) ++successive;
+    last = port;
+  }
+  EXPECT_LT(successive, 4);
+}
+
 // Bytes lent from the engine's memory are touched once, and written ones twice, where the program
 // copies. A test that is slow finds bytes moved to their places: the least of several tries counts.
 TEST_P(Api, SharedMemoryIsCopiedOnceAndWrittenBytesTwice) {

@@ -6,16 +6,11 @@
 
 #include "api/address.h"
 #include "api/datagram_state.h"
+#include "engine/socket_values.h"
 #include "packet/copy.h"
 
 namespace tideline {
 namespace api {
-namespace {
-
-constexpr std::uint16_t kFirstFree = 32768;
-constexpr std::uint16_t kLastFree = 60999;
-
-}  // namespace
 
 DatagramState::~DatagramState() {
   if (port_ != 0) runtime().host().stack().udp().unbind({.port = port_}, *this);
@@ -23,19 +18,18 @@ DatagramState::~DatagramState() {
 
 Status DatagramState::bind(std::uint16_t port) {
   ip::Udp& udp = runtime().host().stack().udp();
-  const bool any = port == 0;
-  // RFC 6056 §3.3.1.
-  std::uint16_t next = any ? static_cast<std::uint16_t>(
-                                 kFirstFree + engine::random_seed() % (kLastFree - kFirstFree + 1))
-                           : port;
-  for (int left = any ? kLastFree - kFirstFree : 0;; --left) {
-    Status bound = udp.bind({.port = next}, *this);
-    if (bound || left == 0) {
-      if (bound) port_ = next;
-      return bound;
-    }
-    next = next == kLastFree ? kFirstFree : static_cast<std::uint16_t>(next + 1);
+  Status bound;
+  const auto take = [&](std::uint16_t one) {
+    bound = udp.bind({.port = one}, *this);
+    if (bound) port_ = one;
+    return bound.has_value();
+  };
+  if (port == 0) {
+    engine::find_free_port(take);  // what went wrong with the last is told
+  } else {
+    take(port);
   }
+  return bound;
 }
 
 void DatagramState::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {

@@ -176,7 +176,8 @@ void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, In
   watchers_.tell();
 }
 
-// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of little.
+// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of what is
+// hard.
 void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
   const bool peers = remote_ && error.quote.destination == remote_->address &&
                      error.quote.destination_port() == remote_->port;
@@ -184,7 +185,7 @@ void AppDatagram::failed(const ip::PathError& error, Instant /*now*/) {
   if (reports_.wants(error)) {
     if (!reports_.put(error)) sockets_.stack().count(ip::Discard::kReportsFull);
     reported_.store(true, std::memory_order_release);
-  } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
+  } else if (!peers || !is_hard(error)) {
     return;
   }
   error_.store(failure_of(error), std::memory_order_release);

@@ -11,16 +11,27 @@ namespace tideline::engine {
 using client::Failure;
 using client::Report;
 
+namespace {
+
+bool is_ipv6(const ip::PathError& error) { return !error.quote.destination.is_mapped(); }
+
+// RFC 4443 §3.1: forbidden, not from that source, and a route that rejects.
+bool is_forbidden_ipv6(const ip::PathError& error) {
+  return is_ipv6(error) && (error.code == 1 || error.code == 5 || error.code == 6);
+}
+
+}  // namespace
+
 // As Linux has them: icmp_err_convert and its kin.
 Failure failure_of(const ip::PathError& error) {
   switch (error.kind) {
     case ip::PathErrorKind::kNetworkUnreachable:
-      return Failure::kNetworkUnreachable;
+      return is_forbidden_ipv6(error) ? Failure::kNotPermitted : Failure::kNetworkUnreachable;
     case ip::PathErrorKind::kHostUnreachable:
     case ip::PathErrorKind::kTimeExceeded:
       return Failure::kHostUnreachable;
     case ip::PathErrorKind::kProtocolUnreachable:
-      return Failure::kProtocolUnreachable;
+      return is_ipv6(error) ? Failure::kProtocol : Failure::kProtocolUnreachable;
     case ip::PathErrorKind::kPortUnreachable:
       return Failure::kRefused;
     case ip::PathErrorKind::kPacketTooBig:
@@ -30,6 +41,25 @@ Failure failure_of(const ip::PathError& error) {
       return Failure::kProtocol;
   }
   return Failure::kHostUnreachable;
+}
+
+bool is_hard(const ip::PathError& error) {
+  switch (error.kind) {
+    case ip::PathErrorKind::kProtocolUnreachable:
+    case ip::PathErrorKind::kPortUnreachable:
+    case ip::PathErrorKind::kParameterProblem:
+      return true;
+    case ip::PathErrorKind::kPacketTooBig:
+    case ip::PathErrorKind::kTimeExceeded:
+    case ip::PathErrorKind::kUnknown:
+      return false;
+    case ip::PathErrorKind::kNetworkUnreachable:
+    case ip::PathErrorKind::kHostUnreachable:
+      break;
+  }
+  if (is_ipv6(error)) return is_forbidden_ipv6(error);
+  // RFC 1122 §3.2.2.1, RFC 1812 §5.2.7.1: unknown, isolated, forbidden.
+  return (error.code >= 6 && error.code <= 10) || (error.code >= 13 && error.code <= 15);
 }
 
 void Reports::set_options(const client::Options& options) {

@@ -16,6 +16,9 @@
 namespace tideline::engine {
 
 client::Failure failure_of(const ip::PathError& error);
+// Whether there is no hope that it passes. Who is connected is told of it though he has not asked,
+// as in Linux; but for what says that a packet is too big.
+bool is_hard(const ip::PathError& error);
 
 class Reports {
  public:

@@ -254,7 +254,8 @@ void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path,
   if (came) tell();
 }
 
-// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of little.
+// RFC 1122 §4.1.3.3. As in Linux, who does not ask for it is told if connected, and of what is
+// hard.
 void ServedDatagram::failed(const ip::PathError& error, Instant /*now*/) {
   const bool peers = remote_ && error.quote.destination == remote_->address &&
                      error.quote.destination_port() == remote_->port;
@@ -262,7 +263,7 @@ void ServedDatagram::failed(const ip::PathError& error, Instant /*now*/) {
   if (reports_.wants(error)) {
     if (!reports_.put(error)) sockets_.stack().count(ip::Discard::kReportsFull);
     set_flags(flags() | queue::kReported);
-  } else if (!peers || error.kind != ip::PathErrorKind::kPortUnreachable) {
+  } else if (!peers || !is_hard(error)) {
     return;
   }
   set_error(failure_of(error));

@@ -43,21 +43,20 @@ PathErrorKind kind_of(const wire::Icmp& icmp) {
       return PathErrorKind::kParameterProblem;
   }
   switch (icmp.code) {
-    case wire::kIcmpHostUnreachable:
-      return PathErrorKind::kHostUnreachable;
     case wire::kIcmpProtocolUnreachable:
       return PathErrorKind::kProtocolUnreachable;
     case wire::kIcmpPortUnreachable:
       return PathErrorKind::kPortUnreachable;
     case wire::kIcmpFragmentationNeeded:
       return PathErrorKind::kPacketTooBig;
-    case 7:   // host unknown
-    case 8:   // host isolated
-    case 10:  // host prohibited
-    case 12:  // host unreachable for the type of service
-      return PathErrorKind::kHostUnreachable;
-    default:
+    case 0:   // network unreachable
+    case 5:   // a source route failed
+    case 6:   // network unknown
+    case 9:   // network prohibited
+    case 11:  // network unreachable for the type of service
       return PathErrorKind::kNetworkUnreachable;
+    default:  // the others are about hosts; RFC 1812 §5.2.7.1 has 13 to 15
+      return PathErrorKind::kHostUnreachable;
   }
 }
 

@@ -49,7 +49,9 @@ PathErrorKind kind_of(const wire::Icmpv6& icmpv6) {
       break;
   }
   if (icmpv6.type != Icmpv6Type::kUnreachable) return PathErrorKind::kUnknown;
+  constexpr std::uint8_t kBeyondScope = 2;
   switch (icmpv6.code) {
+    case kBeyondScope:
     case wire::kIcmpv6AddressUnreachable:
       return PathErrorKind::kHostUnreachable;
     case wire::kIcmpv6PortUnreachable:

@@ -369,7 +369,7 @@ TEST_F(PathMtuErrors, RcvUdp_ToAClosedPort_IsReportedWithinTheRateLimit) {
   EXPECT_EQ(cut(behind(host->next_sent(), 54), 2), wire::from_hex("01 04"));
 }
 
-TEST_F(PathMtuErrors, RcvUdp_TheMostSpecificListenerGetsIt) {
+TEST_F(PathMtuErrors, BindUdp_ATakenPortOrNone_IsRefused) {
   EXPECT_FALSE(host->stack.udp().bind({.address = {}, .port = 1000}, *this));
   EXPECT_FALSE(host->stack.udp().bind({.address = {}, .port = 0}, *this));
 }

@@ -132,6 +132,30 @@ TEST_F(Headers, OptionsMarkWhatIsSent) {
   EXPECT_EQ(errno, EINVAL);
 }
 
+// RFC 1122 §3.2.1.7.
+TEST_F(Headers, NoPacketOfIPv4LeavesWithoutHops) {
+  Fd socket(::socket(AF_INET, SOCK_DGRAM, 0));
+  const Address to = Address::of(is_ipv4() ? own_text() : "127.0.0.1", 9);
+  for (const bool connected : {false, true}) {
+    if (connected) {
+      ASSERT_EQ(::connect(socket, to.raw(), to.size), 0) << std::strerror(errno);
+    }
+    const int none = 0;
+    EXPECT_EQ(::setsockopt(socket, IPPROTO_IP, IP_TTL, &none, sizeof(none)), -1);
+    EXPECT_EQ(errno, EINVAL);
+    EXPECT_EQ(get(socket, IPPROTO_IP, IP_TTL), 64);
+    Message message;
+    message.part.iov_len = 1;
+    if (!connected) {
+      message.header.msg_name = const_cast<sockaddr*>(to.raw());
+      message.header.msg_namelen = to.size;
+    }
+    message.add(IPPROTO_IP, IP_TTL, none);
+    EXPECT_EQ(::sendmsg(socket, &message.header, 0), -1);
+    EXPECT_EQ(errno, EINVAL);
+  }
+}
+
 TEST_F(Headers, AncillaryDataMarksOneDatagram) {
   set(client_, names().level, names().traffic_class, 0x20);
   Message message;
