@@ -204,9 +204,12 @@ def run_program(script, documentation, program, targets):
         text = pathlib.Path(out.name).read_text()
     if not text:
         return done.returncode or 3
-    figures = [{**figure, **targets.get(figure["name"], {})} for figure in json.loads(text)["figures"]]
-    missing = set(targets) - {figure["name"] for figure in figures}
-    for figure in figures:
+    figures = json.loads(text)["figures"]
+    held = [figure for figure in figures if figure["name"] in targets and "ratio" in figure]  # not its passes, of the same name
+    for figure in held:
+        figure.update(targets[figure["name"]])
+    missing = set(targets) - {figure["name"] for figure in held}
+    for figure in held:
         if "target" in figure:
             print(f"  {figure['name']}: ratio {figure['ratio']:.2f}, target {figure['target']} "
                   f"{judged(figure['ratio'], figure['target'])}")
