@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // page_test.mjs PAGE PICTURES: opens a page of `tideline compare` in headless Chromium, light and dark, wide and narrow:
 // no complaint of the browser's, nothing fetched, all plots there, and nothing lies over something else or beyond its
-// place. PICTURES is the prefix of a picture for each.
+// place. PICTURES is the prefix of a picture of each, wide.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {pathToFileURL} from 'node:url';
@@ -10,7 +10,7 @@ import {chromium} from 'playwright-core';
 const [file, pictures] = process.argv.slice(2);
 const wanted = readFileSync(file, 'utf8').match(/<svg/g).length;
 
-// Runs in the page. Texts of a plot that touch, that leave it, or that cannot be told from what is behind them.
+// Runs in the page. Texts of a plot that touch, leave it, or lie over a bar; sections that do not fit.
 function faults() {
   const found = [];
   const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
@@ -66,7 +66,7 @@ for (const colorScheme of ['light', 'dark']) {
     const seen = Object.entries(await page.evaluate(colours));
     assert.equal(new Set(seen.map(([, colour]) => colour)).size, seen.length, `a colour for each placement: ${seen}`);
     backgrounds[colorScheme] = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    await page.screenshot({path: `${pictures}-${colorScheme}${width < 1000 ? '-narrow' : ''}.png`});
+    if (width > 1000) await page.screenshot({path: `${pictures}-${colorScheme}.png`});
     assert.deepEqual(complaints, []);
     await page.close();
   }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # page_test.sh PAGE [PICTURES]: page_test.mjs in a network of its own, with Debian's Chromium and the playwright-core that
-# package-lock.json names, which it fetches first. PICTURES is the prefix of pictures, light and dark, wide and narrow;
-# without one they are thrown away.
+# package-lock.json names, which it fetches first. PICTURES is the prefix of two pictures, light and dark; without one
+# they are thrown away.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 page=$(realpath "$1")

@@ -62,7 +62,7 @@ std::string legend(double y) {
   std::string text;
   double x = 0;
   for (const Part& part : kParts) {
-    const double width = 14 + 5.6 * static_cast<double>(std::string_view(part.name).size()) + 10;
+    const double width = 14 + 6.0 * static_cast<double>(std::string_view(part.name).size()) + 12;
     if (x + width > kWidth) {
       x = 0;
       y += kLegendLine;
