@@ -76,11 +76,11 @@ Placements choose_placements(const CompareOptions& options) {
   for (const std::string& name : options.placements) {
     if (std::ranges::find(known, name) == known.end()) fail_unknown("placement", name, known);
   }
-  if (!options.placements.empty()) {
-    std::erase_if(all, [&](const auto& each) {
-      return std::ranges::find(options.placements, each->about().name) == options.placements.end();
-    });
-  }
+  std::erase_if(all, [&](const auto& each) {
+    const About& about = each->about();
+    if (options.placements.empty()) return options.quick && !about.quick;
+    return std::ranges::find(options.placements, about.name) == options.placements.end();
+  });
   return all;
 }
 
@@ -163,7 +163,7 @@ void Comparing::run_round(std::size_t round, Progress& progress) {
       // What does not work does not begin to.
       const auto& first = row.rounds.front()[placement];
       const bool failed = first.has_value() && !first->failure.empty();
-      if (failed || (round > 0 && is_time_up())) continue;
+      if (failed || is_time_up()) continue;
       row.rounds.back()[placement] = run(row, placement, false);
     }
   }
@@ -207,7 +207,14 @@ Comparison Comparing::compare() {
   }
   std::vector<double> others;
   for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const Row& row = rows_[i];
+    Row& row = rows_[i];
+    for (std::size_t placement = 0; placement < placements_.size(); ++placement) {
+      const bool tried = std::ranges::any_of(
+          row.rounds, [placement](const auto& round) { return round[placement].has_value(); });
+      if (!tried && row.left_out[placement].empty()) {
+        row.left_out[placement] = "there was no time";
+      }
+    }
     for (const auto& round : row.rounds) {
       for (const auto& run : round) {
         if (run && run->failure.empty()) others.push_back(run->others_share);

@@ -10,6 +10,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -180,6 +181,45 @@ def median(runs, key):
     return statistics.median(run[key] for run in runs)
 
 
+def judged(value, target, lower=False):
+    return "ok" if (value <= target if lower else value >= target) else "BELOW"
+
+
 def write(file, about, figures):
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps({"machine": about, "figures": figures}, indent=1) + "\n")
+
+
+def run_program(script, documentation, program, targets):
+    """A benchmark program's figures, with their targets by name, and kept if that is asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=documentation.split("\n", maxsplit=1)[0])
+    parser.add_argument("--quick", action="store_true", help="shorter, with more noise")
+    parser.add_argument("--keep", action="store_true", help="store the results in `results` beside the script")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the results there")
+    arguments = parser.parse_args()
+    about = machine(script)
+    refuse_to_keep(parser, arguments, about)
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        done = subprocess.run([str(BIN / program), *(["--quick"] if arguments.quick else []), "--json", out.name])
+        text = pathlib.Path(out.name).read_text()
+    if not text:
+        return done.returncode or 3
+    figures = json.loads(text)["figures"]
+    held = [figure for figure in figures if figure["name"] in targets and "ratio" in figure]  # not its passes, of the same name
+    for figure in held:
+        figure.update(targets[figure["name"]])
+    missing = set(targets) - {figure["name"] for figure in held}
+    for figure in held:
+        if "target" in figure:
+            print(f"  {figure['name']}: ratio {figure['ratio']:.2f}, target {figure['target']} "
+                  f"{judged(figure['ratio'], figure['target'])}")
+        if "target_value" in figure:
+            print(f"  {figure['name']}: {figure['value']:.3g} {figure['unit']}, target {figure['target_value']} "
+                  f"{judged(figure['value'], figure['target_value'])}")
+    for name in sorted(missing):
+        print(f"  {name}: not measured", file=sys.stderr)
+    if arguments.json:
+        write(arguments.json, about, figures)
+    if arguments.keep and not missing:
+        write(ROOT / pathlib.Path(script).parent / "results" / f"{program}.json", about, figures)
+    return done.returncode or (3 if missing else 0)

@@ -57,7 +57,7 @@ bool QueueDatagram::put(const DatagramRecord& record, std::span<const iovec> fro
   DatagramRecord header = record;
   const iovec head{.iov_base = &header, .iov_len = sizeof(header)};
   copy_in(fifo, at, {&head, 1}, sizeof(header));
-  copy_in(fifo, at + sizeof(header), from, record.size);
+  sockets_.count_copied(copy_in(fifo, at + sizeof(header), from, record.size));
   fifo.set_written(at + length);
   hint();
   return true;
@@ -114,6 +114,7 @@ Outcome<Received> QueueDatagram::receive(std::span<const iovec> into, bool peek)
   queue::FifoView fifo = incoming();
   const std::uint64_t at = fifo.consumed();
   const std::size_t size = copy_out(fifo, at + sizeof(*record), into, record->size);
+  sockets_.count_copied(size);
   if (!peek) fifo.set_consumed(at + length_of(record->size));
   return Received{
       .size = size,

@@ -48,6 +48,7 @@ class QueueSockets final : public Sockets {
   bool keeps(int descriptor) override { return channel_->keeps(descriptor); }
   // The front end sends on what was written.
   void finish(Duration /*limit*/) override {}
+  std::uint64_t copied_bytes() const override { return copied_.load(std::memory_order_relaxed); }
 
   // --- For its sockets.
   QueueChannel& channel() { return *channel_; }
@@ -58,6 +59,7 @@ class QueueSockets final : public Sockets {
   void give_back(QueueDatagram& datagram);
   // A socket had no slot left for a waiter, which looks again every millisecond.
   void crowd(bool more) { crowded_.fetch_add(more ? 1 : -1, std::memory_order_relaxed); }
+  void count_copied(std::size_t bytes) { copied_.fetch_add(bytes, std::memory_order_relaxed); }
 
  private:
   explicit QueueSockets(std::unique_ptr<QueueChannel> channel);
@@ -74,6 +76,7 @@ class QueueSockets final : public Sockets {
   std::vector<std::unique_ptr<Waiter>> free_waiters_;
   std::vector<std::unique_ptr<Waiter>> parents_waiters_;
   std::atomic<int> crowded_{0};
+  std::atomic<std::uint64_t> copied_{0};  // payload, into FIFOs and out of them
 };
 
 }  // namespace tideline::client

@@ -81,6 +81,7 @@ std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size, bo
   if (room <= kPiece) {
     const std::size_t done = copy_in(fifo, begin, from, room);
     if (done > 0) {
+      sockets_.count_copied(done);
       fifo.set_written(begin + done);
       hint();
     }
@@ -93,6 +94,7 @@ std::size_t QueueStream::write(std::span<const iovec> from, std::size_t size, bo
       const std::size_t size_now = std::min(left, kPiece);
       const std::size_t copied = fifo.copy_in(begin + done, {bytes, size_now});
       done += copied;
+      sockets_.count_copied(copied);
       fifo.set_written(begin + done);
       hint();
       if (copied < size_now) return done;
@@ -191,6 +193,7 @@ Outcome<Received> QueueStream::receive(std::span<const iovec> into, bool peek) {
   }
   const std::size_t size = copy_out(fifo, at, into, readable);
   if (size == 0 && readable > 0 && size_of(into) > 0) return refuse(Failure::kNoMemory);
+  if (size > 0) sockets_.count_copied(size);
   if (!peek && size > 0) {
     fifo.set_consumed(at + size);
     tell_consumed(fifo, was_full);

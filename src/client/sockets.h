@@ -144,6 +144,9 @@ class Sockets {
   // The program ends: closes what is open, and gives peers the time to take what was written, as
   // long as that goes on, at most for `limit`.
   virtual void finish(Duration limit) = 0;
+  // Payload that the program's own threads have copied, where the engine does not count it: each
+  // byte is a pass.
+  virtual std::uint64_t copied_bytes() const { return 0; }
 
  protected:
   ~Sockets() = default;

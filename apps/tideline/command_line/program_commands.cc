@@ -57,10 +57,12 @@ Command add_compare(CLI::App& app, Arguments& arguments) {
   CLI::App* command = add_command(
       app, kPrograms, "compare",
       "run the same unmodified programs in every placement, in turn, and show what each costs");
-  command->add_flag("--quick", options.quick, "two rounds of a second each, under 5 minutes");
+  command->add_flag(
+      "--quick", options.quick,
+      "two rounds of a second each, under 5 minutes, without placement frontend-bypass");
   command
       ->add_option("--placement", options.placements,
-                   "one of them, several times if wanted (default: all)")
+                   "one of them, several times if wanted (default: all; --quick: those it has)")
       ->check(Offered(placement_names))
       ->allow_extra_args(false);
   command

@@ -196,15 +196,6 @@ std::string time_text(double ns) {
   return fmt::format("{:.2f} s", ns / 1e9);
 }
 
-std::string quantile_text(const Cell& cell, double share, const char* missing) {
-  const auto ns = quantile(cell.quantiles, share);
-  return ns ? time_text(*ns) : missing;
-}
-
-std::string optional_text(const std::optional<double>& value, const char* missing) {
-  return value ? fmt::format("{:.2g}", *value) : missing;
-}
-
 std::string figure_text(Figure figure, double value) {
   switch (figure) {
     case Figure::kBytesPerSecond:
@@ -215,10 +206,6 @@ std::string figure_text(Figure figure, double value) {
       return time_text(value);
   }
   return {};
-}
-
-std::string cost_unit(const Workload& workload) {
-  return workload.counts_bytes() ? "CPU s/GB" : "CPU us each";
 }
 
 }  // namespace tideline::app::compare

@@ -22,9 +22,10 @@ struct Cost {
   double engine_system = 0;
   double softirqd = 0;
 
-  double total() const {
-    return programs_user + programs_system + engine_user + engine_system + softirqd;
-  }
+  double programs() const { return programs_user; }
+  double engine() const { return engine_user; }
+  double kernel() const { return programs_system + engine_system + softirqd; }
+  double total() const { return programs() + engine() + kernel(); }
 };
 
 struct Cell {
@@ -80,10 +81,6 @@ std::vector<Cell> make_cells(const Workload& workload, const Rounds& rounds,
 
 // "12.3 Gb/s", "45.6 k/s", "7.8 us".
 std::string figure_text(Figure figure, double value);
-std::string cost_unit(const Workload& workload);  // "CPU s/GB", "CPU us each"
 std::string time_text(double ns);
-// What a run may lack: then `missing`.
-std::string quantile_text(const Cell& cell, double share, const char* missing);
-std::string optional_text(const std::optional<double>& value, const char* missing);
 
 }  // namespace tideline::app::compare

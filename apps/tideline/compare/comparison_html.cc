@@ -6,6 +6,7 @@
 
 #include <iterator>
 
+#include "compare/columns.h"
 #include "compare/comparison_output.h"
 #include "compare/page_style.h"
 #include "compare/plots.h"
@@ -67,32 +68,30 @@ void put_overview(const Comparison& comparison, std::string& page) {
 
 void put_figures(const Comparison& comparison, std::size_t workload_index, std::string& page) {
   const Workload& workload = comparison.workloads[workload_index];
-  const char* unit = workload.counts_bytes() ? "kB" : "request";
-  page += fmt::format(
+  const std::vector<Cell>& cells = comparison.cells[workload_index];
+  const std::vector<Column> columns = columns_of(workload, cells);
+  page +=
       "<details><summary>All figures</summary><div class=\"scroll\"><table><thead><tr>"
-      "<th>placement</th><th>median</th><th>least</th><th>most</th><th>p50</th><th>p99</th>"
-      "<th>p99.9</th><th>{}</th><th>system calls per {}</th><th>wake-ups per {}</th>"
-      "<th>passes per byte</th><th>lost</th></tr></thead><tbody>\n",
-      workload.counts_bytes() ? "CPU s per GB" : "CPU &#181;s per request", unit, unit);
+      "<th>placement</th><th>median</th><th>least</th><th>most</th>";
+  for (const Column& column : columns) page += fmt::format("<th>{}</th>", escaped(column.title));
+  page += "</tr></thead><tbody>\n";
   for (std::size_t i = 0; i < comparison.placements.size(); ++i) {
-    const Cell& cell = comparison.cells[workload_index][i];
+    const Cell& cell = cells[i];
     page += fmt::format("<tr><th>{}</th>", escaped(comparison.placements[i]->title));
     if (!cell.works()) {
-      page += fmt::format("<td class=\"left\" colspan=\"11\">{}</td></tr>\n",
+      page += fmt::format("<td class=\"left\" colspan=\"{}\">{}</td></tr>\n", columns.size() + 3,
                           escaped(cell.left_out.empty() ? "failed: " + cell.failure
                                                         : "left out: " + cell.left_out));
       continue;
     }
-    const auto figure = [&](double value) { return figure_text(workload.figure, value); };
-    page += fmt::format(
-        "<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.3g}</td>"
-        "<td>{}</td><td>{:.2g}</td><td>{}</td><td>{}</td></tr>\n",
-        figure(cell.value.median), figure(cell.value.least), figure(cell.value.most),
-        quantile_text(cell, 0.5, kDash), quantile_text(cell, 0.99, kDash),
-        quantile_text(cell, 0.999, kDash), cell.cost.total(),
-        optional_text(cell.syscalls_per_unit, kDash), cell.wake_ups_per_unit,
-        optional_text(cell.passes_per_byte, kDash),
-        cell.lost_share ? fmt::format("{:.1f} %", *cell.lost_share * 100) : kDash);
+    for (const double value : {cell.value.median, cell.value.least, cell.value.most}) {
+      page += fmt::format("<td>{}</td>", figure_text(workload.figure, value));
+    }
+    for (const Column& column : columns) {
+      const std::string text = column.text(cell);
+      page += fmt::format("<td>{}</td>", text.empty() ? kDash : escaped(text));
+    }
+    page += "</tr>\n";
   }
   page += "</tbody></table></div></details>\n";
 }

@@ -74,6 +74,34 @@ TEST(Comparison, CellsHaveRatiosOfRoundsAndCostsOfUnits) {
   EXPECT_NE(comparison.judgement().find("agree"), std::string::npos);
 }
 
+TEST(Comparison, ProcessorTimeIsToldByWhoseItIs) {
+  auto run = run_of(100);
+  run.engine = {.user_s = 0.5, .system_s = 0.25};
+  run.softirqd_s = 0.125;
+  const Comparison comparison = comparison_of({{run_of(100), run}});
+  const Cost& cost = comparison.cells[0][1].cost;
+  EXPECT_EQ(cost.programs(), 2);
+  EXPECT_EQ(cost.engine(), 0.5);
+  EXPECT_EQ(cost.kernel(), 1.375);
+  EXPECT_EQ(cost.total(), 3.875);
+}
+
+TEST(Comparison, TablesHaveTheColumnsThatOneCellFills) {
+  const Comparison comparison = comparison_of({{run_of(100), run_of(200)}});
+  const std::string table = to_table(comparison);
+  for (const char* head : {" p50", "us/req", "programs", "daemons", "kernel", "wakes/req"}) {
+    EXPECT_NE(table.find(head), std::string::npos) << head;
+  }
+  for (const char* head : {" p99", "passes/byte", "lost"}) {
+    EXPECT_EQ(table.find(head), std::string::npos) << head;
+  }
+  const std::string page = to_html(comparison);
+  EXPECT_NE(page.find("<th>of it programs</th>"), std::string::npos);
+  EXPECT_EQ(page.find("<th>passes per byte</th>"), std::string::npos);
+  // Colours go by name, so that a placement has the same in every report.
+  EXPECT_NE(page.find("class=\"bar second\""), std::string::npos);
+}
+
 TEST(Comparison, WhatFailedIsToldAndTheNextIsTheReference) {
   const Comparison comparison =
       comparison_of({{failed_run(), run_of(2)}, {failed_run(), run_of(2)}});

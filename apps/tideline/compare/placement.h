@@ -31,6 +31,7 @@ struct About {
   const char* title;              // in tables
   const char* text;               // one sentence
   const char* no_rdma = nullptr;  // why verbs do not work in it, if they do not
+  bool quick = true;              // whether --quick has it, if nothing else is asked for
 };
 
 class Placement {

@@ -11,13 +11,13 @@ namespace tideline::app::compare {
 namespace {
 
 // In units of the drawing.
-constexpr double kWidth = 360;
-constexpr double kLabels = 132;  // left of bars
-constexpr double kValues = 66;   // right of bars
+constexpr double kWidth = 380;
+constexpr double kLabels = 142;  // left of bars
+constexpr double kValues = 72;   // right of bars
 constexpr double kBars = kWidth - kLabels - kValues;
 constexpr double kRow = 26;
 constexpr double kBar = 14;
-constexpr std::size_t kColours = 6;
+constexpr double kLegendLine = 16;
 
 std::string open_figure(const std::string& title, double height) {
   return fmt::format(
@@ -62,10 +62,10 @@ std::string legend(double y) {
   std::string text;
   double x = 0;
   for (const Part& part : kParts) {
-    const double width = 14 + 5.6 * static_cast<double>(std::string_view(part.name).size()) + 10;
+    const double width = 14 + 6.0 * static_cast<double>(std::string_view(part.name).size()) + 12;
     if (x + width > kWidth) {
       x = 0;
-      y += 16;
+      y += kLegendLine;
     }
     text += fmt::format(
         "<rect class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"10\" height=\"10\"/>"
@@ -82,13 +82,14 @@ struct Axes {
   double most_ns = 0;
   double tail = 1;  // the smallest share that is left beyond a percentile
 
-  static constexpr double kLeft = 52;
+  static constexpr double kLeft = 46;
+  static constexpr double kRight = 24;  // half of what stands below the last line
   static constexpr double kTop = 8;
-  static constexpr double kHeight = 170;
+  static constexpr double kHeight = 200;
 
   double x(double share) const {
     const double left = std::clamp(1 - share, tail, 1.0);
-    return kLeft + (kWidth - kLeft - 8) * std::log(left) / std::log(tail);
+    return kLeft + (kWidth - kLeft - kRight) * std::log(left) / std::log(tail);
   }
   double y(double ns) const {
     return kTop + kHeight * (1 - std::log(ns / least_ns) / std::log(most_ns / least_ns));
@@ -111,6 +112,14 @@ Axes axes_of(const std::vector<Cell>& cells) {
   return axes;
 }
 
+// Of 1 and 3 times a power of ten, without the digits that measured times have.
+std::string tick_text(double ns) {
+  if (ns < 1e3) return fmt::format("{:g} ns", ns);
+  if (ns < 1e6) return fmt::format("{:g} us", ns / 1e3);
+  if (ns < 1e9) return fmt::format("{:g} ms", ns / 1e6);
+  return fmt::format("{:g} s", ns / 1e9);
+}
+
 std::string grid_of(const Axes& axes) {
   std::string text;
   constexpr double kBottom = Axes::kTop + Axes::kHeight;
@@ -121,7 +130,7 @@ std::string grid_of(const Axes& axes) {
       text += fmt::format(
           "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{1:.1f}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
           "<text class=\"soft\" text-anchor=\"end\" x=\"{3:.1f}\" y=\"{4:.1f}\">{5}</text>",
-          Axes::kLeft, kWidth - 8, y, Axes::kLeft - 5, y + 4, time_text(ns));
+          Axes::kLeft, kWidth - Axes::kRight, y, Axes::kLeft - 5, y + 4, tick_text(ns));
     }
   }
   for (const double share : {0.5, 0.9, 0.99, 0.999, 0.9999}) {
@@ -134,14 +143,14 @@ std::string grid_of(const Axes& axes) {
   return text + "\n";
 }
 
-std::string curve_of(const Axes& axes, const Cell& cell, std::size_t colour, const char* title) {
+std::string curve_of(const Axes& axes, const Cell& cell, const About& placement) {
   std::string points;
   for (const Quantile& each : cell.quantiles) {
     if (each.share < 0.5 || each.share >= 0.99995 || each.ns <= 0) continue;
     points += fmt::format("{:.1f},{:.1f} ", axes.x(each.share), axes.y(each.ns));
   }
-  return fmt::format("<polyline class=\"curve c{}\" points=\"{}\"><title>{}</title></polyline>\n",
-                     colour % kColours, points, escaped(title));
+  return fmt::format("<polyline class=\"curve {}\" points=\"{}\"><title>{}</title></polyline>\n",
+                     placement.name, points, escaped(placement.title));
 }
 
 }  // namespace
@@ -191,7 +200,7 @@ std::string figure_plot(const Workload& workload, const Abouts& placements,
     const auto at = [&](double v) { return kLabels + kBars * v / most; };
     const std::string label = figure_text(workload.figure, value.median);
     text += row_label(*placements[i], y);
-    text += bar(kLabels, y, at(value.median) - kLabels, fmt::format("p{}", i % kColours),
+    text += bar(kLabels, y, at(value.median) - kLabels, fmt::format("bar {}", placements[i]->name),
                 fmt::format("{} ({} to {})", label, figure_text(workload.figure, value.least),
                             figure_text(workload.figure, value.most)));
     text += fmt::format(
@@ -215,7 +224,7 @@ std::string cost_plot(const Workload& workload, const Abouts& placements,
   std::string text =
       open_figure(workload.counts_bytes() ? "Processor time per GB, where it goes"
                                           : "Processor time per request, where it goes",
-                  bottom + 40);
+                  bottom + 44);
   double y = 2;
   for (const std::size_t i : rows) {
     text += row_label(*placements[i], y);
@@ -238,20 +247,24 @@ std::string latency_plot(const Abouts& placements, const std::vector<Cell>& cell
   const bool any = std::ranges::any_of(cells, [](const Cell& c) { return c.quantiles.size() > 1; });
   if (!any) return {};
   const Axes axes = axes_of(cells);
-  constexpr double kLegend = Axes::kTop + Axes::kHeight + 34;
-  std::string text = open_figure("Latency by percentile", kLegend + 40) + grid_of(axes);
-  std::size_t shown = 0;
+  std::vector<std::size_t> shown;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    if (cells[i].quantiles.size() < 2) continue;
-    text += curve_of(axes, cells[i], i, placements[i]->title);
-    const double x = static_cast<double>(shown % 2) * kWidth / 2;
-    const std::size_t line = shown / 2;
-    const double y = kLegend + static_cast<double>(line) * 16;
+    if (cells[i].quantiles.size() > 1) shown.push_back(i);
+  }
+  constexpr double kLegend = Axes::kTop + Axes::kHeight + 34;
+  const std::size_t lines = (shown.size() + 1) / 2;  // in two columns
+  std::string text =
+      open_figure("Latency by percentile", kLegend + static_cast<double>(lines) * kLegendLine) +
+      grid_of(axes);
+  for (const std::size_t i : shown) text += curve_of(axes, cells[i], *placements[i]);
+  for (std::size_t entry = 0; entry < shown.size(); ++entry) {
+    const About& placement = *placements[shown[entry]];
+    const double x = entry < lines ? 0 : kWidth / 2;
+    const double y = kLegend + static_cast<double>(entry % lines) * kLegendLine;
     text += fmt::format(
-        "<rect class=\"p{}\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"10\" height=\"10\"/>"
+        "<line class=\"curve {}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
         "<text class=\"soft\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n",
-        i % kColours, x, y - 9, x + 14, y, escaped(placements[i]->title));
-    ++shown;
+        placement.name, x, x + 24, y - 4, y - 4, x + 30, y, escaped(placement.title));
   }
   return text + "</svg></figure>\n";
 }

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <utility>
 
 #include "base/clock.h"
 #include "compare/syscall_counter.h"
@@ -124,13 +125,30 @@ double passed_by_daemons(const Placement& placement) {
   return total;
 }
 
-// What a program's own engine has told at its end, under --stats.
-std::optional<double> passed_by(const Child& program) {
-  constexpr std::string_view kKey = " passed_bytes=";
+// A number that tideline has told on a program's standard error at its end, under --stats.
+std::optional<double> told_by(const Child& program, std::string_view key) {
   const std::string text = program.errors();
-  const std::size_t at = text.rfind(kKey);
+  const std::size_t at = text.rfind(key);
   if (at == std::string::npos) return std::nullopt;
-  return std::atof(text.c_str() + at + kKey.size());
+  return std::atof(text.c_str() + at + key.size());
+}
+
+// What both have counted: each its engine's passes, or its copies to and from a daemon. One that
+// does not use tideline has none; nothing if one that does has not told.
+std::optional<double> passed_by_programs(const Child& server, const Child& client, bool at_daemon,
+                                         const Words& server_words, const Words& client_words) {
+  const std::string tideline = own_program("tideline");
+  double total = 0;
+  bool any = false;
+  for (const auto& [program, words] :
+       {std::pair(&server, &server_words), std::pair(&client, &client_words)}) {
+    if (words->front() != tideline) continue;
+    const auto told = told_by(*program, at_daemon ? " copied_bytes=" : " passed_bytes=");
+    if (!told) return std::nullopt;
+    total += *told;
+    any = true;
+  }
+  return any ? std::optional(total) : std::nullopt;
 }
 
 }  // namespace
@@ -177,7 +195,9 @@ Run Runner::measure(Placement& placement, const Workload& workload, unsigned sec
   const Placeholders values = placeholders(workload, seconds);
   std::error_code none;
   if (!workload.ready.file.empty()) fs::remove(values.folder + "/" + workload.ready.file, none);
-  Child server(placement.server(filled_in(workload.server, values)), cores_.server);
+  const Words server_words = placement.server(filled_in(workload.server, values));
+  const Words client_words = placement.client(filled_in(workload.client, values));
+  Child server(server_words, cores_.server);
   wait_until_ready(workload.ready, server, values.folder);
 
   SyscallCounter syscalls;
@@ -193,7 +213,7 @@ Run Runner::measure(Placement& placement, const Workload& workload, unsigned sec
   const Usage daemons_before = usage_of_all(daemons);
   const LoadSample before = load_.sample();
 
-  Child client(placement.client(filled_in(workload.client, values)), cores_.client);
+  Child client(client_words, cores_.client);
   const bool done = client.wait_until(before.at + std::chrono::seconds(6 * seconds) + kPatience);
 
   Run run;
@@ -214,10 +234,9 @@ Run Runner::measure(Placement& placement, const Workload& workload, unsigned sec
   const double ours = run.programs.cpu_s() + run.engine.cpu_s() + run.softirqd_s;
   const double all = std::chrono::duration<double>(after.at - before.at).count() * load_.cores();
   run.others_share = std::clamp((after.busy_s - before.busy_s - ours) / all, 0.0, 1.0);
-  const auto by_server = passed_by(server);
-  const auto by_client = passed_by(client);
-  if (by_server && by_client) run.passed_bytes = *by_server + *by_client;
-  if (!daemons.empty()) run.passed_bytes = passed_after - passed_before;
+  run.passed_bytes =
+      passed_by_programs(server, client, !daemons.empty(), server_words, client_words);
+  if (run.passed_bytes) *run.passed_bytes += passed_after - passed_before;
   run.reading = value_or_throw(read_output(workload.sources, client.said()));
   return run;
 }

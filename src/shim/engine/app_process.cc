@@ -134,6 +134,15 @@ Status AppProcess::wait_until_ready() {
   return fail({.kind = ErrorKind::kEnvironment, .what = "the host's addresses do not get ready"});
 }
 
+packet::PassCounter AppProcess::passes(engine::Worker& worker) const {
+  packet::PassCounter all = worker.port().stats(0).passes;
+  all.add(worker.function().stats().passes);
+  all.add(worker.host()->stack().passes());
+  all.add(worker.host()->tcp().passes());
+  all.add(sockets_->passes());
+  return all;
+}
+
 std::string AppProcess::report(engine::Worker& worker) const {
   const port::QueueStats wire = worker.port().stats(0);
   std::string text = fmt::format(" wire_rx={} wire_tx={}", wire.rx_frames, wire.tx_frames);

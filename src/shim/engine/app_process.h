@@ -49,6 +49,8 @@ class AppProcess final : private control::Subject {
   const engine::HostOptions& host() const { return host_; }
   // The RDMA device beside the host, from now on: for `tideline status`.
   void set_device(const rdma::Device* device) { device_.store(device, std::memory_order_release); }
+  // Over payload of sockets, and what the wire does for all.
+  packet::PassCounter passes(engine::Worker& worker) const;
   // Counters of the wire, as words " name=value"; and the capture, written out.
   std::string report(engine::Worker& worker) const;
   void flush_capture();

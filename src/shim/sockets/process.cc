@@ -118,9 +118,10 @@ void Process::report() const {
   std::fprintf(
       stderr,
       "tideline: pid %d: sockets ours=%llu both=%llu accepted=%llu kernel=%llu refused=%llu "
-      "other_families=%llu\n",
+      "other_families=%llu copied_bytes=%llu\n",
       ::getpid(), of(Count::kOurs), of(Count::kBoth), of(Count::kAccepted), of(Count::kPassed),
-      of(Count::kRefused), of(Count::kOther));
+      of(Count::kRefused), of(Count::kOther),
+      static_cast<unsigned long long>(running() == nullptr ? 0 : running()->copied_bytes()));
 }
 
 void Process::before_fork() {

@@ -70,7 +70,7 @@ class AppEngineOfProcess final : public Engine, private EngineLock {
   // False in a forked child of the process that has started it.
   bool is_of_this_process() const { return owner_ == ::getpid(); }
   void report(bool counters);
-  std::string report_device(rdma::Device& device, engine::Worker& worker);
+  std::string report_device(const rdma::Device& device) const;
 
  private:
   AppEngineOfProcess(const engine::AttachmentOptions& options,
@@ -158,13 +158,17 @@ void AppEngineOfProcess::report(bool counters) {
   std::string text;
   process_->engine().exclusively([&](engine::Worker& worker, Instant /*now*/) {
     text = process_->report(worker);
-    if (device_) text += report_device(*device_, worker);
+    packet::PassCounter passes = process_->passes(worker);
+    if (device_) passes.add(device_->counters().passes);
+    text += fmt::format(" passed_bytes={} kernel_copied_bytes={}", passes.total(),
+                        passes.bytes(packet::Pass::kKernelCopy));
+    if (device_) text += report_device(*device_);
   });
   if (counters) std::fprintf(stderr, "tideline: pid %d:%s\n", ::getpid(), text.c_str());
   process_->flush_capture();
 }
 
-std::string AppEngineOfProcess::report_device(rdma::Device& device, engine::Worker& worker) {
+std::string AppEngineOfProcess::report_device(const rdma::Device& device) const {
   std::string text;
   if (placement_ != nullptr) {
     const placement::Counters& direct = placement_->counters();
@@ -172,10 +176,6 @@ std::string AppEngineOfProcess::report_device(rdma::Device& device, engine::Work
                         direct.by_mapping, direct.by_kernel, direct.refused);
   }
   const rdma::Counters& counters = device.counters();
-  packet::PassCounter passes = counters.passes;
-  passes.add(worker.port().stats(0).passes);
-  text += fmt::format(" passed_bytes={} kernel_copied_bytes={}", passes.total(),
-                      passes.bytes(packet::Pass::kKernelCopy));
   for (std::size_t i = 0; i < rdma::kCounterCount; ++i) {
     const auto counter = static_cast<rdma::Counter>(i);
     if (counters.of(counter) == 0) continue;

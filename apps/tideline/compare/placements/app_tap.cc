@@ -8,7 +8,7 @@ namespace tideline::app::compare {
 namespace {
 
 constexpr About kAboutAppTap{.name = "app-tap",
-                             .title = "app, tap",
+                             .title = "app, TAP",
                              .text =
                                  "tideline's engine inside the server, a TAP device, and Linux's "
                                  "TCP/IP under the client.",

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Placement `app` on AF_XDP: each program has its own engine on one end of a veth pair, MTU 1500.
 #include "compare/placements/placements.h"
-#include "machine.h"
-#include "session.h"
+#include "compare/placements/xdp_cable.h"
 
 namespace tideline::app::compare {
 namespace {
@@ -17,35 +16,20 @@ constexpr About kAboutAppXdp{
 class AppXdp : public Placement {
  public:
   const About& about() const override { return kAboutAppXdp; }
-  std::string lacks() const override {
-    for (const char* program : {"ip", "ethtool"}) {
-      if (!is_installed(program)) return "it needs the programs ip and ethtool";
-    }
-    return xdp_lacks();
-  }
-  void begin(const Cores& /*cores*/) override {
-    run_command({"ip", "link", "add", "tlx0", "type", "veth", "peer", "name", "tlx1"});
-    made_ = true;
-    for (const char* link : {"tlx0", "tlx1"}) {
-      run_command({"ethtool", "-K", link, "tx", "off"});
-      // Otherwise the kernel's link-local address is the one that the engine derives.
-      run_command({"ip", "link", "set", link, "addrgenmode", "none"});
-      run_command({"ip", "link", "set", link, "up"});
-    }
-  }
-  void end() override {
-    if (made_) run_command({"ip", "link", "delete", "tlx0"});
-    made_ = false;
-  }
+  std::string lacks() const override { return XdpCable::lacks(); }
+  void begin(const Cores& /*cores*/) override { cable_.lay(); }
+  void end() override { cable_.remove(); }
   Words server(const Words& program) const override {
-    return tideline_run({"--wire", "xdp:tlx0", "--ip", std::string(kServer) + "/24"}, program);
+    return tideline_run({"--wire", XdpCable::kServerWire, "--ip", std::string(kServer) + "/24"},
+                        program);
   }
   Words client(const Words& program) const override {
-    return tideline_run({"--wire", "xdp:tlx1", "--ip", std::string(kClient) + "/24"}, program);
+    return tideline_run({"--wire", XdpCable::kClientWire, "--ip", std::string(kClient) + "/24"},
+                        program);
   }
 
  private:
-  bool made_ = false;
+  XdpCable cable_;
 };
 
 }  // namespace

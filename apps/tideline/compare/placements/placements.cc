@@ -19,8 +19,8 @@ std::vector<std::unique_ptr<Placement>> all_placements() {
   own_folder();
   std::vector<std::unique_ptr<Placement>> all;
   // The first is what the others are held against.
-  for (const auto make : {make_linux, make_app, make_frontend, make_frontends, make_bypass,
-                          make_app_tap, make_app_xdp}) {
+  for (const auto make : {make_linux, make_app, make_frontends, make_frontend, make_bypass,
+                          make_app_tap, make_frontend_tap, make_app_xdp, make_frontend_xdp}) {
     all.push_back(make());
   }
   return all;

@@ -12,6 +12,8 @@ std::unique_ptr<Placement> make_linux();
 std::unique_ptr<Placement> make_app();
 std::unique_ptr<Placement> make_app_tap();
 std::unique_ptr<Placement> make_app_xdp();
+std::unique_ptr<Placement> make_frontend_tap();
+std::unique_ptr<Placement> make_frontend_xdp();
 std::unique_ptr<Placement> make_frontend();   // one daemon for both
 std::unique_ptr<Placement> make_frontends();  // one each
 std::unique_ptr<Placement> make_bypass();     // one, and bytes skip TCP
