@@ -209,7 +209,7 @@ TEST_F(Hostile, RcvEcho_WithBadChecksumOrToAGroup_IsNotAnswered) {
 // RFC 1122 §3.2.2.5; never of a fragment but the first, nor to a group.
 TEST_F(Hostile, RcvBadOption_IsReportedWithItsOctet) {
   wire::Ipv4 header{.protocol = wire::kProtocolIcmp, .source = kPeer4, .destination = kOurs4};
-  for (const unsigned byte : {1, 7, 7, 3, 0, 0, 0, 0}) {
+  for (const unsigned byte : {1U, 7U, 7U, 3U, 0U, 0U, 0U, 0U}) {
     header.options.bytes[header.options.size++] = static_cast<std::byte>(byte);
   }
   const ByteVector echo = icmp({.type = wire::IcmpType::kEchoRequest}, pattern(8, 1));
