@@ -153,7 +153,9 @@ class World final : public Output,
               .has_value());
     stack_.configure_ipv6(now_);
     CHECK(stack_.join(Ipv6Address::mapped(Ipv4Address(224, 0, 0, 251)), now_).has_value());
-    stack_.routes4().add({.destination = {}, .gateway = kPeer4});
+    for (const Ipv4Address gateway : {kPeer4, Ipv4Address(192, 0, 2, 77)}) {
+      CHECK(stack_.add_gateway(Ipv6Address::mapped(gateway), now_).has_value());
+    }
     CHECK(stack_.udp().bind({.port = kPort}, *this).has_value());
     CHECK(stack_.open_echo(kEcho, *this));
     stack_.grh().set_handler(this);
@@ -251,6 +253,10 @@ class World final : public Output,
   void check_bounds() const {
     CHECK(stack_.arp().neighbours().size() <= kNeighbours.capacity);
     CHECK(stack_.ndp().neighbours().size() <= kNeighbours.capacity);
+    CHECK(stack_.arp().first_hops().size() == 2, "only their owner takes gateways away");
+    CHECK(stack_.arp().first_hops().redirects() <= FirstHops<Ipv4Address>::kMaxRedirects);
+    CHECK(stack_.ndp().first_hops().size() <= FirstHops<Ipv6Address>::kMaxRouters);
+    CHECK(stack_.ndp().first_hops().redirects() <= FirstHops<Ipv6Address>::kMaxRedirects);
     CHECK(stack_.reassembler().datagrams() <= kReassembly.datagrams);
     CHECK(stack_.reassembler().segments() <= kReassembly.segments);
     const std::size_t most = kReassembly.segments + 2 * kNeighbours.waiting_segments;

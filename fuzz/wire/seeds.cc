@@ -83,6 +83,11 @@ bool write_scripts(const fs::path& folder) {
   const std::string icmp_header =
       ipv4_header + "450000000000000040010000c0000201c0000202";  // lengths and sums are mended
   for (const auto& sample : packets::kIcmpAll) add("Icmp", sample, icmp_header);
+  // About a datagram of the host's own, from its gateway to another.
+  add("Icmp",
+      {"RedirectOfOurs",
+       "05010000c000024d 4500002400000000401100 00c0000202c6336407 1092000900100000"},
+      icmp_header);
   const std::string igmp_header = ipv4_header + "450000000000000001020000c0000201e0000001";
   const std::string mld_header = ipv6_header +
                                  "600000000000000120010db8000000000000000000000001"

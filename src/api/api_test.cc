@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -237,6 +239,29 @@ TEST_P(Api, Datagrams) {
       until([&] { return (first = client.receive(std::span(buffer).first(4))).has_value(); }));
   EXPECT_EQ(first->size, 10U);
   EXPECT_EQ(first->from.port, 53);
+}
+
+// RFC 1112 §6.1: as nobody says how far it may go, it stays on the link.
+TEST_P(Api, ADatagramToAGroupStaysOnTheLink) {
+  const std::string file = testing::TempDir() + "api-group.pcap";
+  {
+    Station sender({.wire = "shm:api", .capture = file});
+    DatagramSocket socket = *sender.host.bind(0);
+    ASSERT_TRUE(
+        socket.send(pattern(1), *Endpoint::parse(GetParam() ? "ff05::1:77" : "239.1.2.3", 80)));
+    ASSERT_TRUE(socket.send(pattern(1), right.endpoint(80, GetParam())));
+    sender.engine.poll();
+    ASSERT_TRUE(sender.engine.flush_capture());
+  }
+  std::ifstream stream(file, std::ios::binary);
+  const std::string frames((std::istreambuf_iterator<char>(stream)), {});
+  std::filesystem::remove(file);
+  using namespace std::string_literals;
+  const std::string group =
+      GetParam() ? "\xff\x05"s + std::string(11, '\0') + "\1\0\x77"s : "\xef\1\2\3"s;
+  const std::size_t at = frames.find(group);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(frames[at - (GetParam() ? 17 : 8)], 1);  // the hop limit, or TTL
 }
 
 // RFC 1122 §3.2.1.3, RFC 4291 §2.5: whoever asks is told, and nothing leaves.

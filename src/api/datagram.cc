@@ -11,6 +11,16 @@
 
 namespace tideline {
 namespace api {
+namespace {
+
+// RFC 1112 §6.1, RFC 3493 §5.2: to a group no further than the link, unless somebody says so.
+std::uint8_t hop_limit_to(const wire::Ipv6Address& address) {
+  const bool group =
+      address.is_mapped() ? address.mapped_ipv4().is_multicast() : address.is_multicast();
+  return group ? 1 : 64;
+}
+
+}  // namespace
 
 DatagramState::~DatagramState() {
   if (port_ != 0) runtime().host().stack().udp().unbind({.port = port_}, *this);
@@ -81,7 +91,9 @@ Status DatagramState::send(std::span<const std::byte> bytes, const Endpoint& to)
   if (packet == nullptr) {
     return fail({.kind = ErrorKind::kExhausted, .what = "no memory for a datagram now"});
   }
-  const ip::UdpPath path{.source = {.address = *source, .port = port_}, .destination = to_udp(to)};
+  const ip::UdpPath path{.source = {.address = *source, .port = port_},
+                         .destination = to_udp(to),
+                         .hop_limit = hop_limit_to(wire::Ipv6Address(to.address))};
   if (const auto sent = stack.udp().send(std::move(packet), path, runtime().now()); !sent) {
     return fail(
         {.what = "cannot send to " + to.text() + ": " + std::string(explain(sent.error()))});

@@ -149,8 +149,9 @@ TEST_F(Gateways, RcvRedirect_ThatMustNotBeBelieved_ChangesNothing) {
   const Ipv4Address elsewhere(203, 0, 113, 9);
   std::uint64_t refused = 0;
   for (const ByteVector& frame :
-       {redirect(kOther4, kOther4), redirect(kPeer4, elsewhere), redirect(kPeer4, broadcast),
-        redirect(kPeer4, kOurs4), redirect(kPeer4, kPeer4), redirect(kPeer4, kOther4, kPeer4)}) {
+       {redirect(kOther4, Ipv4Address(192, 0, 2, 4)), redirect(kPeer4, elsewhere),
+        redirect(kPeer4, broadcast), redirect(kPeer4, kOurs4), redirect(kPeer4, kPeer4),
+        redirect(kPeer4, kOther4, kPeer4)}) {
     host.receive(frame);
     EXPECT_EQ(host.drops(Discard::kIcmpRedirect), ++refused);
   }
@@ -166,6 +167,8 @@ TEST_F(Gateways, RcvRedirects_Flood_IsBounded) {
     host.receive(redirect(kPeer4, kOther4, Ipv4Address(kFar4.value() + i)));
   }
   EXPECT_EQ(host.stack.arp().first_hops().redirects(), FirstHops<Ipv4Address>::kMaxRedirects);
+  EXPECT_EQ(hop(Ipv4Address(kFar4.value() + 499)), kOther4);
+  EXPECT_EQ(hop(kFar4), kPeer4);  // the oldest gives way
 }
 
 TEST_F(Gateways, RcvRedirect_ToWhoDoesNotAnswer_IsForgotten) {

@@ -206,6 +206,29 @@ TEST_F(Hostile, RcvEcho_WithBadChecksumOrToAGroup_IsNotAnswered) {
                  DropReason::kIcmpv6Checksum);
 }
 
+// RFC 1122 §3.2.2.5; never of a fragment but the first, nor to a group.
+TEST_F(Hostile, RcvBadOption_IsReportedWithItsOctet) {
+  wire::Ipv4 header{.protocol = wire::kProtocolIcmp, .source = kPeer4, .destination = kOurs4};
+  for (const unsigned byte : {1U, 7U, 7U, 3U, 0U, 0U, 0U, 0U}) {
+    header.options.bytes[header.options.size++] = static_cast<std::byte>(byte);
+  }
+  const ByteVector echo = icmp({.type = wire::IcmpType::kEchoRequest}, pattern(8, 1));
+  const ByteVector bad = ipv4(header, echo);
+  host->receive(bad);
+  ASSERT_EQ(host->sent.size(), 1U);
+  const ByteVector report = behind(host->next_sent(), 34);
+  EXPECT_EQ(cut(report, 2), wire::from_hex("0c00"));
+  EXPECT_EQ(cut(behind(report, 4), 4), wire::from_hex("17000000"));  // the pointer's own
+  EXPECT_EQ(behind(report, 8), behind(bad, 14));
+  header.fragment_offset = 64;
+  host->receive(ipv4(header, echo));
+  header.fragment_offset = 0;
+  header.destination = Ipv4Address(192, 0, 2, 255);
+  host->receive(ipv4(header, echo));
+  EXPECT_TRUE(host->sent.empty());
+  EXPECT_EQ(host->drops(DropReason::kIpv4OptionPointer), 3U);
+}
+
 TEST_F(Hostile, RcvEchoReply_NobodyAsked_IsDropped) {
   expect_dropped(ipv4(wire::kProtocolIcmp, icmp({.type = wire::IcmpType::kEchoReply}, {})),
                  Discard::kIcmpEchoUnknown);

@@ -56,6 +56,7 @@ void Ndp::receive(wire::Bytes message, const NdpCarrier& carrier, Instant now) {
 }
 
 // RFC 4861 §6.3.4. DEVIATES: the hop limit that routers advise is not taken; protocols set theirs.
+// An advertisement of 1 would cut us off from all that is not on the link (CVE-2015-2922).
 void Ndp::router_advertised(const wire::RouterAdvertisement& message, const NdpCarrier& carrier,
                             Instant now) {
   heard(carrier.source, message.source_mac, now);
