@@ -24,6 +24,12 @@ void calm_down(Tcb& tcb) {
   tcb.recovery = disorder ? RecoveryState::kDisorder : RecoveryState::kOpen;
 }
 
+// RFC 6582 §3.2, step 2: what was sent again for nothing draws duplicates of an acknowledgment that
+// goes no further than the recovery did.
+void ignore_late_duplicates(Tcb& tcb) {
+  tcb.dup_acks_idle = !tcb.sack_on && tcb.snd_una == tcb.high_seq;
+}
+
 void prepare_reduction(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
@@ -79,6 +85,7 @@ void undo(Core& core, Tcb& tcb, Instant now) {
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
   ++tcb.undone;
   ++core.counters.undone;
+  ignore_late_duplicates(tcb);
   calm_down(tcb);
 }
 
@@ -135,8 +142,9 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       const std::uint32_t told = std::uint32_t{tcb.dup_acks} * tcb.mss;
       summary.delivered -= std::min(told, summary.delivered);
       tcb.dup_acks = 0;
+      tcb.dup_acks_idle = false;
     }
-    if (tcb.dup_acks >= kDupAckThreshold) {
+    if (tcb.dup_acks >= kDupAckThreshold && !tcb.dup_acks_idle) {
       mark_first_segment_lost(core, tcb, summary.now);
       judge_mtu_probe(core, tcb, summary.now);
     }
@@ -189,6 +197,7 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
     tcb.dup_acks = 0;
     tcb.undo_armed = false;
     leave_recovery(tcb, summary.now);
+    ignore_late_duplicates(tcb);
     calm_down(tcb);
     return;
   }
@@ -231,6 +240,7 @@ void in_loss(Core& core, Tcb& tcb, const Segment& segment, const AckSummary& sum
   if (tcb.snd_una >= tcb.high_seq && !tcb.prefer_new) {
     tcb.frto = tcb.undo_armed = false;
     if (has_bbr(tcb)) leave_recovery(tcb, summary.now);
+    ignore_late_duplicates(tcb);
     calm_down(tcb);
   }
   tcb.max_flight = std::max(tcb.max_flight, tcb.congestion.cwnd);

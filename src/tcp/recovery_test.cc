@@ -130,6 +130,79 @@ SCRIPT(Recovery, WithoutSack_ThreeDuplicatesRepair, R"(
   info recovery 0
 )")
 
+// RFC 6582 §3.2, step 2: late answers to what was sent again for nothing. What comes after is
+// heard.
+SCRIPT(Recovery, WithoutSack_DuplicatesAfterASpuriousTimeoutRepairNothing, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 5840
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > P. 4381:5841(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 5841
+  count undone 1
+  +0 write 2920
+  +0 > . 5841:7301(1460) ack 1
+  +0 > P. 7301:8761(1460) ack 1
+  +0 < . 1:1(0) ack 5841
+  +0 < . 1:1(0) ack 5841
+  +0 < . 1:1(0) ack 5841
+  +0 > nothing
+  +0.01 < . 1:1(0) ack 7301
+  +0 < . 1:1(0) ack 7301
+  +0 < . 1:1(0) ack 7301
+  +0 < . 1:1(0) ack 7301
+  +0 > . 7301:8761(1460) ack 1
+  +0.01 < . 1:1(0) ack 8761
+)")
+
+SCRIPT(Recovery, WithoutSack_DuplicatesAfterARecoveryBeginNoOther, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 5840
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > P. 4381:5841(1460) ack 1
+  +0.01 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 < . 1:1(0) ack 1
+  +0 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 5841
+  info recovery 0
+  +0 write 2920
+  +0 > . 5841:7301(1460) ack 1
+  +0 > P. 7301:8761(1460) ack 1
+  +0 < . 1:1(0) ack 5841
+  +0 < . 1:1(0) ack 5841
+  +0 < . 1:1(0) ack 5841
+  +0 > nothing
+  +0.01 < . 1:1(0) ack 8761
+)")
+
+SCRIPT(Recovery, WithoutSack_DuplicatesAfterATimeoutBeginNoOther, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 2920
+  +0 > . 1:1461(1460) ack 1
+  +0 > P. 1461:2921(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 > P. 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 2921
+  count undone 0
+  info recovery 0
+  +0 write 1460
+  +0 > P. 2921:4381(1460) ack 1
+  +0 < . 1:1(0) ack 2921
+  +0 < . 1:1(0) ack 2921
+  +0 < . 1:1(0) ack 2921
+  +0 > nothing
+  +0.01 < . 1:1(0) ack 4381
+)")
+
 SCRIPT(Recovery, Timeout_SendsTheFirstAndStartsSlowly, R"(
   config reno
   given ESTABLISHED <mss 1460>
@@ -296,10 +369,9 @@ SCRIPT(Recovery, Timeout_WithoutSack_DuplicateOfNewDataRepairs, R"(
   +0 > P. 5841:7301(1460) ack 1
   +0.01 < . 1:1(0) ack 1461
   +0 > . 1461:2921(1460) ack 1
-  +0 < . 1:1(0) ack 1461
-  +0 > . 2921:4381(1460) ack 1
+  +0.01 < . 1:1(0) ack 4381
   count undone 0
-  +0.01 < . 1:1(0) ack 7301
+  +0 < . 1:1(0) ack 7301
   count timeouts 1
 )")
 

@@ -204,6 +204,7 @@ struct Tcb : TimerNode {
   Authentication* authentication = nullptr;  // if it has keys
   MtuSearch* mtu_search = nullptr;           // if it looks for its path's MTU
   bool cwnd_limited = false;
+  bool dup_acks_idle = false;    // without SACK: they begin no recovery
   bool snd_cwr = false;          // the next new data carries CWR
   bool ecn_unmarked = false;     // the peer's marks are echoed, and nothing of ours is ECT
   std::uint32_t max_flight = 0;  // in the present round
