@@ -485,7 +485,8 @@ std::optional<client::Endpoint> AppStream::remote() {
 
 client::Info AppStream::info() {
   if (has(kListening)) {
-    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+    return info_of_listener(waiting_.load(std::memory_order_acquire), backlog_,
+                            options_.congestion);
   }
   tcp::Info info;
   const Instant now = monotonic_now();

@@ -276,7 +276,7 @@ Outcome<client::KeyState> ServedStream::read_key(std::uint32_t index) const {
 
 client::Info ServedStream::info() const {
   if (has(kListening)) {
-    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+    return info_of_listener(waiting_, backlog_, options_.congestion);
   }
   const Instant now = monotonic_now();
   return to_client(sockets_.tcp().info(id_, now), options_.congestion, now);

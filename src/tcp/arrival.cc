@@ -6,6 +6,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
+#include "tcp/figures.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -112,6 +113,7 @@ void hear_of_marks(Tcb& tcb, const Segment& segment, const AckSummary& summary, 
   tcb.control->echoed(
       tcb.congestion,
       {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
+  if (echo) incidents_of(tcb).marked += summary.segments;
   if (echo || marked > 0) see_congestion(tcb, Signal::kMark, now);
 }
 
@@ -123,6 +125,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   bbr_before_ack(tcb);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
+  if (summary.delivered > 0) note_delivery(tcb, now);
   update_window(core, tcb, segment);
   if (tcb.ecn_on || has_accurate_ecn(tcb)) hear_of_marks(tcb, segment, summary, now);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
@@ -130,6 +133,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   bbr_acked(tcb, summary);
   if (summary.acked > 0) {
     tcb.more_to_come = false;
+    note_answer(tcb, now);
     tcb.retries = tcb.backoff = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
@@ -298,7 +302,10 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
 }  // namespace
 
 void segment_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
-  ++tcb.segments_in;
+  const std::uint32_t segments = segment.count();
+  tcb.segments_in += segments;
+  if (segment.size > 0) tcb.data_segments_in += segments;
+  tcb.ect_seen |= segment.ecn != 0;
   tcb.last_received = now;
   tcb.keepalives = 0;
   if (tcb.state == State::kSynSent) {

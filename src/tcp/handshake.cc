@@ -12,6 +12,7 @@
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -155,6 +156,8 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   }
   bbr_established(tcb, now);
   if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
+  note_answer(tcb, now);
+  tcb.delivered = 1;
   tcb.retries = tcb.backoff = 0;
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
@@ -218,6 +221,7 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   }
   Tcb* tcb = create_passive(core, listener, segment, now);
   if (tcb == nullptr) return;
+  tcb->segments_in = 1;
   take_syn(core, *tcb, segment, now);
   grant_ecn(core, *tcb, segment);
   tcb->iss = initial_sequence(core, tcb->tuple, now);

@@ -78,7 +78,7 @@ void undo(Core& core, Tcb& tcb, Instant now) {
   tcb.scoreboard.unmark_lost();
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
   tcb.backoff = 0;
-  ++tcb.undone;
+  ++incidents_of(tcb).undone;
   ++core.counters.undone;
   calm_down(tcb);
 }
@@ -305,14 +305,13 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight, Instant now) {
   tcb.prr_flight = std::max<std::uint32_t>(flight, tcb.mss);
   // At least the first loss is repaired at once.
   if (!has_bbr(tcb)) tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
-  ++tcb.recoveries;
+  ++incidents_of(tcb).recoveries;
   ++core.counters.fast_recoveries;
   if (tcb.reo_wnd_persist > 0) --tcb.reo_wnd_persist;
   if (tcb.reo_wnd_persist == 0) tcb.reo_wnd_mult = 1;
 }
 
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
-  ++tcb.timeouts;
   ++core.counters.timeouts;
   mtu_probe_timed_out(core, tcb, now);
   if (has_bbr(tcb)) tcb.bbr->on_enter_loss_recovery(bbr_connection(tcb, now));

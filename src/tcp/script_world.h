@@ -76,6 +76,7 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   std::string state();
   std::uint64_t counter(const std::string& name);
   std::uint64_t info(const std::string& name);
+  static std::uint64_t figure(const Info& info, const std::string& name);
 
   Instant now = kStart;
   Seq our_iss;

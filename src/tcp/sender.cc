@@ -7,6 +7,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/bypass.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
@@ -239,7 +240,10 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
     try_again(core, tcb, now, budget);
     return false;
   }
-  if (tcb.outstanding() == 0) tcb.progress_at = now;
+  if (tcb.outstanding() == 0) {
+    tcb.progress_at = now;
+    begin_delivery_round(tcb, end, now);
+  }
   tcb.scoreboard.append(core.ranges, begin, end, segment, now);
   tcb.snd_nxt = end;
   if (probe > 0) mtu_probe_sent(core, tcb, begin, end);
@@ -296,8 +300,8 @@ void account_time(Tcb& tcb, Instant now) {
   if (next == tcb.activity) return;
   const Duration elapsed = now - tcb.activity_since;
   if (tcb.activity != Activity::kIdle) tcb.busy += elapsed;
-  if (tcb.activity == Activity::kWindowLimited) tcb.window_limited += elapsed;
-  if (tcb.activity == Activity::kBufferLimited) tcb.buffer_limited += elapsed;
+  if (tcb.activity == Activity::kWindowLimited) incidents_of(tcb).window_limited += elapsed;
+  if (tcb.activity == Activity::kBufferLimited) incidents_of(tcb).buffer_limited += elapsed;
   tcb.activity = next;
   tcb.activity_since = now;
 }
