@@ -79,6 +79,10 @@ Verdict check_rst(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
 Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (!segment.has(wire::kTcpSyn)) return Verdict::kContinue;
   if (tcb.state == State::kSynReceived && segment.seq == tcb.irs && tcb.is_active) {
+    // Both have opened. The peer waits for an acknowledgment, should our SYN-ACK be lost; and its
+    // SYN has come twice (RFC 2883 §4).
+    tcb.ack_now = true;
+    if (tcb.sack_on) tcb.dsack = {tcb.irs.value(), (tcb.irs + 1).value()};
     segment.flags &= static_cast<std::uint16_t>(~wire::kTcpSyn);
     segment.seq += 1;
     return Verdict::kContinue;

@@ -281,9 +281,9 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     if (has_accurate_ecn(tcb)) send_ack(core, tcb, now);
     return;
   }
-  // Simultaneous open: RFC 9293 §3.5, figure 7.
+  // Simultaneous open: RFC 9293 §3.5, figure 7. snd_nxt stays behind the data of our SYN, for the
+  // peer may have taken it; the peer's comes again.
   take_window(tcb, segment);
-  tcb.snd_nxt = tcb.iss + 1;
   tcb.ecn_on = false;
   set_state(core, tcb, State::kSynReceived, now);
   send_syn(core, tcb, now);
@@ -323,7 +323,10 @@ bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
 
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
+    // What it does not acknowledge of a SYN's data has not been sent.
+    tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
+    take_fast_syn_ack(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
     return true;
   }

@@ -134,6 +134,8 @@ void World::set_option(const std::string& name) {
     options.congestion = CongestionAlgorithm::kDctcp;
   } else if (name == "fast") {
     options.fast_open = true;
+  } else if (name == "keepalive") {
+    options.keepalive = true;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
   } else if (name == "tell_path_errors") {
@@ -170,7 +172,7 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
                         .to_group = arrival.to_group,
                         .traffic_class = arrival.ecn};
   tcp().receive(std::move(packet), datagram, now);
-  tcp().flush(now);
+  if (!arrival.more) tcp().flush(now);
 }
 
 void World::error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu) {
