@@ -125,6 +125,7 @@ Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instan
   choose_congestion_control(core, *tcb, now);
   tcb->ts_offset = timestamp_offset(core, tuple);
   tcb->rto = core.config.initial_rto;
+  tcb->reordering = core.config.reordering;
   tcb->last_received = now;
   tcb->last_sent = tcb->last_data_sent = now;
   core.table.insert(*tcb);

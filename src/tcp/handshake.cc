@@ -145,7 +145,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   update_mss(core, tcb, now);
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
   const bool lost = tcb.retries > 1 && !tcb.deferred;
-  tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(tcb.mss);
+  tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(core.config, tcb.mss);
   if (tcb.retries == 0) {
     const Instant answered = tcb.deferred ? tcb.progress_at : now;
     const Duration rtt = std::max(answered - tcb.last_sent, Duration(1));

@@ -16,8 +16,6 @@
 namespace tideline::tcp {
 namespace {
 
-constexpr std::uint8_t kDupAckThreshold = 3;
-
 // A state of a lower rank, with the scoreboard to decide which.
 void calm_down(Tcb& tcb) {
   const bool disorder = tcb.scoreboard.sacked() > 0 || tcb.dup_acks > 0;
@@ -109,9 +107,8 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
 // What is delivered counts once, and only as a cumulative acknowledgment confirms it, unless the
 // path is known to reorder: then what is sacked does, too. As Linux has it.
 void grow(Tcb& tcb, const AckSummary& summary) {
-  constexpr std::uint32_t kUsualReordering = 3;
   if (summary.delivered == 0) return;
-  if (summary.acked == 0 && tcb.reordering <= kUsualReordering) return;
+  if (summary.acked == 0 && tcb.reordering <= tcb.core->config.reordering) return;
   // RFC 7661 §4.3 in short: a window that is not used says nothing about the path.
   const bool used = tcb.congestion.in_slow_start()
                         ? tcb.congestion.cwnd < 2 * tcb.max_flight
@@ -137,7 +134,7 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       summary.delivered -= std::min(told, summary.delivered);
       tcb.dup_acks = 0;
     }
-    if (tcb.dup_acks >= kDupAckThreshold) {
+    if (tcb.dup_acks >= core.config.reordering) {
       mark_first_segment_lost(core, tcb, summary.now);
       judge_mtu_probe(core, tcb, summary.now);
     }

@@ -130,7 +130,8 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
   tcb.delivered += summary.segments;
   if (summary.reordered > 0) {
     ++incidents_of(tcb).reorderings;
-    tcb.reordering = std::max(tcb.reordering, (summary.reordered + tcb.mss - 1) / tcb.mss);
+    const std::uint32_t late = (summary.reordered + tcb.mss - 1) / tcb.mss;
+    tcb.reordering = std::max(tcb.reordering, std::min(late, core.config.max_reordering));
   }
   return summary;
 }

@@ -52,7 +52,7 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   tcb.prr_out += size;
   tcb.last_data_sent = now;
   // The initial window is what a path bears (RFC 6928).
-  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.mss)) return;
+  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.core->config, tcb.mss)) return;
   const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
   const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
   // That the timer was late, as a tick of the wheel may be, does not slow the flow down; and what a
@@ -181,7 +181,7 @@ void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
   }
   Duration idle = now - tcb.last_data_sent;
   if (!core.config.restart_after_idle || idle <= tcb.rto) return;
-  const std::uint32_t initial = initial_cwnd(tcb.mss);
+  const std::uint32_t initial = initial_cwnd(core.config, tcb.mss);
   tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
   while (idle > tcb.rto && tcb.congestion.cwnd > initial) {
     idle -= tcb.rto;
@@ -270,8 +270,9 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 8985 §7.2: one probe per flight, and not while losses are known.
 bool may_probe_tail(const Tcb& tcb) {
-  return tcb.sack_on && !tcb.tlp_sent && tcb.recovery <= RecoveryState::kDisorder &&
-         tcb.scoreboard.sacked() == 0 && tcb.srtt > Duration{} && tcb.backoff == 0;
+  return tcb.core->config.tail_probes && tcb.sack_on && !tcb.tlp_sent &&
+         tcb.recovery <= RecoveryState::kDisorder && tcb.scoreboard.sacked() == 0 &&
+         tcb.srtt > Duration{} && tcb.backoff == 0;
 }
 
 Activity activity_of(const Tcb& tcb) {
@@ -316,7 +317,10 @@ bool is_paced(const Tcb& tcb) {
 std::uint64_t pacing_rate(const Tcb& tcb) {
   if (has_bbr(tcb)) return std::min(tcb.bbr->pacing_rate(), tcb.options.max_pacing_rate);
   if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
-  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
+  const Config& config = tcb.core->config;
+  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2
+                                   ? config.pacing_in_slow_start
+                                   : config.pacing_after_slow_start;
   const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
   const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
                              std::max<std::uint64_t>(rtt / 1000, 1);

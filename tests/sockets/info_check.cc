@@ -10,6 +10,7 @@ namespace {
 
 // <netinet/tcp.h>, which cannot be included beside <linux/tcp.h>.
 constexpr unsigned kEstablished = 1;
+constexpr unsigned kClosed = 7;
 constexpr unsigned kListen = 10;
 
 // With what Linux has put behind since these headers.
@@ -202,6 +203,22 @@ TEST_F(Sockets, AListenersQueueIsTold) {
   const Fd accepted(::accept(listener_, nullptr, nullptr));
   ASSERT_GE(accepted, 0);
   EXPECT_EQ(info_of(listener_).tcpi_unacked, 1U);
+}
+
+// What was counted can be asked for when nothing of the connection is left but the socket.
+TEST_F(Exchange, TheLastFiguresStay) {
+  exchange();
+  info_when(near_, [](const Info& now) { return now.tcpi_unacked == 0; });
+  const linger reset{.l_onoff = 1, .l_linger = 0};
+  ASSERT_EQ(::setsockopt(far_, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+  far_.close();
+  ASSERT_NE(wait_events(near_, POLLIN | POLLRDHUP) & POLLHUP, 0);
+  const Info info = info_of(near_);
+  EXPECT_EQ(info.tcpi_state, kClosed);
+  EXPECT_EQ(info.tcpi_bytes_sent, kRequest);
+  EXPECT_EQ(info.tcpi_bytes_received, kAnswer);
+  EXPECT_GT(info.tcpi_snd_mss, 500U);
+  EXPECT_GT(info.tcpi_rtt, 0U);
 }
 
 // Of an algorithm that has something to tell, and of one that has not.
