@@ -32,7 +32,7 @@ void add_address_options(CLI::App& command, WireOptions& options) {
       ->allow_extra_args(false);
   command
       .add_option("--gateway", options.gateways,
-                  "next hop to other networks; once for each IP version")
+                  "next hop to other networks; if given several times, the first that answers")
       ->type_name("ADDRESS")
       ->allow_extra_args(false);
 }

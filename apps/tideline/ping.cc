@@ -41,6 +41,8 @@ const char* describe(ip::PathErrorKind kind) {
       return "time exceeded";
     case ip::PathErrorKind::kParameterProblem:
       return "parameter problem";
+    case ip::PathErrorKind::kUnknown:
+      return "an error of unknown type";
   }
   return "unknown error";
 }

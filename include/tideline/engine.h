@@ -51,7 +51,8 @@ struct HostOptions {
   // ADDRESS/LENGTH. On shm: none of a version means that one is leased.
   std::vector<std::string> ip4{};
   std::vector<std::string> ip6{};
-  std::vector<std::string> gateways{};  // of either version
+  // Next hops to other networks, of either version: the first serves, until it does not answer.
+  std::vector<std::string> gateways{};
   // When TCP finds with probes how long packets may be (RFC 4821): "black-hole", once long ones
   // seem to vanish; "always"; or "off".
   std::string mtu_probing = "black-hole";

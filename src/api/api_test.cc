@@ -4,6 +4,7 @@
 #include <tideline/engine.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -236,6 +237,17 @@ TEST_P(Api, Datagrams) {
       until([&] { return (first = client.receive(std::span(buffer).first(4))).has_value(); }));
   EXPECT_EQ(first->size, 10U);
   EXPECT_EQ(first->from.port, 53);
+}
+
+// RFC 1122 §3.2.1.3, RFC 4291 §2.5: whoever asks is told, and nothing leaves.
+TEST_P(Api, WhatIsNeverOnAWireIsRefused) {
+  DatagramSocket socket = *left.host.bind(0);
+  for (const char* address :
+       GetParam() ? std::array{"::", "::1"} : std::array{"0.0.0.0", "127.0.0.1"}) {
+    const Endpoint to = *Endpoint::parse(address, 80);
+    EXPECT_FALSE(left.host.connect(to)) << address;
+    EXPECT_FALSE(socket.send(pattern(1), to)) << address;
+  }
 }
 
 // Bytes lent from the engine's memory are touched once, and written ones twice, where the program

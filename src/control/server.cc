@@ -89,6 +89,10 @@ Result<std::unique_ptr<Server>> Server::start_in(Result<UniqueFd> directory, Sub
 }
 
 Status Server::start_thread() {
+  // By the thread that creates it: nobody's first allocation is to happen behind the program's
+  // back. libfabric rewrites mmap and munmap in place when it starts, and a thread that the
+  // allocator has sent there returns into the middle of an instruction.
+  watched_.reserve(kMostClients + 2);
   const auto thread = start_quiet_thread(&Server::main, this, kStack, "the control thread");
   if (!thread) return fail(thread.error());
   thread_ = *thread;
@@ -112,14 +116,14 @@ void* Server::main(void* server) {
 
 void Server::run() {
   for (;;) {
-    std::vector<pollfd> watched{{.fd = stop_.fd(), .events = POLLIN, .revents = 0},
-                                {.fd = socket_.get(), .events = POLLIN, .revents = 0}};
+    watched_.assign({{.fd = stop_.fd(), .events = POLLIN, .revents = 0},
+                     {.fd = socket_.get(), .events = POLLIN, .revents = 0}});
     Instant deadline = kNever;
     for (const Client& client : clients_) {
       const bool answers = client.conversation.state() == Conversation::State::kAnswering;
-      watched.push_back({.fd = client.fd.get(),
-                         .events = static_cast<short>(answers ? POLLOUT : POLLIN),
-                         .revents = 0});
+      watched_.push_back({.fd = client.fd.get(),
+                          .events = static_cast<short>(answers ? POLLOUT : POLLIN),
+                          .revents = 0});
       deadline = std::min(deadline, client.conversation.deadline());
     }
     int timeout = -1;
@@ -127,18 +131,18 @@ void Server::run() {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - monotonic_now());
       timeout = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
     }
-    ::poll(watched.data(), watched.size(), timeout);
-    if (watched[0].revents != 0) return;
+    ::poll(watched_.data(), watched_.size(), timeout);
+    if (watched_[0].revents != 0) return;
     for (std::size_t i = 0; i < clients_.size(); ++i) {
       // A look at an engine that ends takes its time, and there may be many to look for.
-      pollfd stop{.fd = watched[0].fd, .events = POLLIN, .revents = 0};
+      pollfd stop{.fd = watched_[0].fd, .events = POLLIN, .revents = 0};
       if (::poll(&stop, 1, 0) > 0) return;
-      serve(clients_[i], watched[i + 2].revents != 0);
+      serve(clients_[i], watched_[i + 2].revents != 0);
     }
     std::erase_if(clients_, [](const Client& client) {
       return client.conversation.state() == Conversation::State::kOver;
     });
-    if (watched[1].revents != 0) accept();
+    if (watched_[1].revents != 0) accept();
   }
 }
 

@@ -3,6 +3,7 @@
 // all signals blocked: it lives in programs of others.
 #pragma once
 
+#include <poll.h>
 #include <pthread.h>
 
 #include <functional>
@@ -72,6 +73,7 @@ class Server {
   const std::string name_;
   const ring::EventBell stop_;
   std::vector<Client> clients_;  // oldest first
+  std::vector<pollfd> watched_;  // the bell, the socket, the clients
   pthread_t thread_{};
   bool started_ = false;
 };

@@ -133,7 +133,8 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
   auto source = std::optional(local.address);
   if (is_any(local.address)) source = stack.source_for(to.address);
   if (way.source) source = way.source;
-  if (!source || source->is_mapped() != to.address.is_mapped()) {
+  if (!source || source->is_mapped() != to.address.is_mapped() ||
+      ip::is_never_on_a_wire(to.address)) {
     return refuse(Failure::kNetworkUnreachable);
   }
   const std::size_t size = size_of(from);

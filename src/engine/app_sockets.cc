@@ -21,6 +21,7 @@ using Turn = AppEngine::Turn;
 
 constexpr std::size_t kLeastBuffer = std::size_t{64} << 10;
 constexpr std::size_t kLargestBuffer = std::size_t{64} << 20;
+constexpr std::size_t kKept = std::size_t{1} << 20;  // of larger ones the memory is given back
 
 }  // namespace
 
@@ -117,7 +118,9 @@ std::span<std::byte> AppSockets::take_buffer(std::size_t wanted) {
 }
 
 void AppSockets::give_buffer(std::span<std::byte> buffer) {
-  if (!buffer.empty()) free_buffers_.push_back(buffer);
+  if (buffer.empty()) return;
+  if (buffer.size() > kKept) ::madvise(buffer.data(), buffer.size(), MADV_DONTNEED);
+  free_buffers_.push_back(buffer);
 }
 
 bool AppSockets::is_taken(const Binding& wanted, const AppStream* self) const {

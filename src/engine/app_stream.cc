@@ -17,8 +17,12 @@ using client::Failure;
 using client::Outcome;
 using Turn = AppEngine::Turn;
 
-constexpr std::size_t kSendBuffer = std::size_t{512} << 10;
-constexpr std::size_t kReceiveBuffer = std::size_t{1} << 20;
+// Near peers are fastest with what stays in the caches; far ones with what the path holds, at most
+// what the usual window scale can tell of. As memory they cost what is used of them.
+constexpr std::size_t kNearSendBuffer = std::size_t{512} << 10;
+constexpr std::size_t kNearReceiveBuffer = std::size_t{1} << 20;
+constexpr std::size_t kFarBuffer = std::size_t{4} << 20;
+constexpr Duration kFar = std::chrono::milliseconds(2);
 // What is copied before it is sent: the peer takes the first while the next is copied.
 constexpr std::size_t kSendPiece = std::size_t{128} << 10;
 }  // namespace
@@ -53,18 +57,19 @@ void AppStream::drop_buffers() {
   buffers_.reset();
 }
 
-bool AppStream::take_buffers() {
-  drop_buffers();
-  const auto size_or = [](std::size_t wanted, std::size_t usual) {
-    return wanted == 0 ? usual : wanted;
+bool AppStream::take_buffers(Duration rtt) {
+  const auto size_or = [rtt](std::size_t wanted, std::size_t near) {
+    if (wanted != 0) return wanted;
+    return rtt < kFar ? near : kFarBuffer;
   };
-  const auto outgoing = sockets_.take_buffer(size_or(options_.send_buffer, kSendBuffer));
-  const auto incoming = sockets_.take_buffer(size_or(options_.receive_buffer, kReceiveBuffer));
+  const auto outgoing = sockets_.take_buffer(size_or(options_.send_buffer, kNearSendBuffer));
+  const auto incoming = sockets_.take_buffer(size_or(options_.receive_buffer, kNearReceiveBuffer));
   if (outgoing.empty() || incoming.empty()) {
     sockets_.give_buffer(outgoing);
     sockets_.give_buffer(incoming);
     return false;
   }
+  drop_buffers();
   buffers_.emplace(outgoing, incoming);
   return true;
 }
@@ -133,7 +138,7 @@ Outcome<void> AppStream::connect(const std::optional<client::Endpoint>& remote) 
       result = refuse(Failure::kConnected);
     } else if (has(kConnecting)) {
       result = refuse(Failure::kWouldBlock);
-    } else if (held_by_tcp_ || !take_buffers()) {  // of an attempt that has failed, just now
+    } else if (held_by_tcp_ || !take_buffers({})) {  // of an attempt that has failed, just now
       result = refuse(Failure::kNoMemory);
     } else {
       flags_.store(kConnecting, std::memory_order_release);
@@ -189,7 +194,7 @@ tcp::Attachment AppStream::incoming(tcp::ListenerId /*listener*/, tcp::Connectio
   stream.options_ = options_;
   stream.reports_.set_options(options_);
   stream.urgent_inline_.store(options_.urgent_inline, std::memory_order_relaxed);
-  if (!stream.take_buffers()) {
+  if (!stream.take_buffers(sockets_.tcp().info(id).srtt)) {
     stream.held_by_program_ = false;
     stream.let_go();
     return {};
@@ -529,7 +534,13 @@ void AppStream::let_go() {
   sockets_.give_back(*this);
 }
 
-void AppStream::established(tcp::ConnectionId /*id*/, Instant /*now*/) {
+// Only now it is known how far the peer is. Nothing lies in the buffers yet, unless more than its
+// SYN has come; and TCP goes on to know them by the same addresses. If there is no memory for
+// larger ones, those that it has will do.
+void AppStream::established(tcp::ConnectionId id, Instant /*now*/) {
+  const tcp::Info info = sockets_.tcp().info(id);
+  const bool unused = info.segments_in <= 1 && buffers().send.written() == 0;
+  if (unused && info.srtt >= kFar) take_buffers(info.srtt);
   flags_.store(kConnected, std::memory_order_release);
   watchers_.tell();
 }

@@ -132,7 +132,9 @@ class AppStream final : public client::Socket,
         std::min(send_limit_.load(std::memory_order_relaxed), buffers().send.capacity());
     return buffers().send.is_hungry() && send_room() >= most / 3;
   }
-  bool take_buffers();
+  // For a peer of this round trip; 0: it is not known yet. False: there is no memory, and
+  // it keeps what it has.
+  bool take_buffers(Duration rtt);
   void drop_buffers();
   tcp::Attachment attachment() {
     return {.owner = this, .send = &buffers().outgoing, .receive = &buffers().incoming};

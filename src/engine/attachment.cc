@@ -132,11 +132,11 @@ Status set_gateways(const std::vector<std::string>& texts, HostOptions& host) {
     if (text.find(':') == std::string::npos) {
       auto gateway = wire::Ipv4Address::from_text(text);
       if (!gateway) return fail(std::move(gateway.error()));
-      host.gateway4 = *gateway;
+      host.gateways4.push_back(*gateway);
     } else {
       auto gateway = wire::Ipv6Address::from_text(text);
       if (!gateway) return fail(std::move(gateway.error()));
-      host.gateway6 = *gateway;
+      host.gateways6.push_back(*gateway);
     }
   }
   return {};

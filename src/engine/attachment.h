@@ -32,7 +32,7 @@ struct AttachmentOptions {
   std::string wire = kDefaultWire;
   std::vector<std::string> ip4{};       // ADDRESS/LENGTH; none on shm: leased
   std::vector<std::string> ip6{};       //
-  std::vector<std::string> gateways{};  // of either version
+  std::vector<std::string> gateways{};  // of either version, several of each
   std::size_t mtu = 0;                  // 0: the wire's
   std::string impair{};                 // port/impairment_spec.h
   std::optional<std::uint64_t> seed{};  // of the impairment

@@ -50,8 +50,12 @@ Status Host::configure(const HostOptions& options, Instant now) {
     if (Status s = stack_.add_address(prefix, now, uniqueness); !s) return s;
   }
   if (options.configure_ipv6 && !options.ipv6.empty()) stack_.configure_ipv6(now);
-  if (options.gateway4) stack_.routes4().add({.destination = {}, .gateway = options.gateway4});
-  if (options.gateway6) stack_.routes6().add({.destination = {}, .gateway = options.gateway6});
+  for (const wire::Ipv4Address& gateway : options.gateways4) {
+    if (Status s = stack_.add_gateway(wire::Ipv6Address::mapped(gateway), now); !s) return s;
+  }
+  for (const wire::Ipv6Address& gateway : options.gateways6) {
+    if (Status s = stack_.add_gateway(gateway, now); !s) return s;
+  }
   return {};
 }
 

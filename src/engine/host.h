@@ -23,8 +23,9 @@ struct HostOptions {
   std::uint16_t mtu = 1500;
   std::vector<wire::Ipv4Prefix> ipv4{};
   std::vector<wire::Ipv6Prefix> ipv6{};
-  std::optional<wire::Ipv4Address> gateway4{};
-  std::optional<wire::Ipv6Address> gateway6{};
+  // Default routers: the first serves, until it does not answer; then another.
+  std::vector<wire::Ipv4Address> gateways4{};
+  std::vector<wire::Ipv6Address> gateways6{};
   // Whether nobody else on the wire can have the addresses: it has given them out.
   bool leased_addresses = false;
   // Whether IPv6 forms a link-local address and does as routers advertise.

@@ -26,6 +26,7 @@ Failure failure_of(const ip::PathError& error) {
     case ip::PathErrorKind::kPacketTooBig:
       return Failure::kMessageSize;
     case ip::PathErrorKind::kParameterProblem:
+    case ip::PathErrorKind::kUnknown:
       return Failure::kProtocol;
   }
   return Failure::kHostUnreachable;

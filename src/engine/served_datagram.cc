@@ -167,7 +167,9 @@ Outcome<wire::Ipv6Address> ServedDatagram::prepare(const ServedChannel& caller,
     source = caller.source_for(to.address);
   }
   if (!source) return source;
-  if (source->is_mapped() != to.address.is_mapped()) return refuse(Failure::kNetworkUnreachable);
+  if (source->is_mapped() != to.address.is_mapped() || ip::is_never_on_a_wire(to.address)) {
+    return refuse(Failure::kNetworkUnreachable);
+  }
   if (record.whole_only != 0 && record.size > datagram_room(sockets_.stack(), to.address, now)) {
     return refuse(Failure::kMessageSize);
   }

@@ -196,6 +196,7 @@ bool owns(ip::Stack& stack, const wire::Ipv6Address& address) {
 }
 
 bool reaches(ip::Stack& stack, const wire::Ipv6Address& address) {
+  if (ip::is_never_on_a_wire(address)) return false;
   if (!address.is_mapped()) {
     return !address.is_multicast() && stack.routes6().find(address) != nullptr;
   }

@@ -18,6 +18,15 @@ enum class AddressState : std::uint8_t {
   kDeprecated,  // received on, sent from only if nothing else fits
 };
 
+// What no packet on a wire is addressed to: 0/8 and 127/8, :: and ::1. RFC 1122 §3.2.1.3 (a), (b),
+// (g), RFC 4291 §2.5.2, §2.5.3. IPv4 mapped.
+constexpr bool is_never_on_a_wire(const wire::Ipv6Address& address) {
+  if (address.high() != 0) return false;
+  if (!address.is_mapped()) return address.low() <= 1;
+  const wire::Ipv4Address ipv4 = address.mapped_ipv4();
+  return ipv4.bytes()[0] == 0 || ipv4.is_loopback();
+}
+
 class Addresses {
  public:
   struct Ipv6Entry {

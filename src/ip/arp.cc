@@ -18,7 +18,8 @@ Arp::Arp(Context& context, const NeighbourOptions& options, const AddressProbeOp
          Carrier& carrier)
     : context_(context),
       probing_(probing),
-      neighbours_(options, *this, carrier, context.drops, context.rng) {}
+      neighbours_(options, *this, carrier, context.drops, context.rng),
+      first_hops_(context, context.routes4, neighbours_) {}
 
 // RFC 5227 §2.1.1.
 void Arp::add_address(const wire::Ipv4Prefix& prefix, Uniqueness uniqueness, Instant now) {
@@ -134,6 +135,7 @@ void Arp::learn(const wire::Arp& arp, Instant now) {
   const bool for_us = context_.addresses.is_ours(arp.target_ip);
   if (arp.operation == ArpOperation::kRequest && for_us) {
     neighbours_.heard_request(arp.sender_ip, arp.sender_mac, now);
+    first_hops_.heard(arp.sender_ip);
     return;
   }
   const bool asked = neighbours_.asks_for(arp.sender_ip);
@@ -143,7 +145,9 @@ void Arp::learn(const wire::Arp& arp, Instant now) {
   }
   const bool solicited = asked && arp.operation == ArpOperation::kReply && for_us;
   const NeighbourClaim claim{.mac = arp.sender_mac, .solicited = solicited, .override_cache = true};
-  if (!neighbours_.heard_claim(arp.sender_ip, claim, now) && arp.is_announcement()) {
+  const ClaimResult result = neighbours_.heard_claim(arp.sender_ip, claim, now);
+  if (result == ClaimResult::kTaken) first_hops_.heard(arp.sender_ip);
+  if (result == ClaimResult::kUnknown && arp.is_announcement()) {
     context_.drops.count(Discard::kArpUnsolicited);
   }
 }
@@ -180,7 +184,10 @@ void Arp::announce(Ipv4Address address, Instant now) {
        wire::kMacBroadcast, now);
 }
 
-void Arp::solicit(const Ipv4Address& target, const std::optional<MacAddress>& known, Instant now) {
+void Arp::silent(const Ipv4Address& target, Instant now) { first_hops_.silent(target, now); }
+
+void Arp::solicit(const Ipv4Address& target, const std::optional<MacAddress>& known,
+                  const packet::Packet* /*waiting*/, Instant now) {
   const auto source = context_.addresses.source_for(target);
   if (!source) {
     context_.drops.count(Discard::kNoSource);

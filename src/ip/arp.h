@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ip/context.h"
+#include "ip/first_hops.h"
 #include "ip/neighbour.h"
 #include "wire/arp.h"
 #include "wire/packet_layout.h"
@@ -51,6 +52,11 @@ class Arp final : private Solicitor<wire::Ipv4Address> {
   Instant next_deadline() const;
   void run_timers(Instant now);
 
+  std::optional<wire::Ipv4Address> next_hop(wire::Ipv4Address destination, Instant now) const {
+    return first_hops_.next_hop(destination, now);
+  }
+  FirstHops<wire::Ipv4Address>& first_hops() { return first_hops_; }
+  const FirstHops<wire::Ipv4Address>& first_hops() const { return first_hops_; }
   NeighbourTable<wire::Ipv4Address>& neighbours() { return neighbours_; }
   const NeighbourTable<wire::Ipv4Address>& neighbours() const { return neighbours_; }
 
@@ -65,7 +71,8 @@ class Arp final : private Solicitor<wire::Ipv4Address> {
   };
 
   void solicit(const wire::Ipv4Address& target, const std::optional<wire::MacAddress>& known,
-               Instant now) override;
+               const packet::Packet* waiting, Instant now) override;
+  void silent(const wire::Ipv4Address& target, Instant now) override;
   bool check_claims(const wire::Arp& arp, Instant now);
   void step(Claim& claim, Instant now);
   void probe(wire::Ipv4Address address, Instant now);
@@ -80,6 +87,7 @@ class Arp final : private Solicitor<wire::Ipv4Address> {
   Context& context_;
   AddressProbeOptions probing_;
   NeighbourTable<wire::Ipv4Address> neighbours_;
+  FirstHops<wire::Ipv4Address> first_hops_;
   std::vector<Claim> claims_;
   std::optional<Instant> defended_;  // when we last defended an address
 };

@@ -253,12 +253,12 @@ TEST_F(Autoconfiguration, RouterAdvertisements_Flood_IsBounded) {
                            .preferred_lifetime = 9000};
     advertise(message, Ipv6Address(0xfe80000000000000, 1000 + i));
   }
-  EXPECT_EQ(host.stack.ndp().routers().size(), Routers::kMaxRouters);
-  EXPECT_EQ(host.drops(Discard::kNdpTooManyRouters), 1000 - Routers::kMaxRouters);
+  EXPECT_EQ(host.stack.ndp().first_hops().size(), FirstHops<Ipv6Address>::kMaxRouters);
+  EXPECT_EQ(host.drops(Discard::kNdpTooManyRouters), 1000 - FirstHops<Ipv6Address>::kMaxRouters);
   EXPECT_EQ(host.stack.addresses().ipv6().size(), 1 + Slaac::kMaxPrefixes);
   EXPECT_EQ(host.drops(Discard::kNdpTooManyPrefixes), 1000 - Slaac::kMaxPrefixes);
   host.advance(hours(3));
-  EXPECT_EQ(host.stack.ndp().routers().size(), 0U);
+  EXPECT_EQ(host.stack.ndp().first_hops().size(), 0U);
   EXPECT_EQ(host.stack.addresses().ipv6().size(), 1U);
   EXPECT_EQ(host.stack.routes6().all().size(), 1U);
 }
@@ -343,7 +343,7 @@ TEST_F(Autoconfiguration, Redirects_Flood_IsBounded) {
         ndp(wire::Redirect{.target = kRouter2, .destination = Ipv6Address(0x20010db800990000, i)},
             kRouter, ours));
   }
-  EXPECT_EQ(host.stack.ndp().routers().redirects(), Routers::kMaxRedirects);
+  EXPECT_EQ(host.stack.ndp().first_hops().redirects(), FirstHops<Ipv6Address>::kMaxRedirects);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct Datagram {
   wire::PacketLayout layout;
   wire::Ipv6Address source;
   wire::Ipv6Address destination;
-  bool to_group = false;  // broadcast or multicast: no error is ever sent about it
+  bool to_group = false;      // broadcast or multicast: no error is ever sent about it
+  bool in_fragments = false;  // it came in several, or in one that was the whole
   std::uint8_t hop_limit = 0;
   std::uint8_t traffic_class = 0;
 };
@@ -43,6 +44,7 @@ enum class PathErrorKind : std::uint8_t {
   kPacketTooBig,
   kTimeExceeded,
   kParameterProblem,
+  kUnknown,  // of a type that nobody knows: RFC 4443 §2.4 (a)
 };
 
 // What the network says of a packet that we are supposed to have sent.
@@ -75,7 +77,7 @@ struct Problem {
     kProtocolUnreachable,
     kPortUnreachable,
     kReassemblyTimeout,
-    kParameter,  // IPv6 only
+    kParameter,
   };
   Kind kind;
   std::uint8_t code = 0;      // kParameter

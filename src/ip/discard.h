@@ -30,6 +30,7 @@ enum class Discard : std::uint8_t {
   kArpNotForUs,
   kAddressConflict,
   kNdpUnsolicited,
+  kNdpClaimIgnored,
   kNdpNotForUs,
   kNdpSourceOffLink,
   kNdpDuplicateProbe,
@@ -47,6 +48,7 @@ enum class Discard : std::uint8_t {
   kNotOurs,
   kProtocolUnknown,
 
+  kDestinationNever,
   kNoRoute,
   kNoSource,
   kSourceNotOurs,
@@ -68,6 +70,7 @@ enum class Discard : std::uint8_t {
   kIcmpQuoteNotOurs,
   kIcmpQuoteUnknown,
   kPmtuImplausible,
+  kIcmpRedirect,
 
   kUdpPortClosed,
   kUdpPortZero,

@@ -284,5 +284,24 @@ TEST(SolicitedNodeGroup, IsReportedWithItsAddress) {
   host.advance(std::chrono::seconds(2));
 }
 
+// RFC 4862 §5.4.2: told at random in the first second, before the address is tested; heard at once.
+TEST(SolicitedNodeGroup, OfAnAddressUnderTest_IsReportedWithTheTest) {
+  TestHost host({.mac = kOurMac});
+  ASSERT_TRUE(host.stack.add_address(wire::Ipv6Prefix{kOurs6, 64}, host.now));
+  EXPECT_TRUE(host.sent.empty());
+  EXPECT_TRUE(host.stack.addresses().is_member(kOurs6.solicited_node()));
+  const Instant start = host.now;
+  while (host.sent.empty()) {
+    ASSERT_LT(host.now, start + std::chrono::seconds(1));
+    host.advance(std::chrono::milliseconds(1));
+  }
+  EXPECT_GT(host.now, start + std::chrono::milliseconds(1));
+  ASSERT_EQ(host.sent.size(), 2U);
+  EXPECT_EQ(cut(behind(host.next_sent(), 14 + 40 + 8), 1), wire::from_hex("8f"));
+  EXPECT_EQ(cut(behind(host.next_sent(), 14 + 40), 1), wire::from_hex("87"));
+  host.advance(std::chrono::seconds(5));
+  EXPECT_EQ(host.pool->in_use(), 0U);
+}
+
 }  // namespace
 }  // namespace tideline::ip

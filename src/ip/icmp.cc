@@ -36,6 +36,7 @@ PathErrorKind kind_of(const wire::Icmp& icmp) {
       break;
     case IcmpType::kTimeExceeded:
       return PathErrorKind::kTimeExceeded;
+    case IcmpType::kRedirect:
     case IcmpType::kParameterProblem:
     case IcmpType::kEchoReply:
     case IcmpType::kEchoRequest:
@@ -79,13 +80,14 @@ wire::Icmp icmp_of(const Problem& problem) {
 }  // namespace
 
 Icmp::Icmp(Context& context, Upcalls& upcalls, Sender& sender, PathMtuCache& paths,
-           ErrorLimiter& limiter, EchoTable& echoes)
+           ErrorLimiter& limiter, EchoTable& echoes, Arp& arp)
     : context_(context),
       upcalls_(upcalls),
       sender_(sender),
       paths_(paths),
       limiter_(limiter),
-      echoes_(echoes) {}
+      echoes_(echoes),
+      arp_(arp) {}
 
 void Icmp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
   const PacketLayout& layout = datagram.layout;
@@ -111,6 +113,7 @@ void Icmp::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
     case IcmpType::kUnreachable:
     case IcmpType::kTimeExceeded:
     case IcmpType::kParameterProblem:
+    case IcmpType::kRedirect:
       error_received(*icmp, datagram, layout.l4_bytes(packet->first().bytes()), now);
       return;
   }
@@ -184,12 +187,27 @@ void Icmp::error_received(const wire::Icmp& icmp, const Datagram& datagram, wire
     context_.drops.count(Discard::kIcmpQuoteUnknown);
     return;
   }
+  if (icmp.type == IcmpType::kRedirect) {
+    redirected(icmp, datagram, now);
+    return;
+  }
   if (error.kind == PathErrorKind::kPacketTooBig &&
       !paths_.lower(error.quote.destination, error.mtu, now)) {
     context_.drops.count(Discard::kPmtuImplausible);
-    return;
   }
   upcalls_.failed(error, now);
+}
+
+// RFC 1122 §3.2.2.2: of a host, whatever the code says; from its present first hop, to another on
+// the link.
+void Icmp::redirected(const wire::Icmp& icmp, const Datagram& datagram, Instant now) {
+  const bool usable = !datagram.to_group && context_.routes4.is_on_link(icmp.gateway) &&
+                      !context_.addresses.is_broadcast(icmp.gateway) && datagram.source.is_mapped();
+  if (usable && arp_.first_hops().redirected(datagram.source.mapped_ipv4(), icmp.quote.destination,
+                                             icmp.gateway, now)) {
+    return;
+  }
+  context_.drops.count(Discard::kIcmpRedirect);
 }
 
 bool Icmp::recognises(const PathError& error) const {

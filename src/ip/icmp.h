@@ -4,6 +4,7 @@
 // and never answer what must not be answered. Thread: the worker's that owns the host.
 #pragma once
 
+#include "ip/arp.h"
 #include "ip/context.h"
 #include "ip/delivery.h"
 #include "ip/echo.h"
@@ -16,7 +17,7 @@ namespace tideline::ip {
 class Icmp final : public ProtocolHandler {
  public:
   Icmp(Context& context, Upcalls& upcalls, Sender& sender, PathMtuCache& paths,
-       ErrorLimiter& limiter, EchoTable& echoes);
+       ErrorLimiter& limiter, EchoTable& echoes, Arp& arp);
 
   void receive(packet::PacketPtr packet, const Datagram& datagram, Instant now) override;
   // Errors about our echo requests.
@@ -36,6 +37,7 @@ class Icmp final : public ProtocolHandler {
                Instant now);
   void error_received(const wire::Icmp& icmp, const Datagram& datagram, wire::Bytes message,
                       Instant now);
+  void redirected(const wire::Icmp& icmp, const Datagram& datagram, Instant now);
   bool may_report(const packet::Packet& offending, const wire::PacketLayout& layout) const;
 
   Context& context_;
@@ -44,6 +46,7 @@ class Icmp final : public ProtocolHandler {
   PathMtuCache& paths_;
   ErrorLimiter& limiter_;
   EchoTable& echoes_;
+  Arp& arp_;
 };
 
 }  // namespace tideline::ip

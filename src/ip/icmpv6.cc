@@ -48,6 +48,7 @@ PathErrorKind kind_of(const wire::Icmpv6& icmpv6) {
     case Icmpv6Type::kEchoReply:
       break;
   }
+  if (icmpv6.type != Icmpv6Type::kUnreachable) return PathErrorKind::kUnknown;
   switch (icmpv6.code) {
     case wire::kIcmpv6AddressUnreachable:
       return PathErrorKind::kHostUnreachable;
@@ -127,9 +128,9 @@ void Icmpv6::receive(PacketPtr packet, const Datagram& datagram, Instant now) {
     case Icmpv6Type::kPacketTooBig:
     case Icmpv6Type::kTimeExceeded:
     case Icmpv6Type::kParameterProblem:
-      error_received(*icmpv6, datagram, message, now);
-      return;
+      break;
   }
+  error_received(*icmpv6, datagram, message, now);  // of a type that may be unknown
 }
 
 bool Icmpv6::check_checksum(const packet::Packet& packet, const Datagram& datagram) {
@@ -146,8 +147,8 @@ void Icmpv6::receive_ndp(PacketPtr packet, const Datagram& datagram, Instant now
   std::array<std::byte, kMaxNdpMessage> message;
   const std::size_t size = std::min(layout.l4_size(), message.size());
   packet::copy_out(*packet, layout.l4, std::span(message).first(size), context_.passes);
-  // RFC 6980: never in fragments, not even in one.
-  if (layout.fragment_header != 0 || size < layout.l4_size()) {
+  // RFC 6980 §5: never in fragments, not even in one.
+  if (datagram.in_fragments || size < layout.l4_size()) {
     context_.drops.count(Discard::kNdpFragmented);
     return;
   }
@@ -229,7 +230,6 @@ void Icmpv6::error_received(const wire::Icmpv6& icmpv6, const Datagram& datagram
   if (error.kind == PathErrorKind::kPacketTooBig &&
       !paths_.lower(error.quote.destination, error.mtu, now)) {
     context_.drops.count(Discard::kPmtuImplausible);
-    return;
   }
   upcalls_.failed(error, now);
 }

@@ -71,7 +71,7 @@ void Ipv4::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
   if (!check_source(header.source)) return;
   if (!check_destination(header.destination)) return;
   if (!layout.is_fragment()) {
-    deliver(std::move(frame), layout, now);
+    deliver(std::move(frame), layout, false, now);
     return;
   }
   PacketPtr whole = reassembler_.add(std::move(frame), layout, now);
@@ -83,11 +83,35 @@ void Ipv4::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
     context_.drops.count(parsed.error().reason);
     return;
   }
-  deliver(std::move(whole), *parsed, now);
+  deliver(std::move(whole), *parsed, true, now);
+}
+
+// RFC 1122 §3.2.2.5. Of the rest of the header nothing is to be believed.
+void Ipv4::refused(const packet::Packet& frame, const wire::Refusal& refusal, Instant now) {
+  if (!wire::is_ipv4_option_problem(refusal.reason)) return;
+  const wire::Bytes head = frame.first().bytes();
+  const auto ethernet = wire::parse_ethernet(head);
+  if (!ethernet || ethernet->ether_type != wire::kEtherTypeIpv4) return;
+  const std::size_t l3 = ethernet->header_size();
+  const auto& header = wire::view_as<Ipv4Header>(head.subspan(l3));
+  const auto at = wire::ipv4_option_problem_at(head.subspan(l3, header.header_size()));
+  if (!at || context_.addresses.is_ours(header.source) ||
+      context_.addresses.is_broadcast(header.source)) {
+    return;
+  }
+  const PacketLayout layout{
+      .end = static_cast<std::uint32_t>(l3 + header.total_length.value()),
+      .l3 = static_cast<std::uint16_t>(l3),
+      .l4 = static_cast<std::uint16_t>(l3 + header.header_size()),
+      .cast = wire::link_cast(ethernet->destination),
+      .ip_version = 4,
+      .protocol = header.protocol,
+      .fragment_offset = static_cast<std::uint16_t>(header.fragment_offset())};
+  upcalls_.report(frame, layout, {.kind = Problem::Kind::kParameter, .pointer = *at}, now);
 }
 
 void Ipv4::receive_own(PacketPtr frame, const PacketLayout& layout, Instant now) {
-  deliver(std::move(frame), layout, now);
+  deliver(std::move(frame), layout, false, now);
 }
 
 // RFC 1122 §3.3.6: a link broadcast carries broadcasts and multicasts only.
@@ -123,12 +147,13 @@ bool Ipv4::check_destination(Ipv4Address destination) {
   return false;
 }
 
-void Ipv4::deliver(PacketPtr frame, const PacketLayout& layout, Instant now) {
+void Ipv4::deliver(PacketPtr frame, const PacketLayout& layout, bool in_fragments, Instant now) {
   const Ipv4Header& header = layout.ipv4(frame->first().bytes());
   const Datagram datagram{.layout = layout,
                           .source = Ipv6Address::mapped(header.source),
                           .destination = Ipv6Address::mapped(header.destination),
                           .to_group = !context_.addresses.is_ours(header.destination),
+                          .in_fragments = in_fragments,
                           .hop_limit = header.ttl,
                           .traffic_class = header.traffic_class};
   upcalls_.deliver(std::move(frame), datagram, now);
@@ -141,7 +166,7 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
   const bool broadcast = context_.addresses.is_broadcast(destination);
   const bool group = broadcast || destination.is_multicast();
   const bool ours = context_.addresses.is_ours(destination);
-  const auto next_hop = group || ours ? destination : context_.routes4.next_hop(destination);
+  const auto next_hop = group || ours ? destination : arp_.next_hop(destination, now);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const PathMtu path = paths_.find(departure.destination, now);
   const std::size_t size = sizeof(Ipv4Header) + packet->size();
@@ -171,7 +196,7 @@ Sent Ipv4::send(PacketPtr packet, const Departure& departure, Instant now) {
 bool Ipv4::prepare(Ipv4Address destination, Instant now) {
   if (context_.addresses.is_broadcast(destination) || destination.is_multicast()) return true;
   if (context_.addresses.is_ours(destination)) return true;
-  const auto next_hop = context_.routes4.next_hop(destination);
+  const auto next_hop = arp_.next_hop(destination, now);
   return next_hop && arp_.neighbours().resolve(*next_hop, now);
 }
 

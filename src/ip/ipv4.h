@@ -20,9 +20,11 @@ class Ipv4 final : private Carrier {
 
   // A frame that wire::parse_layout found to be IPv4.
   void receive(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
-  // `departure` has mapped addresses.
+  // A frame that was refused, of whose options its sender should know.
+  void refused(const packet::Packet& frame, const wire::Refusal& refusal, Instant now);
   // A frame of ours to ourselves, which is what send() made of it: whole.
   void receive_own(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
+  // `departure` has mapped addresses.
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now);
   bool prepare(wire::Ipv4Address destination, Instant now);
 
@@ -33,7 +35,8 @@ class Ipv4 final : private Carrier {
   bool check_link(const wire::PacketLayout& layout, wire::Ipv4Address destination);
   bool check_source(wire::Ipv4Address source);
   bool check_destination(wire::Ipv4Address destination);
-  void deliver(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
+  void deliver(packet::PacketPtr frame, const wire::PacketLayout& layout, bool in_fragments,
+               Instant now);
   Sent check_departure(const packet::Packet& packet, const Departure& departure, Instant now);
   void carry(packet::PacketPtr packet, const wire::MacAddress& to, Instant now) override;
   void undeliverable(packet::PacketPtr packet, Instant now) override;

@@ -67,6 +67,7 @@ Ipv6::Ipv6(Context& context, Upcalls& upcalls, Reassembler& reassembler, PathMtu
       reassembler_(reassembler),
       paths_(paths),
       identifications_(identifications),
+      flow_labels_(context.rng),
       ndp_(context, ndp, *this, paths, groups) {}
 
 // RFC 8200 §3; what the headers' own bytes decide was checked by wire::parse_layout.
@@ -76,7 +77,7 @@ void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
   if (!check_source(layout, header.source)) return;
   if (!check_destination(layout, header.destination)) return;
   if (!layout.is_fragment()) {
-    deliver(std::move(frame), layout, now);
+    deliver(std::move(frame), layout, layout.fragment_header != 0, now);
     return;
   }
   PacketPtr whole = reassembler_.add(std::move(frame), layout, now);
@@ -88,7 +89,7 @@ void Ipv6::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
     context_.drops.count(parsed.error().reason);
     return;
   }
-  deliver(std::move(whole), *parsed, now);
+  deliver(std::move(whole), *parsed, true, now);
 }
 
 // RFC 8200 §4.2, §4.4, §4.5: parameter problems. Only of packets that would have been for us.
@@ -122,7 +123,7 @@ void Ipv6::refused(const packet::Packet& frame, const wire::Refusal& refusal, In
 }
 
 void Ipv6::receive_own(PacketPtr frame, const PacketLayout& layout, Instant now) {
-  deliver(std::move(frame), layout, now);
+  deliver(std::move(frame), layout, false, now);
 }
 
 // As RFC 1122 §3.3.6 has it for IPv4.
@@ -155,13 +156,14 @@ bool Ipv6::check_destination(const PacketLayout& layout, const Ipv6Address& dest
   return false;
 }
 
-void Ipv6::deliver(PacketPtr frame, const PacketLayout& layout, Instant now) {
+void Ipv6::deliver(PacketPtr frame, const PacketLayout& layout, bool in_fragments, Instant now) {
   const Ipv6Header& header = layout.ipv6(frame->first().bytes());
   const Datagram datagram{
       .layout = layout,
       .source = header.source,
       .destination = header.destination,
       .to_group = header.destination.is_multicast(),
+      .in_fragments = in_fragments,
       .hop_limit = header.hop_limit,
       .traffic_class = static_cast<std::uint8_t>(header.version_class_flow.value() >> 20)};
   upcalls_.deliver(std::move(frame), datagram, now);
@@ -175,9 +177,11 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
   const auto next_hop = group || ours ? destination : ndp_.next_hop(destination, now);
   if (!next_hop) return context_.drops.refuse(Discard::kNoRoute);
   const auto size = static_cast<std::uint16_t>(packet->size());
+  const std::uint32_t label = flow_label(*packet, departure);
   const wire::MutableBytes header = prepend_header(packet, sizeof(Ipv6Header), context_);
   if (header.empty()) return std::unexpected(Discard::kPoolExhausted);
   wire::emit(wire::Ipv6{.traffic_class = departure.traffic_class,
+                        .flow_label = label,
                         .payload_length = size,
                         .next_header = departure.protocol,
                         .hop_limit = departure.hop_limit,
@@ -191,6 +195,16 @@ Sent Ipv6::send(PacketPtr packet, const Departure& departure, Instant now) {
     ndp_.neighbours().send(std::move(packet), *next_hop, now);
   }
   return {};
+}
+
+// RFC 6437 §3. Fragments have their datagram's.
+std::uint32_t Ipv6::flow_label(const packet::Packet& packet, const Departure& departure) {
+  const bool has_ports =
+      departure.protocol == wire::kProtocolTcp || departure.protocol == wire::kProtocolUdp;
+  const wire::Bytes head = packet.first().bytes();
+  if (!has_ports || head.size() < sizeof(wire::be32)) return 0;
+  return flow_labels_.label_of(departure.source, departure.destination, departure.protocol,
+                               wire::view_as<wire::be32>(head).value());
 }
 
 bool Ipv6::prepare(const Ipv6Address& destination, Instant now) {
@@ -237,7 +251,6 @@ void Ipv6::carry(PacketPtr packet, const MacAddress& to, Instant now) {
 
 // RFC 4861 §7.2.2: the protocol that sent it is told.
 void Ipv6::undeliverable(PacketPtr packet, Instant now) {
-  ndp_.first_hop_failed(now);
   if (is_grh(*packet)) return;  // its sender has a timer
   const auto& header = wire::view_as<Ipv6Header>(packet->first().bytes());
   const PathError error{

@@ -5,6 +5,7 @@
 
 #include "ip/context.h"
 #include "ip/delivery.h"
+#include "ip/flow_labels.h"
 #include "ip/fragmentation.h"
 #include "ip/ndp.h"
 #include "ip/path_mtu.h"
@@ -34,7 +35,9 @@ class Ipv6 final : private Carrier {
   bool check_link(const wire::PacketLayout& layout, const wire::Ipv6Address& destination);
   bool check_source(const wire::PacketLayout& layout, const wire::Ipv6Address& source);
   bool check_destination(const wire::PacketLayout& layout, const wire::Ipv6Address& destination);
-  void deliver(packet::PacketPtr frame, const wire::PacketLayout& layout, Instant now);
+  void deliver(packet::PacketPtr frame, const wire::PacketLayout& layout, bool in_fragments,
+               Instant now);
+  std::uint32_t flow_label(const packet::Packet& packet, const Departure& departure);
   Sent check_departure(const packet::Packet& packet, const Departure& departure, Instant now);
   void carry(packet::PacketPtr packet, const wire::MacAddress& to, Instant now) override;
   void undeliverable(packet::PacketPtr packet, Instant now) override;
@@ -44,6 +47,7 @@ class Ipv6 final : private Carrier {
   Reassembler& reassembler_;
   PathMtuCache& paths_;
   IdentificationSource& identifications_;
+  FlowLabels flow_labels_;
   Ndp ndp_;
 };
 

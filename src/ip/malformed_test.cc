@@ -242,6 +242,21 @@ class PathMtuErrors : public Hostile, public UdpHandler {
               .next_hop_mtu = mtu},
              quoted + udp({.source_port = source_port, .destination_port = 5}, {}, false, false)));
   }
+  // Of any type, about a datagram from port 1000.
+  static ByteVector error6(unsigned type, std::uint32_t mtu = 0) {
+    ByteVector quoted(sizeof(wire::Ipv6Header));
+    wire::emit(wire::Ipv6{.payload_length = 1460,
+                          .next_header = wire::kProtocolUdp,
+                          .source = kOurs6,
+                          .destination = kOther6},
+               quoted);
+    ByteVector message(sizeof(wire::Icmpv6Header));
+    wire::emit(wire::Icmpv6{.type = wire::Icmpv6Type::kPacketTooBig, .mtu = mtu}, message);
+    message = with(std::move(message), 0, {type}) + quoted +
+              udp({.source_port = 1000, .destination_port = 5}, {}, true, false);
+    fill_icmpv6_checksum(message, kPeer6, kOurs6);
+    return ipv6(wire::kProtocolIcmpv6, message);
+  }
   std::uint16_t mtu4() const {
     return host->stack.path_mtu(Ipv6Address::mapped(kFar4), host->now).mtu;
   }
@@ -267,11 +282,28 @@ TEST_F(PathMtuErrors, RcvTooBig_BelowTheFloor_StopsAtTheFloor) {
 
 TEST_F(PathMtuErrors, RcvTooBig_Implausible_IsIgnored) {
   expect_dropped(too_big4(0), DropReason::kIcmpMtu);
-  expect_dropped(too_big4(1500), Discard::kPmtuImplausible);
   expect_dropped(too_big4(1400, 1001), Discard::kIcmpQuoteUnknown);
   expect_dropped(too_big4(1400, 1000, kOther4), Discard::kIcmpQuoteNotOurs);
   EXPECT_EQ(mtu4(), 1500);
   EXPECT_TRUE(failures.empty());
+}
+
+// RFC 4443 §3.2, §2.4 (d).
+TEST_F(PathMtuErrors, RcvTooBig_NoNews_ChangesNothingAndIsTold) {
+  expect_dropped(too_big4(1500), Discard::kPmtuImplausible);
+  EXPECT_EQ(mtu4(), 1500);
+  host->receive(error6(static_cast<unsigned>(wire::Icmpv6Type::kPacketTooBig), 1500));
+  EXPECT_EQ(host->drops(Discard::kPmtuImplausible), 2U);
+  EXPECT_EQ(host->stack.path_mtu(kOther6, host->now).mtu, 1500);
+  EXPECT_EQ(failures, (std::vector{PathErrorKind::kPacketTooBig, PathErrorKind::kPacketTooBig}));
+}
+
+// RFC 4443 §2.4 (a), (b).
+TEST_F(PathMtuErrors, RcvError_OfUnknownType_IsTold) {
+  for (const unsigned type : {0U, 5U, 100U, 127U}) host->receive(error6(type));
+  EXPECT_EQ(failures, std::vector(4, PathErrorKind::kUnknown));
+  EXPECT_EQ(total_drops(host->stack.drops()), 0U);
+  expect_dropped(error6(200), DropReason::kIcmpv6Type);
 }
 
 TEST_F(PathMtuErrors, SndDatagram_BeyondTheLoweredMtu_IsFragmented) {

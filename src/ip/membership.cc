@@ -37,7 +37,7 @@ auto Membership<Address>::find(const Address& group) -> Group* {
 }
 
 template <typename Address>
-bool Membership<Address>::join(const Address& group, Instant now) {
+bool Membership<Address>::join(const Address& group, Instant now, Duration report_delay) {
   Group* known = find(group);
   if (known == nullptr) {
     if (groups_.size() == kMaxGroups) return false;
@@ -47,7 +47,11 @@ bool Membership<Address>::join(const Address& group, Instant now) {
   context_.addresses.join(group);
   if (!reports_ || !is_reported(group)) return true;
   known->changes_left = kRobustness;
-  say_change(*known, now);
+  if (report_delay > Duration::zero()) {
+    known->change_at = now + report_delay;
+  } else {
+    say_change(*known, now);
+  }
   return true;
 }
 

@@ -35,8 +35,9 @@ class Membership {
   Membership(Context& context, bool reports, GroupSpeaker<Address>& speaker)
       : context_(context), reports_(reports), speaker_(speaker) {}
 
-  // Counted: a host leaves when all who joined have left. False if there are too many groups.
-  bool join(const Address& group, Instant now);
+  // Counted: a host leaves when all who joined have left. False if there are too many groups. It is
+  // heard at once, and reported after the delay.
+  bool join(const Address& group, Instant now, Duration report_delay = {});
   void leave(const Address& group, Instant now);
 
   void queried(const wire::GroupQuery<Address>& query, Instant now);

@@ -58,9 +58,7 @@ void Ndp::receive(wire::Bytes message, const NdpCarrier& carrier, Instant now) {
 // RFC 4861 §6.3.4. DEVIATES: the hop limit that routers advise is not taken; protocols set theirs.
 void Ndp::router_advertised(const wire::RouterAdvertisement& message, const NdpCarrier& carrier,
                             Instant now) {
-  if (message.source_mac && message.source_mac->is_unicast()) {
-    neighbours_.heard_request(carrier.source, *message.source_mac, now);
-  }
+  heard(carrier.source, message.source_mac, now);
   neighbours_.set_times(std::chrono::milliseconds(message.reachable_time),
                         std::chrono::milliseconds(message.retransmit_timer));
   if (message.mtu) paths_.set_link_mtu_ipv6(*message.mtu);
@@ -70,9 +68,19 @@ void Ndp::router_advertised(const wire::RouterAdvertisement& message, const NdpC
   }
 }
 
+// Who speaks of his Ethernet address is there.
+void Ndp::heard(const Ipv6Address& neighbour, const std::optional<MacAddress>& mac, Instant now) {
+  if (!mac || !mac->is_unicast()) return;
+  neighbours_.heard_request(neighbour, *mac, now);
+  first_hops().heard(neighbour);
+}
+
+void Ndp::silent(const Ipv6Address& target, Instant now) { first_hops().silent(target, now); }
+
 // RFC 4861 §8.3.
 void Ndp::redirected(const wire::Redirect& message, const NdpCarrier& carrier, Instant now) {
-  if (!configures_ || !routers_.redirected(carrier.source, message, now)) {
+  if (!configures_ ||
+      !first_hops().redirected(carrier.source, message.destination, message.target, now)) {
     context_.drops.count(Discard::kNdpRedirect);
     return;
   }
@@ -109,9 +117,7 @@ void Ndp::solicited(const wire::NeighbourSolicitation& message, const NdpCarrier
     context_.drops.count(Discard::kNdpSourceOffLink);
     return;
   }
-  if (message.source_mac && message.source_mac->is_unicast()) {
-    neighbours_.heard_request(carrier.source, *message.source_mac, now);
-  }
+  heard(carrier.source, message.source_mac, now);
   send(answer, message.target, carrier.source, std::nullopt, now);
 }
 
@@ -135,10 +141,17 @@ void Ndp::advertised(const wire::NeighbourAdvertisement& message, Instant now) {
   const NeighbourClaim claim{.mac = message.target_mac,
                              .solicited = message.solicited && neighbours_.asks_for(message.target),
                              .override_cache = message.override_cache};
-  if (!neighbours_.heard_claim(message.target, claim, now)) {
-    context_.drops.count(Discard::kNdpUnsolicited);
-  } else if (!message.router) {
-    routers_.remove(message.target, now);  // RFC 4861 §7.2.5: it has ceased to be one
+  switch (neighbours_.heard_claim(message.target, claim, now)) {
+    case ClaimResult::kUnknown:
+      context_.drops.count(Discard::kNdpUnsolicited);
+      return;
+    case ClaimResult::kIgnored:
+      context_.drops.count(Discard::kNdpClaimIgnored);
+      return;
+    case ClaimResult::kTaken:
+      first_hops().heard(message.target);
+      if (!message.router) routers_.remove(message.target, now);  // it has ceased to be one
+      return;
   }
 }
 
@@ -171,16 +184,19 @@ void Ndp::serve(const wire::Ipv6Prefix& prefix, Instant now) {
   if (configures_ && prefix.address == slaac_.link_local()) routers_.solicit(now);
 }
 
-// RFC 4862 §5.4.2: the group of its neighbours' questions is joined first.
+// RFC 4862 §5.4.2: the group of its neighbours' questions is joined first. It is heard at once, but
+// routers and switches are told of it only with the test, at random: hosts that start together, or
+// hear of a prefix together, do not speak together.
 void Ndp::add_address(const wire::Ipv6Prefix& prefix, Uniqueness uniqueness, Instant now) {
-  (void)groups_.join(prefix.address.solicited_node(), now);
   if (uniqueness == Uniqueness::kCertain || options_.duplicate_probes == 0) {
+    (void)groups_.join(prefix.address.solicited_node(), now);
     serve(prefix, now);
     return;
   }
-  context_.addresses.add(prefix, AddressState::kTentative);
   const auto delay = static_cast<Duration::rep>(
       context_.rng.below(static_cast<std::uint64_t>(kMaxFirstDelay.count())));
+  (void)groups_.join(prefix.address.solicited_node(), now, Duration(delay));
+  context_.addresses.add(prefix, AddressState::kTentative);
   tentative_.push_back({.prefix = prefix,
                         .probes_left = options_.duplicate_probes,
                         .deadline = now + Duration(delay)});
@@ -228,8 +244,14 @@ void Ndp::test_addresses(Instant now) {
   }
 }
 
-void Ndp::solicit(const Ipv6Address& target, const std::optional<MacAddress>& known, Instant now) {
-  const auto source = context_.addresses.source_for(target);
+// RFC 4861 §7.2.2: the neighbour will answer whom it is asked by, so it had better be who sends.
+void Ndp::solicit(const Ipv6Address& target, const std::optional<MacAddress>& known,
+                  const packet::Packet* waiting, Instant now) {
+  std::optional<Ipv6Address> source;
+  if (waiting != nullptr) source = wire::view_as<wire::Ipv6Header>(waiting->first().bytes()).source;
+  if (!source || !context_.addresses.is_ours(*source)) {
+    source = context_.addresses.source_for(target);
+  }
   if (!source) {
     context_.drops.count(Discard::kNoSource);
     return;

@@ -40,14 +40,13 @@ class Ndp final : private Solicitor<wire::Ipv6Address>, private Slaac::Owner {
 
   std::optional<wire::Ipv6Address> next_hop(const wire::Ipv6Address& destination,
                                             Instant now) const {
-    return routers_.next_hop(destination, now);
+    return routers_.first_hops().next_hop(destination, now);
   }
-  // A first hop does not answer.
-  void first_hop_failed(Instant now) { routers_.reconsider(now); }
 
   NeighbourTable<wire::Ipv6Address>& neighbours() { return neighbours_; }
   const NeighbourTable<wire::Ipv6Address>& neighbours() const { return neighbours_; }
-  const Routers& routers() const { return routers_; }
+  FirstHops<wire::Ipv6Address>& first_hops() { return routers_.first_hops(); }
+  const FirstHops<wire::Ipv6Address>& first_hops() const { return routers_.first_hops(); }
   const Slaac& slaac() const { return slaac_; }
   Instant next_deadline() const;
   void run_timers(Instant now);
@@ -60,7 +59,10 @@ class Ndp final : private Solicitor<wire::Ipv6Address>, private Slaac::Owner {
   };
 
   void solicit(const wire::Ipv6Address& target, const std::optional<wire::MacAddress>& known,
-               Instant now) override;
+               const packet::Packet* waiting, Instant now) override;
+  void silent(const wire::Ipv6Address& target, Instant now) override;
+  void heard(const wire::Ipv6Address& neighbour, const std::optional<wire::MacAddress>& mac,
+             Instant now);
   void solicited(const wire::NeighbourSolicitation& message, const wire::NdpCarrier& carrier,
                  Instant now);
   void advertised(const wire::NeighbourAdvertisement& message, Instant now);

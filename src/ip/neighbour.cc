@@ -84,22 +84,22 @@ void NeighbourTable<Address>::heard_request(const Address& address, const MacAdd
 }
 
 template <typename Address>
-bool NeighbourTable<Address>::heard_claim(const Address& address, const NeighbourClaim& claim,
-                                          Instant now) {
+ClaimResult NeighbourTable<Address>::heard_claim(const Address& address,
+                                                 const NeighbourClaim& claim, Instant now) {
   Entry* entry = entries_.find(address);
-  if (entry == nullptr) return false;
+  if (entry == nullptr) return ClaimResult::kUnknown;
   if (entry->state == kIncomplete || entry->state == kFailed) {
-    if (!claim.mac) return true;
+    if (!claim.mac) return ClaimResult::kIgnored;
     entry->mac = *claim.mac;
     set_state(*entry, claim.solicited ? kReachable : kStale, now);
     resolved(*entry, now);
-    return true;
+    return ClaimResult::kTaken;
   }
   const bool differs = claim.mac && *claim.mac != entry->mac;
   if (differs && !claim.override_cache) {
     // Not believed, but doubted: RFC 4861 §7.2.5, case I.
     if (entry->state == kReachable) set_state(*entry, kStale, now);
-    return true;
+    return ClaimResult::kIgnored;
   }
   if (differs) entry->mac = *claim.mac;
   if (claim.solicited) {
@@ -107,7 +107,7 @@ bool NeighbourTable<Address>::heard_claim(const Address& address, const Neighbou
   } else if (differs) {
     set_state(*entry, kStale, now);
   }
-  return true;
+  return ClaimResult::kTaken;
 }
 
 template <typename Address>
@@ -160,6 +160,7 @@ void NeighbourTable<Address>::deadline_passed(const Address& address, Entry& ent
       }
       // RFC 4861 §7.2.2, RFC 1122 §2.3.2.1: those who wait are told, and nobody asks again at once.
       set_state(entry, kFailed, now);
+      solicitor_.silent(address, now);
       for (PacketPtr& packet : take_waiting(entry)) {
         drops_.count(Discard::kNeighbourUnresolved);
         carrier_.undeliverable(std::move(packet), now);
@@ -176,6 +177,7 @@ void NeighbourTable<Address>::deadline_passed(const Address& address, Entry& ent
       }
       // RFC 4861 §7.3.3: the next packet starts from the beginning.
       entries_.erase(address);
+      solicitor_.silent(address, now);
       return;
     case kFailed:
       entries_.erase(address);
@@ -307,7 +309,8 @@ void NeighbourTable<Address>::probe(const Address& address, Entry& entry, Instan
   set_deadline(entry, now + jittered(options_.retransmit_time, 1.0, 1.1));
   std::optional<MacAddress> known;
   if (entry.state == kProbe) known = entry.mac;
-  solicitor_.solicit(address, known, now);
+  const packet::Packet* waiting = entry.waiting.empty() ? nullptr : entry.waiting.front().get();
+  solicitor_.solicit(address, known, waiting, now);
 }
 
 template <typename Address>

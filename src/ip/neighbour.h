@@ -58,13 +58,23 @@ struct NeighbourClaim {
   bool override_cache = false;
 };
 
+// What became of a claim.
+enum class ClaimResult : std::uint8_t {
+  kUnknown,  // nobody talks to that neighbour: nothing is kept
+  kIgnored,  // it says too little, or contradicts what is known
+  kTaken,
+};
+
 // Asks on the link.
 template <typename Address>
 class Solicitor {
  public:
-  // Who has `target`? To everybody, or to `known` alone: does it still?
+  // Who has `target`? To everybody, or to `known` alone: does it still? `waiting` is the IP packet
+  // that wants to know, if there is one.
   virtual void solicit(const Address& target, const std::optional<wire::MacAddress>& known,
-                       Instant now) = 0;
+                       const packet::Packet* waiting, Instant now) = 0;
+  // Nobody answers for `target`. Told before those are whose packets wait for it.
+  virtual void silent(const Address& target, Instant now) = 0;
 
  protected:
   ~Solicitor() = default;
@@ -98,8 +108,8 @@ class NeighbourTable {
 
   // A neighbour asked for us and said who it is: RFC 4861 §7.2.3, RFC 826.
   void heard_request(const Address& address, const wire::MacAddress& mac, Instant now);
-  // RFC 4861 §7.2.5. False if there is no entry: none is created.
-  bool heard_claim(const Address& address, const NeighbourClaim& claim, Instant now);
+  // RFC 4861 §7.2.5.
+  ClaimResult heard_claim(const Address& address, const NeighbourClaim& claim, Instant now);
   // Whether an answer from this address is expected.
   bool asks_for(const Address& address) const;
   // A protocol above made forward progress: RFC 4861 §7.3.1.

@@ -39,9 +39,10 @@ class Neighbours : public ::testing::Test, public Solicitor<Ipv4Address>, public
   };
 
   void solicit(const Ipv4Address& target, const std::optional<MacAddress>& known,
-               Instant when) override {
+               const packet::Packet* /*waiting*/, Instant when) override {
     solicitations.push_back({target, known, when});
   }
+  void silent(const Ipv4Address& target, Instant /*now*/) override { silences.push_back(target); }
   void carry(PacketPtr packet, const MacAddress& to, Instant /*now*/) override {
     carried.push_back({packet->size(), to});
   }
@@ -92,7 +93,7 @@ class Neighbours : public ::testing::Test, public Solicitor<Ipv4Address>, public
     carried.clear();
     undelivered.clear();
   }
-  bool claim(const NeighbourClaim& claim) { return table.heard_claim(kA, claim, now); }
+  ClaimResult claim(const NeighbourClaim& claim) { return table.heard_claim(kA, claim, now); }
   std::optional<NeighbourState> state() const { return table.state(kA, now); }
 
   std::unique_ptr<packet::Pool> pool =
@@ -105,6 +106,7 @@ class Neighbours : public ::testing::Test, public Solicitor<Ipv4Address>, public
   std::vector<Solicitation> solicitations;
   std::vector<Carried> carried;
   std::vector<std::size_t> undelivered;
+  std::vector<Ipv4Address> silences;
 };
 
 TEST_F(Neighbours, SndPacket_None_AsksAndWaits) {
@@ -188,7 +190,7 @@ TEST_F(Neighbours, SndPacket_Failed_RefusedForASecondThenAsksAgain) {
 }
 
 TEST_F(Neighbours, RcvClaim_None_CreatesNothing) {
-  EXPECT_FALSE(claim({.mac = kMac, .solicited = true, .override_cache = true}));
+  EXPECT_EQ(claim({.mac = kMac, .solicited = true, .override_cache = true}), ClaimResult::kUnknown);
   EXPECT_EQ(table.size(), 0U);
 }
 
@@ -202,27 +204,27 @@ TEST_F(Neighbours, RcvClaim_Incomplete_UnsolicitedGivesStale) {
 
 TEST_F(Neighbours, RcvClaim_Incomplete_WithoutAddressIsIgnored) {
   make(kIncomplete);
-  claim({.solicited = true});
+  EXPECT_EQ(claim({.solicited = true}), ClaimResult::kIgnored);
   EXPECT_EQ(state(), kIncomplete);
 }
 
 TEST_F(Neighbours, RcvClaim_Reachable_OtherAddressWithoutOverrideIsDoubtedOnly) {
   make(kReachable);
-  claim({.mac = kNewMac, .solicited = true});
+  EXPECT_EQ(claim({.mac = kNewMac, .solicited = true}), ClaimResult::kIgnored);
   EXPECT_EQ(state(), kStale);
   EXPECT_EQ(table.mac(kA), kMac);
 }
 
 TEST_F(Neighbours, RcvClaim_Stale_OtherAddressWithoutOverrideIsIgnored) {
   make(kStale);
-  claim({.mac = kNewMac, .solicited = true});
+  EXPECT_EQ(claim({.mac = kNewMac, .solicited = true}), ClaimResult::kIgnored);
   EXPECT_EQ(state(), kStale);
   EXPECT_EQ(table.mac(kA), kMac);
 }
 
 TEST_F(Neighbours, RcvClaim_Reachable_OverrideMovesTheAddress) {
   make(kReachable);
-  claim({.mac = kNewMac, .override_cache = true});
+  EXPECT_EQ(claim({.mac = kNewMac, .override_cache = true}), ClaimResult::kTaken);
   EXPECT_EQ(state(), kStale);
   EXPECT_EQ(table.mac(kA), kNewMac);
 }

@@ -19,9 +19,19 @@ using wire::PacketLayout;
 
 namespace {
 
+bool is_host_address(wire::Ipv4Address address) {
+  return !address.is_unspecified() && !address.is_multicast() && !address.is_reserved() &&
+         !address.is_loopback();
+}
+
+bool is_host_address(const Ipv6Address& address) {
+  return !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() &&
+         !address.is_mapped();
+}
+
 template <typename Address>
-Status check_address(const wire::Prefix<Address>& prefix, bool usable) {
-  if (usable && prefix.length <= Address::kBits) return {};
+Status check_address(const wire::Prefix<Address>& prefix) {
+  if (is_host_address(prefix.address) && prefix.length <= Address::kBits) return {};
   return fail({.kind = ErrorKind::kUsage,
                .what = fmt::format("{} is no address that a host can have", prefix.to_text())});
 }
@@ -61,7 +71,7 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
       ipv4_(context_, *this, reassembler_, paths_, identifications_, options.arp,
             options.address_probe),
       ipv6_(context_, *this, reassembler_, paths_, identifications_, options.ndp, mld_.groups()),
-      icmp_(context_, *this, *this, paths_, limiter_, echoes_),
+      icmp_(context_, *this, *this, paths_, limiter_, echoes_, ipv4_.arp()),
       icmpv6_(context_, *this, *this, paths_, limiter_, echoes_, ipv6_.ndp(), mld_),
       udp_(context_, *this, *this),
       grh_(context_, ipv4_.arp(), ipv6_.ndp()) {
@@ -73,23 +83,34 @@ Stack::Stack(const StackOptions& options, packet::Pool& pool, Rng& rng, Output& 
 }
 
 Status Stack::add_address(const wire::Ipv4Prefix& prefix, Instant now, Uniqueness uniqueness) {
-  const wire::Ipv4Address address = prefix.address;
-  const bool usable = !address.is_unspecified() && !address.is_multicast() &&
-                      !address.is_reserved() && !address.is_loopback();
-  if (const Status checked = check_address(prefix, usable); !checked) return checked;
+  if (const Status checked = check_address(prefix); !checked) return checked;
   context_.routes4.add({.destination = prefix});
   ipv4_.arp().add_address(prefix, uniqueness, now);
   return {};
 }
 
 Status Stack::add_address(const wire::Ipv6Prefix& prefix, Instant now, Uniqueness uniqueness) {
-  const Ipv6Address& address = prefix.address;
-  const bool usable = !address.is_unspecified() && !address.is_multicast() &&
-                      !address.is_loopback() && !address.is_mapped();
-  if (const Status checked = check_address(prefix, usable); !checked) return checked;
+  if (const Status checked = check_address(prefix); !checked) return checked;
   context_.routes6.add({.destination = prefix});
   ipv6_.ndp().add_address(prefix, uniqueness, now);
   return {};
+}
+
+Status Stack::add_gateway(const Ipv6Address& gateway, Instant now) {
+  const bool four = gateway.is_mapped();
+  const bool host = four ? is_host_address(gateway.mapped_ipv4()) : is_host_address(gateway);
+  const std::string text = four ? gateway.mapped_ipv4().to_text() : gateway.to_text();
+  if (!host) {
+    return fail({.kind = ErrorKind::kUsage,
+                 .what = fmt::format("{} is no address that a gateway can have", text)});
+  }
+  const bool added = four ? ipv4_.arp().first_hops().configure(gateway.mapped_ipv4(), now)
+                          : ipv6_.ndp().first_hops().configure(gateway, now);
+  if (added) return {};
+  return fail({.kind = ErrorKind::kUsage,
+               .what = fmt::format("gateway {} is one too many", text),
+               .remedy = fmt::format("name {} of one IP version at most",
+                                     FirstHops<Ipv6Address>::kMaxRouters)});
 }
 
 Status Stack::join(const Ipv6Address& group, Instant now) {
@@ -125,6 +146,7 @@ void Stack::receive(PacketPtr frame, Instant now) {
                                          {.accept_vlan = context_.vlan.has_value()});
   if (!layout) {
     context_.drops.count(layout.error().reason);
+    ipv4_.refused(*frame, layout.error(), now);
     ipv6_.refused(*frame, layout.error(), now);
     return;
   }
@@ -167,9 +189,9 @@ Instant Stack::next_deadline() const {
 void Stack::run_timers(Instant now) {
   deliver_loopback(now);
   ipv4_.arp().run_timers(now);
-  ipv6_.ndp().run_timers(now);
   igmp_.groups().run_timers(now);
-  mld_.groups().run_timers(now);
+  mld_.groups().run_timers(now);  // groups are joined before addresses in them are tested
+  ipv6_.ndp().run_timers(now);
   reassembler_.run_timers(now);
 }
 
@@ -192,6 +214,9 @@ void Stack::deliver_loopback(Instant now) {
 }
 
 Sent Stack::send(PacketPtr packet, const Departure& departure, Instant now) {
+  if (is_never_on_a_wire(departure.destination)) {
+    return context_.drops.refuse(Discard::kDestinationNever);
+  }
   if (departure.protocol == wire::kProtocolGrh) {
     return grh_.send(std::move(packet), departure, now);
   }
@@ -205,6 +230,7 @@ bool Stack::prepare(const Ipv6Address& destination, Instant now) {
 }
 
 std::optional<Ipv6Address> Stack::source_for(const Ipv6Address& destination) const {
+  if (is_never_on_a_wire(destination)) return std::nullopt;
   if (!destination.is_mapped()) return context_.addresses.source_for(destination);
   const auto source = context_.addresses.source_for(destination.mapped_ipv4());
   if (!source) return std::nullopt;
@@ -217,7 +243,7 @@ PathMtu Stack::path_mtu(const Ipv6Address& destination, Instant now) const {
 
 void Stack::confirm(const Ipv6Address& destination, Instant now) {
   if (destination.is_mapped()) {
-    const auto hop = context_.routes4.next_hop(destination.mapped_ipv4());
+    const auto hop = ipv4_.arp().next_hop(destination.mapped_ipv4(), now);
     if (hop) ipv4_.arp().neighbours().confirm(*hop, now);
   } else {
     const auto hop = ipv6_.ndp().next_hop(destination, now);
@@ -227,6 +253,7 @@ void Stack::confirm(const Ipv6Address& destination, Instant now) {
 
 Sent Stack::ping(PacketPtr data, const Ipv6Address& destination, std::uint16_t identifier,
                  std::uint16_t sequence, Instant now) {
+  if (is_never_on_a_wire(destination)) return context_.drops.refuse(Discard::kDestinationNever);
   const auto source = source_for(destination);
   if (!source) return context_.drops.refuse(Discard::kNoSource);
   Departure departure{.source = *source, .destination = destination};

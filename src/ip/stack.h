@@ -52,6 +52,9 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
                      Uniqueness uniqueness = Uniqueness::kToBeTested);
   Status add_address(const wire::Ipv6Prefix& prefix, Instant now,
                      Uniqueness uniqueness = Uniqueness::kToBeTested);
+  // A default router, IPv4 mapped. Of several the first serves, until it does not answer; then
+  // another (RFC 1122 §3.3.1.4). One that advertises itself serves if none of these answers.
+  Status add_gateway(const wire::Ipv6Address& gateway, Instant now);
   // Lets IPv6 configure itself: a link-local address, and what routers advertise.
   void configure_ipv6(Instant now) { ipv6_.ndp().configure(now); }
   Ipv4Routes& routes4() { return context_.routes4; }
@@ -76,6 +79,7 @@ class Stack final : public Sender, private Upcalls, private Reassembler::Owner {
   // a GRH in place of IP's header.
   Sent send(packet::PacketPtr packet, const Departure& departure, Instant now) override;
   bool prepare(const wire::Ipv6Address& destination, Instant now) override;
+  // Nothing if we have no address for it, or no packet may go there.
   std::optional<wire::Ipv6Address> source_for(const wire::Ipv6Address& destination) const;
   PathMtu path_mtu(const wire::Ipv6Address& destination, Instant now) const;
   // Forward progress with a peer: its first hop is alive (RFC 4861 §7.3.1).

@@ -126,6 +126,22 @@ SCRIPT(AccurateEcn, LostSyn_GoesWithoutItTheThirdTime, R"(
   +0 > PAE. 1:101(100) ack 1
 )")
 
+// RFC 3168 §6.1.1: likewise where classic ECN is granted late; marks of the peer's are echoed.
+SCRIPT(AccurateEcn, LostSyn_GrantedClassicLate_MarksNothing, R"(
+  config accurate_ecn
+  +0 connect
+  +0 > SAWE 0:0(0)
+  +1 > SAWE 0:0(0)
+  +2 > S 0:0(0)
+  +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460>
+  +0 > . 1:1(0) ack 1
+  info ecn 1
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.01 < P. 1:101(100) ack 101 ce
+  +0 > E. 101:101(0) ack 101
+)")
+
 // §3.1.4.2, §3.2.3.2.2: first without the option, then without the flags.
 SCRIPT(AccurateEcn, LostSynAck_GoesWithoutTheOptionAndThenWithoutTheFlags, R"(
   given LISTEN

@@ -92,7 +92,7 @@ Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   return Verdict::kDone;
 }
 
-void update_window(Core& core, Tcb& tcb, const Segment& segment) {
+void update_window(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   const bool newer =
       segment.seq > tcb.snd_wl1 || (segment.seq == tcb.snd_wl1 && segment.ack >= tcb.snd_wl2);
   if (!newer) return;
@@ -101,11 +101,16 @@ void update_window(Core& core, Tcb& tcb, const Segment& segment) {
   tcb.max_snd_wnd = std::max(tcb.max_snd_wnd, tcb.snd_wnd);
   tcb.snd_wl1 = segment.seq;
   tcb.snd_wl2 = segment.ack;
-  if (tcb.snd_wnd > before && tcb.retransmit_mode == RetransmitMode::kPersist) {
+  if (tcb.snd_wnd <= before) return;
+  if (tcb.retransmit_mode == RetransmitMode::kPersist) {
     tcb.retransmit_mode = RetransmitMode::kNone;
     tcb.backoff = tcb.retries = 0;
     disarm(tcb, Timer::kRetransmit);
-    mark_pending(core, tcb);
+  } else if (before == 0 && tcb.outstanding() > 0 && tcb.retries > 0) {
+    // It had shrunk to nothing: what has come meanwhile was dropped, and goes again now.
+    resend_everything(core, tcb);
+    tcb.backoff = tcb.retries = 0;
+    restart_retransmit_timer(core, tcb, now);
   }
 }
 
@@ -130,7 +135,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
   if (summary.delivered > 0) note_delivery(tcb, now);
-  update_window(core, tcb, segment);
+  update_window(core, tcb, segment, now);
   if (tcb.ecn_on || has_accurate_ecn(tcb)) hear_of_marks(tcb, segment, summary, now);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
   if (news) react(core, tcb, segment, summary);
@@ -138,14 +143,14 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   if (summary.acked > 0) {
     tcb.more_to_come = false;
     note_answer(tcb, now);
-    tcb.retries = tcb.backoff = 0;
+    tcb.retries = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
     restart_retransmit_timer(core, tcb, now);
     release_acknowledged(core, tcb);
     core.network.confirm(tcb.tuple.remote.address, now);
   } else if (summary.sacked > 0 && tcb.retransmit_mode == RetransmitMode::kTailProbe) {
-    restart_retransmit_timer(core, tcb, now);
+    continue_retransmit_timer(core, tcb, now);
   }
 }
 

@@ -480,6 +480,7 @@ bool ignores(const Tcb& tcb, ip::PathErrorKind kind) {
     case ip::PathErrorKind::kHostUnreachable:
     case ip::PathErrorKind::kTimeExceeded:
     case ip::PathErrorKind::kParameterProblem:
+    case ip::PathErrorKind::kUnknown:
       return false;
   }
   return false;

@@ -95,6 +95,7 @@ struct Config {
   Duration min_rto = std::chrono::milliseconds(200);   // DEVIATES from RFC 6298 (2.4), as all do
   Duration max_rto = std::chrono::seconds(120);
   Duration initial_rto = std::chrono::seconds(1);
+  Duration rto_after_lost_syn = std::chrono::seconds(3);  // RFC 6298 §5.7
   // The second SYN to a peer that took the first for one of an old connection.
   Duration syn_after_reset = std::chrono::milliseconds(8);
   Duration delayed_ack = std::chrono::milliseconds(40);

@@ -22,6 +22,7 @@ static_assert(wire::kTcpEce == 1 << kAceShift && wire::kTcpAe == 4 << kAceShift)
 
 constexpr unsigned kAsksForAccurate = 7;
 constexpr unsigned kAsksForClassic = 3;
+constexpr unsigned kSynsThatAsk = 2;  // §3.1.4.1
 constexpr unsigned kGrantsClassic = 1;
 constexpr unsigned kGrantsNonce = 5;                       // RFC 3540: as classic
 constexpr std::array<std::uint8_t, 4> kCodes{2, 3, 4, 6};  // of each field, §3.1.1
@@ -76,7 +77,7 @@ std::uint16_t ecn_flags_of_syn(const Core& core, const Tcb& tcb, bool answer) {
     if (!asks_for_ecn(core, tcb)) return 0;
     if (!asks_for_accurate_ecn(core, tcb)) return flags_of(kAsksForClassic);
     // §3.1.4.1: something may drop what it does not know.
-    return tcb.retries < 2 ? flags_of(kAsksForAccurate) : std::uint16_t{0};
+    return tcb.retries < kSynsThatAsk ? flags_of(kAsksForAccurate) : std::uint16_t{0};
   }
   if (!has_accurate_ecn(tcb)) return tcb.ecn_on ? flags_of(kGrantsClassic) : std::uint16_t{0};
   // §3.1.4.2.
@@ -96,21 +97,26 @@ void take_granted_ecn(Core& core, Tcb& tcb, const Segment& syn_ack) {
   if (!asks_for_ecn(core, tcb)) return;
   const unsigned code = ace_of(syn_ack.flags);
   const bool accurate = asks_for_accurate_ecn(core, tcb);
+  // §3.1.5, RFC 3168 §6.1.1: who has sent a SYN without marks nothing, though the peer has answered
+  // an earlier one.
+  const bool asked_always = !accurate || tcb.retries < kSynsThatAsk;
   if (code == kGrantsClassic || (accurate && code == kGrantsNonce)) {
     tcb.ecn_on = true;
+    tcb.ecn_unmarked = !asked_always;
     return;
   }
   if (!accurate || !field_of(code)) return;  // 111: the peer mirrors flags
   AccurateEcn* ecn = begin(core, tcb, syn_ack.ecn);
   ecn->answers_syn = true;
-  // §3.1.5: who has sent a SYN without marks nothing, though the peer has answered an earlier one.
-  if (tcb.retries >= 2) ecn->sends_ect = false;
+  if (!asked_always) ecn->sends_ect = false;
   judge_handshake(tcb, code);
 }
 
-// §3.1.5.
+// §3.1.5, RFC 3168 §6.1.1.
 void note_repeated_syn(Tcb& tcb, const Segment& syn) {
-  if (has_accurate_ecn(tcb) && ace_of(syn.flags) == 0) tcb.accurate_ecn->sends_ect = false;
+  if (ace_of(syn.flags) != 0) return;
+  tcb.ecn_unmarked = true;
+  if (has_accurate_ecn(tcb)) tcb.accurate_ecn->sends_ect = false;
 }
 
 void forget_accurate_ecn(Core& core, Tcb& tcb) {
@@ -119,7 +125,7 @@ void forget_accurate_ecn(Core& core, Tcb& tcb) {
 }
 
 bool sends_ect(const Tcb& tcb) {
-  return has_accurate_ecn(tcb) ? tcb.accurate_ecn->sends_ect : tcb.ecn_on;
+  return has_accurate_ecn(tcb) ? tcb.accurate_ecn->sends_ect : tcb.ecn_on && !tcb.ecn_unmarked;
 }
 
 std::uint16_t ecn_flags(const Tcb& tcb) {

@@ -78,6 +78,9 @@ void settle_fast_open(Core& core, Tcb& tcb, Instant now) {
   if (Listener* listener = find(core, tcb.listener)) --listener->unanswered;
   if (tcb.retries == 0 && tcb.outstanding() == 0) {
     measure_rtt(core.config, tcb, std::max(now - tcb.last_sent, Duration(1)));
+  } else if (tcb.backoff > 0 && tcb.srtt == Duration{}) {
+    tcb.rto = core.config.rto_after_lost_syn;  // RFC 6298 §5.7
+    tcb.backoff = 0;
   }
   restart_retransmit_timer(core, tcb, now);
 }

@@ -75,5 +75,33 @@ TEST(Flood, NumbersOfOursAreNotGuessed) {
   EXPECT_LT(widest, UINT32_MAX / 8) << "they do not spread";
 }
 
+// RFC 7323 §5.4: a clock begins anywhere, so that nobody reads from it how long we are up. It is
+// the same for all ports, for a later connection must have a later time (RFC 6191).
+TEST(Flood, ClocksOfOursAreNotGuessed) {
+  std::vector<std::uint32_t> clocks;
+  Rng rng(6);
+  for (int i = 0; i < 100; ++i) {
+    World world;
+    for (HashKey& key : world.config.secrets) key = HashKey::random(rng);
+    std::set<std::uint32_t> of_host;
+    for (const std::uint16_t port : {kPort, kPeerPort}) {
+      world.connect_to(port);
+      ASSERT_EQ(world.sent.size(), 1U);
+      ASSERT_TRUE(world.sent.front().header.options.timestamps.has_value());
+      of_host.insert(world.sent.front().header.options.timestamps->value);
+      world.sent.clear();
+    }
+    EXPECT_EQ(of_host.size(), 1U);
+    clocks.push_back(*of_host.begin());
+  }
+  std::ranges::sort(clocks);
+  std::uint32_t widest = 0;
+  for (std::size_t i = 1; i < clocks.size(); ++i) {
+    widest = std::max(widest, clocks[i] - clocks[i - 1]);
+    EXPECT_NE(clocks[i], clocks[i - 1]);
+  }
+  EXPECT_LT(widest, UINT32_MAX / 8) << "they do not spread";
+}
+
 }  // namespace
 }  // namespace tideline::tcp::test

@@ -249,6 +249,69 @@ TEST(Cubic, ReachesItsPlateauAfterK) {
       << "convex as it was concave";
 }
 
+// A connection in congestion avoidance, in rounds of 100 ms.
+struct CubicFlow {
+  static constexpr std::uint32_t kMss = 1000;
+  static constexpr Duration kRound = std::chrono::milliseconds(100);
+
+  explicit CubicFlow(std::uint32_t window) {
+    cubic.start(state);
+    state.cwnd = window * kMss;
+    reduce();
+  }
+  void reduce() { state.cwnd = state.ssthresh = cubic.reduce(state, state.cwnd, kMss); }
+  double window() const { return static_cast<double>(state.cwnd) / kMss; }
+  void round() {
+    for (std::uint32_t left = state.cwnd / kMss; left > 0; --left) {
+      cubic.acked(state, {.now = now,
+                          .acked = kMss,
+                          .mss = kMss,
+                          .rtt = kRound,
+                          .srtt = kRound,
+                          .min_rtt = kRound});
+    }
+    now += kRound;
+  }
+  void run_for(Duration time) {
+    for (const Instant end = now + time; now < end;) round();
+  }
+
+  const CongestionControl& cubic = congestion_control(CongestionAlgorithm::kCubic);
+  CongestionState state;
+  Instant now{};
+};
+
+// RFC 9438 §4.2: no more than half of the window in a round trip, wherever the curve is by then.
+TEST(Cubic, TargetIsOneAndAHalfWindowsAtMost) {
+  CubicFlow flow(100);
+  flow.round();
+  flow.now += std::chrono::minutes(1);
+  const double before = flow.window();
+  flow.round();
+  EXPECT_NEAR(flow.window(), 1.5 * before, 1);
+}
+
+// §4.2: the time in which nothing was sent is not that of the curve.
+TEST(Cubic, IdleTimeDoesNotCount) {
+  CubicFlow flow(100);
+  flow.run_for(std::chrono::milliseconds(2100));
+  flow.now += std::chrono::minutes(1);
+  flow.cubic.resume(flow.state, std::chrono::minutes(1));
+  flow.run_for(std::chrono::milliseconds(2100));
+  EXPECT_NEAR(flow.window(), 100, 2) << "at its plateau, as if there had been no pause";
+}
+
+// §4.7: who is reduced below its last plateau leaves room for others. Here the next one is at 85 %
+// of 800, after cbrt((680 - 560) / 0.4) = 6.7 s.
+TEST(Cubic, ConvergesFastBelowItsLastPlateau) {
+  CubicFlow flow(1000);
+  flow.state.cwnd = 800 * CubicFlow::kMss;
+  flow.reduce();
+  EXPECT_NEAR(flow.window(), 560, 0.1);
+  flow.run_for(std::chrono::milliseconds(6700));
+  EXPECT_NEAR(flow.window(), 680, 2);
+}
+
 TEST(Tcb, AnIdleConnectionIsSmall) { EXPECT_LE(sizeof(Tcb), 1024U); }
 
 }  // namespace

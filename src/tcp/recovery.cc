@@ -25,7 +25,7 @@ void calm_down(Tcb& tcb) {
 void prepare_reduction(Tcb& tcb) {
   tcb.undo_cwnd = tcb.congestion.cwnd;
   tcb.undo_ssthresh = tcb.congestion.ssthresh;
-  tcb.snd_cwr = tcb.ecn_on;
+  tcb.snd_cwr = tcb.ecn_on && !tcb.ecn_unmarked;
 }
 
 void reduce(Tcb& tcb) {
@@ -75,7 +75,6 @@ void undo(Core& core, Tcb& tcb, Instant now) {
   }
   tcb.scoreboard.unmark_lost();
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
-  tcb.backoff = 0;
   ++incidents_of(tcb).undone;
   ++core.counters.undone;
   calm_down(tcb);
@@ -160,6 +159,14 @@ void leave_recovery(Tcb& tcb, Instant now) {
   }
 }
 
+// Without SACK. No more duplicates than segments that can have arrived.
+void note_duplicate(Tcb& tcb) {
+  const std::uint32_t arrived = (tcb.dup_acks + 1U) * tcb.mss;
+  if (arrived + tcb.scoreboard.lost() <= tcb.outstanding() && tcb.dup_acks < UINT8_MAX) {
+    ++tcb.dup_acks;
+  }
+}
+
 void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary) {
   if (was_spurious(tcb, segment, summary)) {
     undo(core, tcb, summary.now);
@@ -168,11 +175,7 @@ void in_recovery(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summa
   if (!tcb.sack_on) {
     if (summary.duplicate) {
       summary.delivered = tcb.mss;
-      // No more duplicates than segments that can have arrived.
-      if ((tcb.dup_acks + 1U) * tcb.mss + tcb.scoreboard.lost() <= tcb.outstanding() &&
-          tcb.dup_acks < UINT8_MAX) {
-        ++tcb.dup_acks;
-      }
+      note_duplicate(tcb);
     } else if (summary.acked > 0) {
       const std::uint32_t segments = std::max(summary.acked / tcb.mss, 1U) - 1;
       tcb.dup_acks =
@@ -212,6 +215,11 @@ bool still_in_doubt(Core& core, Tcb& tcb, const AckSummary& summary) {
 }
 
 void in_loss(Core& core, Tcb& tcb, const Segment& segment, const AckSummary& summary) {
+  if (!tcb.sack_on) {
+    // Of what F-RTO sent beyond: it has left the path, and what is lost can go in its place.
+    if (summary.duplicate && tcb.snd_nxt > tcb.high_seq) note_duplicate(tcb);
+    if (summary.acked > 0) tcb.dup_acks = 0;
+  }
   if (still_in_doubt(core, tcb, summary)) return;
   if (was_spurious(tcb, segment, summary)) {
     undo(core, tcb, summary.now);

@@ -229,6 +229,80 @@ SCRIPT(Recovery, Rack_GoesByTheLatestDelivery, R"(
   +0 > . 10001:11001(1000) ack 1
 )")
 
+// RFC 8985 §6.2, step 4: what came twice was waited for too shortly.
+SCRIPT(Recovery, Dsack_LetsReorderingTakeLonger, R"(
+  given ESTABLISHED
+  +0 write 1460
+  +0 > P. 1:1461(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 < . 1:1(0) ack 1461 <sack 1:1461>
+  +0 write 4380
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  +0 > P. 4381:5841(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461 <sack 2921:4381>
+  +0.004 > nothing
+  +0.001 > . 1461:2921(1460) ack 1
+  +0.01 < . 1:1(0) ack 5841
+)")
+
+// RFC 8985 §7.3: what Nagle's algorithm has kept back.
+SCRIPT(Recovery, LostTail_IsProbedWithNewData, R"(
+  given ESTABLISHED
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0 write 100
+  +0.21 > P. 101:201(100) ack 1
+  count probes 1
+  +0.01 < . 1:1(0) ack 1 <sack 101:201>
+  +0 > . 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 201
+  count timeouts 0
+)")
+
+// RFC 5682 §3.1 without SACK. Step 2a: a duplicate says nothing for the original.
+SCRIPT(Recovery, Timeout_WithoutSack_DuplicateRepairs, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0 write 2920
+  +0.01 < . 1:1(0) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 1461:2921(1460) ack 1
+  +0 > . 2921:4381(1460) ack 1
+  count undone 0
+  +0.01 < . 1:1(0) ack 4381
+  +0 > . 4381:5841(1460) ack 1
+  +0 > P. 5841:7301(1460) ack 1
+  +0.01 < . 1:1(0) ack 7301
+)")
+
+// Step 2b sends new data, step 3a goes back to what is lost.
+SCRIPT(Recovery, Timeout_WithoutSack_DuplicateOfNewDataRepairs, R"(
+  config reno
+  given ESTABLISHED <mss 1460,wscale 7>
+  +0 write 4380
+  +0 > . 1:1461(1460) ack 1
+  +0 > . 1461:2921(1460) ack 1
+  +0 > P. 2921:4381(1460) ack 1
+  +0.21 > . 1:1461(1460) ack 1
+  +0 write 2920
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 4381:5841(1460) ack 1
+  +0 > P. 5841:7301(1460) ack 1
+  +0.01 < . 1:1(0) ack 1461
+  +0 > . 1461:2921(1460) ack 1
+  +0 < . 1:1(0) ack 1461
+  +0 > . 2921:4381(1460) ack 1
+  count undone 0
+  +0.01 < . 1:1(0) ack 7301
+  count timeouts 1
+)")
+
 // What was sacked before has been counted, or was not to be.
 SCRIPT(Recovery, Window_GrowsByWhatIsDelivered, R"(
   config gso

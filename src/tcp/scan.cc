@@ -121,10 +121,7 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     const std::uint64_t offset = tcb.una_offset + summary.acked;
     tcb.una_offset = std::min(offset, tcb.write_end);  // a FIN is no byte
     tcb.snd_una = segment.ack;
-    if (tcb.timestamps_on && segment.options.timestamps && segment.options.timestamps->echo != 0) {
-      const std::uint32_t age = timestamp(tcb, now) - segment.options.timestamps->echo;
-      if (age < 600'000) summary.stamp_rtt = std::chrono::milliseconds(std::max(age, 1U));
-    }
+    summary.stamp_rtt = rtt_by_timestamp(tcb, segment, now);
   }
   if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
   tcb.delivered += summary.segments;
@@ -134,6 +131,14 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     tcb.reordering = std::max(tcb.reordering, std::min(late, core.config.max_reordering));
   }
   return summary;
+}
+
+Duration rtt_by_timestamp(const Tcb& tcb, const Segment& segment, Instant now) {
+  constexpr std::uint32_t kMost = 600'000;
+  const auto& timestamps = segment.options.timestamps;
+  if (!tcb.timestamps_on || !timestamps || timestamps->echo == 0) return {};
+  const std::uint32_t age = timestamp(tcb, now) - timestamps->echo;
+  return age < kMost ? std::chrono::milliseconds(std::max(age, 1U)) : Duration{};
 }
 
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {
@@ -147,6 +152,9 @@ void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {
   }
   // The minimum stands in for the variance, as in Linux: many delay acknowledgments for long.
   tcb.rto = std::min(tcb.srtt + std::max(config.min_rto, 4 * tcb.rttvar), config.max_rto);
+  // RFC 6298 §5: a doubled time-out is kept until there is a sample, for what was sent again may
+  // have been acknowledged as it was sent first (Karn's algorithm).
+  tcb.backoff = 0;
 }
 
 Duration backed_off(const Core& core, const Tcb& tcb) {

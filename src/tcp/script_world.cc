@@ -176,13 +176,14 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
 }
 
 void World::error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu) {
-  static constexpr std::array<std::pair<std::string_view, ip::PathErrorKind>, 6> kKinds{{
+  static constexpr std::array<std::pair<std::string_view, ip::PathErrorKind>, 7> kKinds{{
       {"network_unreachable", ip::PathErrorKind::kNetworkUnreachable},
       {"host_unreachable", ip::PathErrorKind::kHostUnreachable},
       {"protocol_unreachable", ip::PathErrorKind::kProtocolUnreachable},
       {"port_unreachable", ip::PathErrorKind::kPortUnreachable},
       {"too_big", ip::PathErrorKind::kPacketTooBig},
       {"time_exceeded", ip::PathErrorKind::kTimeExceeded},
+      {"unknown", ip::PathErrorKind::kUnknown},
   }};
   const auto* found = std::ranges::find(kKinds, kind, &decltype(kKinds)::value_type::first);
   ASSERT_NE(found, kKinds.end());
@@ -254,6 +255,8 @@ std::uint64_t World::info(const std::string& name) {
   if (name == "lost") return info.lost;
   if (name == "sacked") return info.sacked;
   if (name == "recovery") return static_cast<std::uint64_t>(info.recovery);
+  if (name == "srtt_us") return static_cast<std::uint64_t>(info.srtt.count() / 1000);
+  if (name == "rttvar_us") return static_cast<std::uint64_t>(info.rttvar.count() / 1000);
   if (name == "rto_ms") return static_cast<std::uint64_t>(info.rto.count() / 1'000'000);
   return figure(info, name);
 }

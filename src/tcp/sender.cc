@@ -275,6 +275,46 @@ bool may_probe_tail(const Tcb& tcb) {
          tcb.srtt > Duration{} && tcb.backoff == 0;
 }
 
+// RFC 6298 §5.1: a time-out that is under way is not put off by new data, a probe is (RFC 8985
+// §7.2). What is sent again in its place has a time-out of its own, as RFC 6675 §5 allows.
+bool must_set_retransmit_timer(const Tcb& tcb, bool sent_new, Instant now) {
+  if (tcb.retransmit_mode == RetransmitMode::kNone) return true;
+  if (tcb.retransmit_mode != RetransmitMode::kRto) return sent_new;
+  const Range* first = tcb.scoreboard.first();
+  return first != nullptr && first->sent == now;
+}
+
+// The time-out runs since `since`.
+void start_retransmit_timer(Core& core, Tcb& tcb, Instant since, Instant now) {
+  if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
+  if (tcb.outstanding() == 0 && !tcb.syn_ack_owed) {
+    const bool waiting =
+        tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
+    const bool closed =
+        waiting && tcb.deadline(Timer::kPace) == kNever && tcb.lent_bytes < core.config.max_queued;
+    if (!closed) {
+      tcb.retransmit_mode = RetransmitMode::kNone;
+      disarm(tcb, Timer::kRetransmit);
+    } else if (tcb.retransmit_mode != RetransmitMode::kPersist) {
+      tcb.progress_at = now;
+      tcb.retransmit_mode = RetransmitMode::kPersist;
+      arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
+    }
+    return;
+  }
+  Instant when = since + backed_off(core, tcb);
+  tcb.retransmit_mode = RetransmitMode::kRto;
+  if (may_probe_tail(tcb)) {
+    const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
+    when = std::min(when, now + 2 * tcb.srtt + slack);
+    tcb.retransmit_mode = RetransmitMode::kTailProbe;
+  }
+  if (const Duration most = tcb.options.user_timeout; most > Duration{}) {
+    when = std::min(when, tcb.progress_at + most);
+  }
+  arm(core, tcb, Timer::kRetransmit, std::max(when, now + Duration(1)));
+}
+
 Activity activity_of(const Tcb& tcb) {
   const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);
   const std::uint64_t unsent = tcb.write_end > sent ? tcb.write_end - sent : 0;
@@ -328,33 +368,13 @@ std::uint64_t pacing_rate(const Tcb& tcb) {
 }
 
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
-  if (tcb.retransmit_mode == RetransmitMode::kReorder) return;
-  if (tcb.outstanding() == 0 && !tcb.syn_ack_owed) {
-    const bool waiting =
-        tcb.may_send() && !tcb.fin_sent && (tcb.write_end > tcb.una_offset || tcb.shut_down);
-    const bool closed =
-        waiting && tcb.deadline(Timer::kPace) == kNever && tcb.lent_bytes < core.config.max_queued;
-    if (!closed) {
-      tcb.retransmit_mode = RetransmitMode::kNone;
-      disarm(tcb, Timer::kRetransmit);
-    } else if (tcb.retransmit_mode != RetransmitMode::kPersist) {
-      tcb.progress_at = now;
-      tcb.retransmit_mode = RetransmitMode::kPersist;
-      arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
-    }
-    return;
-  }
-  Duration time = backed_off(core, tcb);
-  tcb.retransmit_mode = RetransmitMode::kRto;
-  if (may_probe_tail(tcb)) {
-    const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
-    time = std::min(time, 2 * tcb.srtt + slack);
-    tcb.retransmit_mode = RetransmitMode::kTailProbe;
-  }
-  if (const Duration most = tcb.options.user_timeout; most > Duration{}) {
-    time = std::clamp(tcb.progress_at + most - now, Duration(1), time);
-  }
-  arm(core, tcb, Timer::kRetransmit, now + time);
+  start_retransmit_timer(core, tcb, now, now);
+}
+
+void continue_retransmit_timer(Core& core, Tcb& tcb, Instant now) {
+  const Range* first = tcb.scoreboard.first();
+  const Instant sent = first == nullptr ? now : first->sent;
+  start_retransmit_timer(core, tcb, std::max(tcb.progress_at, sent), now);
 }
 
 void output(Core& core, Tcb& tcb, Instant now) {
@@ -378,8 +398,8 @@ void output(Core& core, Tcb& tcb, Instant now) {
     if (move_locally(core, tcb, now)) send_new(core, tcb, now, budget);
     if (tcb.cwnd_limited && has_bbr(tcb)) tcb.bbr->note_cwnd_limited();
     note_flight(tcb, tcb.snd_nxt != before);
-    if (tcb.snd_nxt != before || tcb.retransmit_mode == RetransmitMode::kNone) {
-      restart_retransmit_timer(core, tcb, now);
+    if (must_set_retransmit_timer(tcb, tcb.snd_nxt != before, now)) {
+      continue_retransmit_timer(core, tcb, now);
     }
   }
   tcb.pushed = false;
@@ -437,6 +457,8 @@ void send_tail_probe(Core& core, Tcb& tcb, Instant now) {
   if (tcb.tlp_is_retransmission) {
     Range* last = tcb.scoreboard.last();
     if (last == nullptr || last->sacked) return;
+    // RFC 9293 §3.8.6, SHLD-16: the peer has taken its window back.
+    if (last->end > tcb.snd_una + tcb.snd_wnd) return;
     if (is_mtu_probe(tcb, *last)) cancel_mtu_probe(tcb);
     const std::uint32_t segment = segment_payload(tcb);
     if (last->size() > segment) {

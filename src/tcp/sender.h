@@ -24,6 +24,8 @@ bool is_unsent_bounded(const Core& core, const Tcb& tcb);
 void bound_unsent(Core& core, Tcb& tcb);
 // What an ACK has freed starts the timers anew: RFC 6298 §5.3, RFC 8985 §7.2.
 void restart_retransmit_timer(Core& core, Tcb& tcb, Instant now);
+// Another of the timers has been served, or is no longer needed; the time-out runs as before.
+void continue_retransmit_timer(Core& core, Tcb& tcb, Instant now);
 
 // The payload of a full segment after the path's MTU, the peer's MSS and our options.
 void update_mss(Core& core, Tcb& tcb, Instant now);

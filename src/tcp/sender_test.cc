@@ -337,6 +337,37 @@ SCRIPT(Sender, Ecn_IsNegotiatedEchoedAndHeeded, R"(
   +0.01 < . 201:201(0) ack 2921
 )")
 
+// RFC 3168 §6.1.1: what may have been dropped because it asked goes without, and so does the rest.
+SCRIPT(Sender, Ecn_SynWithoutAfterOneThatAsked_MarksNothing, R"(
+  given LISTEN
+  +0 < SEW 0:0(0) win 65535 <mss 1460>
+  +0 > SE. 0:0(0) ack 1
+  +0.1 < S 0:0(0) win 65535 <mss 1460>
+  +0 > SE. 0:0(0) ack 1
+  +0.01 < . 1:1(0) ack 1
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101
+)")
+
+// §6.1.5, §6.1.6: who marks either could do harm without being noticed.
+SCRIPT(Sender, Ecn_RetransmissionsAndWindowProbesAreNotEct, R"(
+  config ecn
+  +0 connect
+  +0 > SEW 0:0(0)
+  +0.01 < SE. 0:0(0) ack 1 win 65535 <mss 1460>
+  +0 > . 1:1(0) ack 1
+  +0 write 100
+  +0 > P. 1:101(100) ack 1 ect
+  +0.21 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101 win 0
+  +0 write 100
+  +0.42 > . 100:100(0) ack 1
+  +0.01 < . 1:1(0) ack 101 win 65535
+  +0 > PW. 101:201(100) ack 1 ect
+  +0.01 < . 1:1(0) ack 201 win 65535
+)")
+
 SCRIPT(Sender, Ipv6_UsesItsOwnSizes, R"(
   config ipv6
   given LISTEN

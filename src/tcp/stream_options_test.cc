@@ -42,6 +42,22 @@ SCRIPT(TellPathErrors, RcvTimeExceeded_SynSent_IsNoReasonForWhoDoesNotAsk, R"(
   state SYN_SENT
 )")
 
+// RFC 4443 §2.4 (a): it comes this far, and is not known to be the end.
+SCRIPT(TellPathErrors, RcvUnknown_SynSent_IsSoft, R"(
+  given SYN_SENT
+  +0 error unknown 0
+  events
+  state SYN_SENT
+)")
+
+SCRIPT(TellPathErrors, RcvUnknown_SynSent_IsToldAndNoEnd, R"(
+  config tell_path_errors
+  given SYN_SENT
+  +0 error unknown 0
+  events path_failed
+  state SYN_SENT
+)")
+
 // --- A FIN behind a hole.
 
 SCRIPT(Tcp, RcvFin_Established_BehindAHoleIsSacked, R"(

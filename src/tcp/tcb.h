@@ -210,6 +210,7 @@ struct Tcb : TimerNode {
   Incidents* incidents = nullptr;            // if there were any
   bool cwnd_limited = false;
   bool snd_cwr = false;          // the next new data carries CWR
+  bool ecn_unmarked = false;     // the peer's marks are echoed, and nothing of ours is ECT
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;
   std::uint32_t delivered = 0;  // segments, and the SYN

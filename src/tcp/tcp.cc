@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "ip/addresses.h"
 #include "ip/frame.h"
 #include "packet/checksum.h"
 #include "tcp/arrival.h"
@@ -62,6 +63,7 @@ End end_of(ip::PathErrorKind kind) {
     case ip::PathErrorKind::kHostUnreachable:
     case ip::PathErrorKind::kTimeExceeded:
     case ip::PathErrorKind::kParameterProblem:
+    case ip::PathErrorKind::kUnknown:
     case ip::PathErrorKind::kPacketTooBig:
       return End::kHostUnreachable;
   }
@@ -140,7 +142,7 @@ Result<ConnectionId> Tcp::connect(const Endpoint& remote, const Endpoint& local,
   Core& core = *core_;
   Tuple tuple{.local = local, .remote = remote};
   const std::string to = fmt::format("{} port {}", remote.address.to_text(), remote.port);
-  if (remote.port == 0 || is_group(remote.address)) {
+  if (remote.port == 0 || is_group(remote.address) || ip::is_never_on_a_wire(remote.address)) {
     return fail({.kind = ErrorKind::kUsage, .what = fmt::format("cannot connect to {}", to)});
   }
   if (tuple.local.address.is_unspecified()) {
@@ -270,6 +272,8 @@ void Tcp::close(ConnectionId id, bool unread, Instant now) {
   }
   tcb->closed_by_owner = true;
   tcb->shut_down = true;
+  // Of a closed window: that it was probed before is no reason to give up now.
+  if (tcb->is_synchronized() && tcb->snd_wnd == 0) tcb->retries = 0;
   if (tcb->state == State::kFinWait2) {
     arm(*core_, *tcb, Timer::kLife, now + core_->config.fin_wait2);
   }
@@ -420,7 +424,7 @@ void Tcp::failed(const ip::PathError& error, Instant /*now*/) {
   const bool tells = tcb->options.tell_path_errors && owner != nullptr;
   if (error.kind == ip::PathErrorKind::kPacketTooBig) {
     tcb->path_mtu_changed = true;
-  } else if (tcb->state == State::kSynSent &&
+  } else if (tcb->state == State::kSynSent && error.kind != ip::PathErrorKind::kUnknown &&
              (tells || error.kind != ip::PathErrorKind::kTimeExceeded)) {
     // RFC 5461 §4.1: while connecting, the caller waits for nothing better. Who looks for a path's
     // hops waits for just that.

@@ -29,6 +29,14 @@ bool is_hopeless(const Core& core, const Tcb& tcb, Instant now) {
   return tcb.retries >= (tcb.closed_by_owner ? core.config.orphan_retries : core.config.retries);
 }
 
+// RFC 9293 §3.8.6.1, MUST-37: a peer that answers keeps its window closed for as long as it likes.
+// DEVIATES: not after close(), when nobody here would see an end to it.
+bool is_hopeless_while_closed(const Core& core, const Tcb& tcb, Instant now) {
+  const bool silent = now - tcb.last_received > backed_off(core, tcb) + core.config.max_rto;
+  const bool counts = silent || tcb.closed_by_owner || tcb.options.user_timeout > Duration{};
+  return counts && is_hopeless(core, tcb, now);
+}
+
 void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
   const unsigned deferred = tcb.deferred ? deferrals(core, tcb) : 0;
   const unsigned most = tcb.state == State::kSynSent
@@ -55,8 +63,12 @@ void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
 
 // RFC 6298 §5.4 to §5.6.
 void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
+  // MUST-35: a window that shrank to nothing is probed as any, by what it had room for.
+  const bool closed = tcb.snd_wnd == 0 && !tcb.syn_ack_owed;
   const bool unanswered = tcb.syn_ack_owed && tcb.retries >= core.config.syn_ack_retries;
-  if (unanswered || is_hopeless(core, tcb, now)) {
+  const bool hopeless =
+      closed ? is_hopeless_while_closed(core, tcb, now) : is_hopeless(core, tcb, now);
+  if (unanswered || hopeless) {
     give_up(core, tcb, now);
     return;
   }
@@ -73,24 +85,19 @@ void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
     }
   }
   note_timeout(tcb, now);
-  see_full_stop(core, tcb, now);
+  if (!closed) see_full_stop(core, tcb, now);
   update_mss(core, tcb, now);
   on_retransmit_timeout(core, tcb, now);
-  watch_for_black_hole(core, tcb, now);
+  if (!closed) watch_for_black_hole(core, tcb, now);
   if (tcb.retries < UINT8_MAX) ++tcb.retries;
-  ++tcb.backoff;
-  tcb.retransmit_mode = RetransmitMode::kNone;
+  if (tcb.backoff < UINT8_MAX) ++tcb.backoff;
+  restart_retransmit_timer(core, tcb, now);
   output(core, tcb, now);
 }
 
 // RFC 9293 §3.8.6.1: asks, ever more rarely, and without end while the peer answers.
 void persist_timeout(Core& core, Tcb& tcb, Instant now) {
-  const bool silent = now - tcb.last_received > backed_off(core, tcb) + core.config.max_rto;
-  if ((silent || tcb.closed_by_owner) && is_hopeless(core, tcb, now)) {
-    give_up(core, tcb, now);
-    return;
-  }
-  if (tcb.options.user_timeout > Duration{} && is_hopeless(core, tcb, now)) {
+  if (is_hopeless_while_closed(core, tcb, now)) {
     give_up(core, tcb, now);
     return;
   }

@@ -97,7 +97,7 @@ constexpr std::array<Entry, kDropReasonCount> kDropReasons{{
     {kIcmpChecksum, "icmp_checksum", "ICMP checksum is wrong"},
     {kIcmpType, "icmp_type", "ICMP type not implemented"},
     {kIcmpSourceQuench, "icmp_source_quench", "ICMP source quench, obsolete"},
-    {kIcmpRedirect, "icmp_redirect", "ICMP redirect, not obeyed"},
+    {kIcmpRedirectCode, "icmp_redirect_code", "ICMP redirect of a code that nobody knows"},
     {kIcmpTimestamp, "icmp_timestamp", "ICMP timestamp, not answered"},
     {kIcmpAddressMask, "icmp_address_mask", "ICMP address mask, not answered"},
     {kIcmpMtu, "icmp_mtu", "ICMP fragmentation needed with an MTU below 68"},

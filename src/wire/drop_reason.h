@@ -77,7 +77,7 @@ enum class DropReason : std::uint8_t {
   kIcmpChecksum,
   kIcmpType,
   kIcmpSourceQuench,
-  kIcmpRedirect,
+  kIcmpRedirectCode,
   kIcmpTimestamp,
   kIcmpAddressMask,
   kIcmpMtu,

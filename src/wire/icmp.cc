@@ -39,6 +39,10 @@ Parsed<Icmp> parse_error(Icmp icmp, Bytes message) {
   if (icmp.type == IcmpType::kParameterProblem) {
     icmp.pointer = static_cast<std::uint8_t>(header.high.value() >> 8);
   }
+  if (icmp.type == IcmpType::kRedirect) {
+    icmp.gateway = Ipv4Address(std::uint32_t{header.high.value()} << 16 | header.low.value());
+    if (icmp.code > kIcmpLastRedirect) return drop(DropReason::kIcmpRedirectCode);
+  }
   return icmp;
 }
 
@@ -47,8 +51,6 @@ DropReason reason_to_ignore(std::uint8_t type) {
   switch (type) {
     case 4:
       return DropReason::kIcmpSourceQuench;  // RFC 6633 §3
-    case 5:
-      return DropReason::kIcmpRedirect;
     case 13:
     case 14:
       return DropReason::kIcmpTimestamp;
@@ -75,6 +77,7 @@ Parsed<Icmp> parse_icmp(Bytes message) {
       icmp.sequence = header.low.value();
       return icmp;
     case IcmpType::kUnreachable:
+    case IcmpType::kRedirect:
     case IcmpType::kTimeExceeded:
     case IcmpType::kParameterProblem:
       return parse_error(icmp, message);
@@ -95,6 +98,10 @@ std::size_t emit(const Icmp& icmp, MutableBytes out) {
             .high = be16(icmp.identifier),
             .low = be16(icmp.sequence)};
   if (icmp.type == IcmpType::kUnreachable) header.low = be16(icmp.next_hop_mtu);
+  if (icmp.type == IcmpType::kRedirect) {
+    header.high = be16(static_cast<std::uint16_t>(icmp.gateway.value() >> 16));
+    header.low = be16(static_cast<std::uint16_t>(icmp.gateway.value()));
+  }
   if (icmp.type == IcmpType::kParameterProblem) {
     header.high = be16(static_cast<std::uint16_t>(icmp.pointer << 8));
   }

@@ -17,6 +17,7 @@ namespace tideline::wire {
 enum class IcmpType : std::uint8_t {
   kEchoReply = 0,
   kUnreachable = 3,
+  kRedirect = 5,
   kEchoRequest = 8,
   kTimeExceeded = 11,
   kParameterProblem = 12,
@@ -28,6 +29,8 @@ inline constexpr std::uint8_t kIcmpHostUnreachable = 1;
 inline constexpr std::uint8_t kIcmpProtocolUnreachable = 2;
 inline constexpr std::uint8_t kIcmpPortUnreachable = 3;
 inline constexpr std::uint8_t kIcmpFragmentationNeeded = 4;
+// Codes of kRedirect: of a network, a host, and both for a type of service.
+inline constexpr std::uint8_t kIcmpLastRedirect = 3;
 // Codes of kTimeExceeded.
 inline constexpr std::uint8_t kIcmpTtlExceeded = 0;
 inline constexpr std::uint8_t kIcmpReassemblyExceeded = 1;
@@ -40,7 +43,7 @@ struct IcmpHeader {
   std::uint8_t code;
   be16 checksum;
   be16 high;  // echo: identifier; parameter problem: pointer in the upper byte
-  be16 low;   // echo: sequence number; fragmentation needed: MTU of the next hop
+  be16 low;   // echo: sequence number; fragmentation needed: MTU of the next hop; redirect: both
 };
 static_assert(sizeof(IcmpHeader) == 8);
 
@@ -54,7 +57,8 @@ struct Icmp {
   std::uint16_t sequence = 0;      // echo
   std::uint16_t next_hop_mtu = 0;  // unreachable, fragmentation needed; at least 68
   std::uint8_t pointer = 0;        // parameter problem
-  Ipv4Quote quote;                 // errors
+  Ipv4Address gateway;             // redirect: the better first hop
+  Ipv4Quote quote;                 // errors, and what a redirect is about
 
   constexpr bool is_echo() const {
     return type == IcmpType::kEchoRequest || type == IcmpType::kEchoReply;

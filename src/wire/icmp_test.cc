@@ -97,9 +97,21 @@ TEST(Icmp, NoErrorIsSentAboutAnError) {
   EXPECT_FALSE(is_icmp_error_type(0) || is_icmp_error_type(8) || is_icmp_error_type(13));
 }
 
-TEST(Icmp, SourceQuenchRedirectTimestampAndMaskAreIgnored) {
+TEST(Icmp, ReadsARedirect) {
+  const ByteVector message = from_hex(packets::kIcmpRedirect.hex);
+  const auto redirect = parse_icmp(message);
+  ASSERT_TRUE(redirect.has_value());
+  EXPECT_EQ(redirect->type, IcmpType::kRedirect);
+  EXPECT_EQ(redirect->gateway, Ipv4Address(192, 0, 2, 254));
+  EXPECT_EQ(redirect->quote.destination, Ipv4Address(198, 51, 100, 7));
+  ByteVector written(sizeof(IcmpHeader));
+  emit(*redirect, written);
+  EXPECT_EQ(written, cut(message, written.size()));
+  EXPECT_EQ(reason_of(with(message, 1, {4})), DropReason::kIcmpRedirectCode);
+}
+
+TEST(Icmp, SourceQuenchTimestampAndMaskAreIgnored) {
   EXPECT_EQ(reason_of(from_hex(packets::kIcmpSourceQuench.hex)), DropReason::kIcmpSourceQuench);
-  EXPECT_EQ(reason_of(from_hex(packets::kIcmpRedirect.hex)), DropReason::kIcmpRedirect);
   EXPECT_EQ(reason_of(from_hex(packets::kIcmpTimestamp.hex)), DropReason::kIcmpTimestamp);
   EXPECT_EQ(reason_of(from_hex(packets::kIcmpAddressMask.hex)), DropReason::kIcmpAddressMask);
   EXPECT_EQ(reason_of(with(kUnreachable, 0, {77})), DropReason::kIcmpType);

@@ -80,6 +80,8 @@ Parsed<Icmpv6> parse_icmpv6(Bytes message) {
     case Icmpv6Type::kParameterProblem:
       return parse_error(icmpv6, message);
   }
+  // RFC 4443 §2.4 (a), (b).
+  if (is_icmpv6_error_type(header.type)) return parse_error(icmpv6, message);
   return drop(DropReason::kIcmpv6Type);
 }
 

@@ -32,6 +32,9 @@ inline constexpr std::uint8_t kIcmpv6ReassemblyExceeded = 1;
 // Codes of kParameterProblem; parameter_problem_code (ipv6_extensions.h) chooses among the others.
 inline constexpr std::uint8_t kIcmpv6UnknownNextHeader = 1;
 
+// RFC 4443 §2.4 (e): errors are the types below 128, and none is ever sent about one.
+constexpr bool is_icmpv6_error_type(std::uint8_t type) { return type < 128; }
+
 struct Icmpv6Header {
   std::uint8_t type;
   std::uint8_t code;
@@ -43,6 +46,7 @@ static_assert(sizeof(Icmpv6Header) == 8);
 using Ipv6Quote = IcmpQuote<Ipv6Address>;
 
 struct Icmpv6 {
+  // Of an error it may be one that has no name here.
   Icmpv6Type type = Icmpv6Type::kEchoRequest;
   std::uint8_t code = 0;
   std::uint16_t checksum = 0;
@@ -65,9 +69,6 @@ Parsed<Icmpv6> parse_icmpv6(Bytes message);
 
 // `sum` covers the pseudo-header and the whole message, checksum field included.
 Parsed<void> check_icmpv6_checksum(const PartialChecksum& sum);
-
-// RFC 4443 §2.4 (e): errors are the types below 128, and none is ever sent about one.
-constexpr bool is_icmpv6_error_type(std::uint8_t type) { return type < 128; }
 
 // Writes the 8 bytes of the header and returns their number; echo data or the quoted packet follow.
 std::size_t emit(const Icmpv6& icmpv6, MutableBytes out);

@@ -91,8 +91,13 @@ TEST(Icmpv6, PacketTooBigBelow1280IsIgnored) {
   EXPECT_EQ(parse_icmpv6(with(kTooBig, 6, {0x05, 0x00}))->mtu, 1280U);
 }
 
-TEST(Icmpv6, UnknownTypesAreDropped) {
-  EXPECT_EQ(reason_of(with(kUnreachable, 0, {100})), DropReason::kIcmpv6Type);
+// RFC 4443 §2.4 (a), (b).
+TEST(Icmpv6, UnknownTypesAreErrorsOrDropped) {
+  const ByteVector unknown = with(kUnreachable, 0, {100});
+  const auto error = parse_icmpv6(unknown);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(static_cast<unsigned>(error->type), 100U);
+  EXPECT_EQ(error->quote, parse_icmpv6(kUnreachable)->quote);
   EXPECT_EQ(reason_of(with(kUnreachable, 0, {200})), DropReason::kIcmpv6Type);
   EXPECT_TRUE(is_icmpv6_error_type(100));
   EXPECT_FALSE(is_icmpv6_error_type(128));

@@ -61,6 +61,10 @@ class Ipv4Address {
   }
 
   friend constexpr auto operator<=>(const Ipv4Address&, const Ipv4Address&) = default;
+  // On the way of every packet, as below: that of the arrays would call memcmp.
+  friend constexpr bool operator==(const Ipv4Address& a, const Ipv4Address& b) {
+    return std::bit_cast<std::uint32_t>(a.bytes_) == std::bit_cast<std::uint32_t>(b.bytes_);
+  }
 
  private:
   std::array<std::uint8_t, 4> bytes_{};
@@ -124,6 +128,9 @@ class Ipv6Address {
   }
 
   friend constexpr auto operator<=>(const Ipv6Address&, const Ipv6Address&) = default;
+  friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) {
+    return ((a.halves()[0] ^ b.halves()[0]) | (a.halves()[1] ^ b.halves()[1])) == 0;
+  }
 
  private:
   constexpr std::array<std::uint64_t, 2> halves() const {

@@ -99,6 +99,29 @@ Parsed<void> check_ipv4_options(Bytes options) {
   return {};
 }
 
+std::optional<std::uint8_t> ipv4_option_problem_at(Bytes header) {
+  constexpr std::size_t kLength = 1;
+  constexpr std::size_t kPointer = 2;
+  std::size_t at = sizeof(Ipv4Header);
+  while (at < header.size() && byte_at(header, at) != kOptionEnd) {
+    if (byte_at(header, at) == kOptionNop) {
+      ++at;
+      continue;
+    }
+    const Bytes rest = header.subspan(at);
+    if (rest.size() < 2) return static_cast<std::uint8_t>(at);
+    const std::size_t length = byte_at(rest, kLength);
+    if (length < 2 || length > rest.size()) return static_cast<std::uint8_t>(at + kLength);
+    if (const auto checked = check_option(rest.first(length)); !checked) {
+      if (checked.error() == DropReason::kIpv4SourceRoute) return std::nullopt;
+      const bool pointer = checked.error() == DropReason::kIpv4OptionPointer;
+      return static_cast<std::uint8_t>(at + (pointer ? kPointer : kLength));
+    }
+    at += length;
+  }
+  return std::nullopt;
+}
+
 Parsed<std::uint16_t> check_ipv4(Bytes head, std::size_t size) {
   if (size < sizeof(Ipv4Header)) return drop(DropReason::kIpv4Short);
   if (head.size() < sizeof(Ipv4Header)) return drop(DropReason::kHeadersScattered);

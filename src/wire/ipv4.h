@@ -119,6 +119,15 @@ Parsed<Ipv4> parse_ipv4(Bytes packet);
 // Checks options, without the header before them: RFC 791 §3.1, RFC 1122 §3.2.1.8, RFC 7126.
 Parsed<void> check_ipv4_options(Bytes options);
 
+// Where in a header, all of it there, an option is wrong: the octet that a parameter problem names
+// (RFC 1122 §3.2.2.5). Nothing if none is, or if it is a source route, which is not wrong.
+std::optional<std::uint8_t> ipv4_option_problem_at(Bytes header);
+// Whether a packet was dropped for that alone: its header is as it should be.
+constexpr bool is_ipv4_option_problem(DropReason reason) {
+  return reason == DropReason::kIpv4OptionLength || reason == DropReason::kIpv4OptionPointer ||
+         reason == DropReason::kIpv4OptionBeyondHeader;
+}
+
 // Writes header_size() bytes with the header checksum, and returns their number.
 std::size_t emit(const Ipv4& ipv4, MutableBytes out);
 

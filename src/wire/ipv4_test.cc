@@ -175,6 +175,23 @@ TEST(Ipv4Options, RecordRouteOrTimestampPointerOutOfRangeIsDropped) {
   EXPECT_TRUE(parse_ipv4(with_options("44080500 00000000")).has_value());
 }
 
+// RFC 1122 §3.2.2.5, RFC 792: the octet where an error was found.
+TEST(Ipv4Options, WhereAProblemIs) {
+  const auto at = [](std::string_view options) {
+    return ipv4_option_problem_at(from_hex(std::string(40, '0')) + from_hex(options));
+  };
+  EXPECT_EQ(at("5e000000"), 21);
+  EXPECT_EQ(at("01015e01"), 23);
+  EXPECT_EQ(at("5e050000"), 21);
+  EXPECT_EQ(at("0101015e"), 23);
+  EXPECT_EQ(at("5e0401020707030000000000"), 26);
+  EXPECT_EQ(at("94060000 00000000"), 21);
+  EXPECT_EQ(at("83070400000000 00"), std::nullopt);
+  EXPECT_EQ(at("5e040102"), std::nullopt);
+  EXPECT_EQ(at("00ff0000"), std::nullopt);
+  EXPECT_EQ(at(""), std::nullopt);
+}
+
 TEST(Ipv4Options, UnknownOnesArePassedOver) {
   const auto ipv4 = parse_ipv4(with_options("5e060102 0304 9404 0007 0000")).value();
   EXPECT_EQ(ipv4.options.router_alert(), 7);

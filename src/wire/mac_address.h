@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -44,8 +45,18 @@ class MacAddress {
   }
 
   friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
+  // On the way of every packet: that of the arrays would call memcmp.
+  friend constexpr bool operator==(const MacAddress& a, const MacAddress& b) {
+    return a.first_four() == b.first_four() && a.bytes_[4] == b.bytes_[4] &&
+           a.bytes_[5] == b.bytes_[5];
+  }
 
  private:
+  constexpr std::uint32_t first_four() const {
+    return std::bit_cast<std::uint32_t>(
+        std::array<std::uint8_t, 4>{bytes_[0], bytes_[1], bytes_[2], bytes_[3]});
+  }
+
   std::array<std::uint8_t, 6> bytes_{};
 };
 

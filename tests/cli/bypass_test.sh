@@ -43,7 +43,8 @@ try() {  # try NAME OPTIONS...
   "$tideline" up --name "$@" --wire "shm:$1" --ip 198.18.7.1/24 --ip6 2001:db8:7::1/64 >up.log 2>&1 || fail "tideline up"
   local run=("$tideline" run --placement frontend --name "$name" -- python3 both.py)
   for address in 198.18.7.1 2001:db8:7::1; do
-    "${run[@]}" $address listen >listen.log 2>&1 &
+    : >listen.log  # of the server before, which said the same
+    "${run[@]}" $address listen >>listen.log 2>&1 &
     local server=$!
     children+=($server)
     for _ in $(seq 500); do grep -q listening listen.log && break; sleep 0.02; done

@@ -11,6 +11,13 @@ expect 2 'Range\|range' ping 192.0.2.1 -s 65508 --wire $tap --ip 192.0.2.2/24
 expect 2 'tideline ports' ping 192.0.2.1 --wire carrier-pigeon: --ip 192.0.2.2/24
 expect 2 'tideline run' ping 192.0.2.1 --placement frontend --wire $tap --ip 192.0.2.2/24
 expect 1 '1 lost' ping 192.0.2.9 -c 1 -i 0.01 --placement app --wire $tap --ip 192.0.2.2/24
+for never in 127.0.0.1 0.0.0.0 ::1 ::; do
+  expect 1 'none that a packet on a wire may have' ping $never -c 1 --placement app --wire $tap,peer6=2001:db8::1/64 \
+    --ip 192.0.2.2/24 --ip6 2001:db8::2/64 --gateway 192.0.2.1 --gateway 2001:db8::1
+done
+expect 2 'one too many' ping 192.0.2.1 -c 1 --placement app --wire $tap --ip 192.0.2.2/24 \
+  $(printf -- '--gateway 192.0.2.%d ' 1 3 4 5 6 7 8 9 10)
+expect 2 'no address that a gateway' ping 192.0.2.1 -c 1 --placement app --wire $tap --ip 192.0.2.2/24 --gateway 127.0.0.1
 expect 2 'no address' ping 192.0.2.1 -c 1 --wire $tap
 expect 2 '' ping nowhere -c 1 --wire $tap --ip 192.0.2.2/24
 expect 3 'nosuch' ping 192.0.2.1 -c 1 --wire packet:nosuch --ip 192.0.2.2/24

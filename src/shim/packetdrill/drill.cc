@@ -75,8 +75,8 @@ Status Drill::open_engine() {
   if (!worker) return fail(std::move(worker.error()));
   engine::HostOptions host = knobs_.host;
   host.max_connections = 256;
-  if (!host.ipv4.empty()) host.gateway4 = gateway_of(host.ipv4.front());
-  if (!host.ipv6.empty()) host.gateway6 = kGateway6;
+  if (!host.ipv4.empty()) host.gateways4 = {gateway_of(host.ipv4.front())};
+  if (!host.ipv6.empty()) host.gateways6 = {kGateway6};
   if (Status s = (*worker)->add_host(host); !s) return s;
   auto engine = engine::AppEngine::start(std::move(*worker), {.helper = knobs_.real_time});
   if (!engine) return fail(std::move(engine.error()));
