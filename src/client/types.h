@@ -164,13 +164,46 @@ enum class StreamState : std::uint8_t {
   kTimeWait,
 };
 
+// Why data did not go with a SYN that was to take some: RFC 7413. In Linux's order.
+enum class FastOpenFailure : std::uint8_t { kNone, kNoCookie, kNotAcknowledged, kRetransmitted };
+
+// What a stream's congestion control alone knows: TCP_CC_INFO.
+struct AlgorithmInfo {
+  // BBR's model.
+  std::uint64_t rate = 0;  // bytes per second
+  Duration rtt{};
+  std::uint32_t pacing_gain = 0;  // in 256ths
+  std::uint32_t cwnd_gain = 0;    //
+  // DCTCP: RFC 8257 §3.3.
+  std::uint32_t marked_share = 0;   // in 1024ths, averaged over windows
+  std::uint32_t window_acked = 0;   // bytes, in the present one
+  std::uint32_t window_marked = 0;  //
+  bool echoes_mark = false;         // what came last was marked
+};
+
+// What accurate ECN (RFC 9768) has counted. Of us: of what the peer sent.
+struct MarkInfo {
+  std::uint32_t packets = 0;           // of ours that were marked, of classic ECN too
+  std::uint32_t bytes = 0;             //
+  std::uint32_t received_packets = 0;  // marked
+  std::uint32_t received_bytes = 0;    //
+  std::uint32_t received_ect0_bytes = 0;
+  std::uint32_t received_ect1_bytes = 0;
+};
+
 // Figures of a stream: what TCP_INFO shows. Lengths in bytes.
 struct Info {
   StreamState state = StreamState::kClosed;
   bool timestamps = false;
   bool sack = false;
+  bool window_scaling = false;
   bool ecn = false;
-  bool syn_data = false;  // came with the SYN, and was taken
+  bool accurate_ecn = false;
+  bool ect_seen = false;     // something came that could be marked
+  bool syn_data = false;     // came with the SYN, and was taken
+  bool fast_child = false;   // a listener's, by a cookie of its own
+  bool app_limited = false;  // of delivery_rate: there was no more to send
+  FastOpenFailure fast_open_failure = FastOpenFailure::kNone;
   Congestion congestion = Congestion::kCubic;
   std::uint8_t recovery = 0;  // 0 open, 1 disorder, 2 CWR, 3 recovery, 4 loss
   std::uint8_t send_window_scale = 0;
@@ -179,17 +212,23 @@ struct Info {
   std::uint32_t path_mtu = 0;  // the largest packet of a stream
   std::uint32_t cwnd = 0;
   std::uint32_t ssthresh = 0;
-  std::uint32_t unacknowledged = 0;
   std::uint32_t unsent = 0;
-  std::uint32_t sacked = 0;
+  // Segments; of a listener, connections that wait to be accepted.
+  std::uint32_t unacknowledged = 0;
+  std::uint32_t sacked = 0;  // of a listener, how many may wait
   std::uint32_t lost = 0;
   std::uint32_t retransmitted = 0;  // and in flight
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
+  std::uint32_t largest_window = 0;  // that there was room for
+  std::uint32_t taken = 0;           // the most that the program took in a round trip
+  std::uint16_t receive_mss = 0;     // of the peer's full segments, as seen
   Duration rto{};
   Duration srtt{};
   Duration rttvar{};
   Duration min_rtt{};
+  Duration receive_rtt{};  // as the receiver sees it; 0: not yet
+  Duration ack_delay{};
   std::uint16_t advertised_mss = 0;
   std::uint32_t reordering = 0;   // segments that came late, at most
   std::uint32_t reorderings = 0;  // how often
@@ -199,18 +238,28 @@ struct Info {
   Duration since_received{};  // ages
   Duration since_data_received{};
   Duration since_data_sent{};
-  Duration busy{};            // with something to send, or to be acknowledged
-  Duration window_limited{};  // of that, held up by the peer's window
-  Duration buffer_limited{};  // or by the size of the send buffer
-  std::uint32_t timeouts = 0;
+  Duration busy{};                 // with something to send, or to be acknowledged
+  Duration window_limited{};       // of that, held up by the peer's window
+  Duration buffer_limited{};       // or by the size of the send buffer
+  std::uint32_t timeouts = 0;      // of SYNs, too
+  std::uint32_t timeout_rows = 0;  // each until something new is acknowledged
+  Duration timed_out{};            // they lasted
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_retransmitted = 0;
   std::uint64_t bytes_acked = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t segments_in = 0;
   std::uint64_t segments_out = 0;
-  std::uint64_t pacing_rate = 0;    // bytes per second; 0: not paced
+  std::uint64_t pacing_rate = 0;    // bytes per second; 0: the round trip is not known
   std::uint64_t delivery_rate = 0;  // the same; 0: not measured
+  std::uint32_t data_segments_in = 0;
+  std::uint32_t data_segments_out = 0;
+  std::uint32_t delivered = 0;  // segments, and the SYN
+  std::uint32_t segments_retransmitted = 0;
+  std::uint32_t duplicates = 0;    // segments that came to the peer twice
+  std::uint32_t out_of_order = 0;  // segments that came
+  MarkInfo marks{};
+  AlgorithmInfo algorithm{};
 };
 
 // What a sender says of a stream's bytes. Who cannot make use of it passes it over.

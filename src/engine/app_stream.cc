@@ -43,6 +43,7 @@ void AppStream::open() {
   sharing_ = client::Sharing::kNone;
   options_ = {};
   keys_.clear();
+  last_info_.reset();
   backlog_ = 0;
   changed_since_listen_.store(false, std::memory_order_relaxed);
   waiting_.store(0, std::memory_order_relaxed);
@@ -490,12 +491,17 @@ std::optional<client::Endpoint> AppStream::remote() {
 
 client::Info AppStream::info() {
   if (has(kListening)) {
-    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+    return info_of_listener(waiting_.load(std::memory_order_acquire), backlog_,
+                            options_.congestion);
   }
   tcp::Info info;
   const Instant now = monotonic_now();
   [[maybe_unused]] const auto ran = sockets_.locked(
       Turn::kNone, [&](Worker& /*worker*/, Instant) { info = sockets_.tcp().info(id_, now); });
+  if (info.state == tcp::State::kClosed && last_info_ != nullptr) {
+    info = *last_info_;
+    info.state = tcp::State::kClosed;
+  }
   return to_client(info, options_.congestion, now);
 }
 
@@ -575,7 +581,9 @@ void AppStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*now*/
   watchers_.tell();
 }
 
-void AppStream::released(tcp::ConnectionId /*id*/, Instant /*now*/) {
+void AppStream::released(tcp::ConnectionId id, Instant now) {
+  // As long as the program has the socket it may ask.
+  if (held_by_program_) last_info_ = std::make_unique<tcp::Info>(sockets_.tcp().info(id, now));
   held_by_tcp_ = false;
   let_go();
 }

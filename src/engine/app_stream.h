@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "client/sockets.h"
@@ -173,6 +174,7 @@ class AppStream final : public client::Socket,
   Reports reports_;
   std::atomic<bool> changed_since_listen_{false};  // the options
   Watchers watchers_;
+  std::unique_ptr<tcp::Info> last_info_;  // of a connection that is gone
   std::uint32_t backlog_ = 0;
   std::atomic<std::uint32_t> waiting_{0};  // connections for accept()
   AppStream* first_ = nullptr;

@@ -41,6 +41,7 @@ bool ServedStream::open(const std::shared_ptr<FamilyMemory>& memory) {
   tuple_ = {};
   options_ = {};
   keys_.clear();
+  last_info_.reset();
   reports_.clear();
   changed_since_listen_ = false;
   moved_ = 0;
@@ -276,10 +277,15 @@ Outcome<client::KeyState> ServedStream::read_key(std::uint32_t index) const {
 
 client::Info ServedStream::info() const {
   if (has(kListening)) {
-    return {.state = client::StreamState::kListen, .congestion = options_.congestion};
+    return info_of_listener(waiting_, backlog_, options_.congestion);
   }
   const Instant now = monotonic_now();
-  return to_client(sockets_.tcp().info(id_, now), options_.congestion, now);
+  tcp::Info info = sockets_.tcp().info(id_, now);
+  if (info.state == tcp::State::kClosed && last_info_ != nullptr) {
+    info = *last_info_;
+    info.state = tcp::State::kClosed;
+  }
+  return to_client(info, options_.congestion, now);
 }
 
 client::Endpoint ServedStream::local() const {
@@ -364,7 +370,9 @@ void ServedStream::ended(tcp::ConnectionId /*id*/, tcp::End reason, Instant /*no
   tell();
 }
 
-void ServedStream::released(tcp::ConnectionId /*id*/, Instant /*now*/) {
+void ServedStream::released(tcp::ConnectionId id, Instant now) {
+  // As long as a program has the socket, or may get it, it may ask.
+  if (is_held() || queued_) last_info_ = std::make_unique<tcp::Info>(sockets_.tcp().info(id, now));
   held_by_tcp_ = false;
   finish();
 }

@@ -97,6 +97,7 @@ class ServedStream final : public ServedSocket,
   std::uint64_t moved_ = 0;  // bytes, when rest() was asked last
   std::size_t large_at_ = SIZE_MAX;
 
+  std::unique_ptr<tcp::Info> last_info_;  // of a connection that is gone
   std::uint32_t backlog_ = 0;
   std::uint32_t waiting_ = 0;  // connections for accept()
   ServedStream* first_ = nullptr;

@@ -71,11 +71,19 @@ Failure failure_of(const Error& error) {
 client::Info to_client(const tcp::Info& info, client::Congestion congestion, Instant now) {
   // LISTEN is not among the states of a connection.
   const auto state = static_cast<std::uint8_t>(info.state);
+  constexpr double kGainUnit = 256;
+  constexpr double kShareUnit = 1024;
   return {.state = static_cast<client::StreamState>(state == 0 ? 0 : state + 1),
           .timestamps = info.timestamps,
           .sack = info.sack,
+          .window_scaling = info.window_scaling,
           .ecn = info.ecn,
+          .accurate_ecn = info.accurate_ecn,
+          .ect_seen = info.ect_seen,
           .syn_data = info.syn_data,
+          .fast_child = info.fast_child,
+          .app_limited = info.app_limited,
+          .fast_open_failure = static_cast<client::FastOpenFailure>(info.fast_open_failure),
           .congestion = congestion,
           .recovery = static_cast<std::uint8_t>(info.recovery),
           .send_window_scale = info.send_window_scale,
@@ -84,17 +92,22 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
           .path_mtu = info.path_mtu,
           .cwnd = info.cwnd,
           .ssthresh = info.ssthresh,
-          .unacknowledged = info.unacknowledged,
           .unsent = info.unsent,
-          .sacked = info.sacked,
-          .lost = info.lost,
-          .retransmitted = info.retransmitted,
+          .unacknowledged = info.segments_unacknowledged,
+          .sacked = info.segments_sacked,
+          .lost = info.segments_lost,
+          .retransmitted = info.segments_in_flight_again,
           .send_window = info.send_window,
           .receive_window = info.receive_window,
+          .largest_window = info.largest_window,
+          .taken = info.taken,
+          .receive_mss = info.receive_mss,
           .rto = info.rto,
           .srtt = info.srtt,
           .rttvar = info.rttvar,
           .min_rtt = info.min_rtt,
+          .receive_rtt = info.receive_rtt,
+          .ack_delay = info.ack_delay,
           .advertised_mss = info.advertised_mss,
           .reordering = info.reordering,
           .reorderings = info.reorderings,
@@ -108,6 +121,8 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
           .window_limited = info.window_limited,
           .buffer_limited = info.buffer_limited,
           .timeouts = info.timeouts,
+          .timeout_rows = info.timeout_rows,
+          .timed_out = info.timed_out,
           .bytes_sent = info.bytes_sent,
           .bytes_retransmitted = info.bytes_retransmitted,
           .bytes_acked = info.bytes_acked,
@@ -115,7 +130,37 @@ client::Info to_client(const tcp::Info& info, client::Congestion congestion, Ins
           .segments_in = info.segments_in,
           .segments_out = info.segments_out,
           .pacing_rate = info.pacing_rate,
-          .delivery_rate = info.delivery_rate};
+          .delivery_rate = info.delivery_rate,
+          .data_segments_in = info.data_segments_in,
+          .data_segments_out = info.data_segments_out,
+          .delivered = info.delivered,
+          .segments_retransmitted = info.segments_retransmitted,
+          .duplicates = info.duplicates,
+          .out_of_order = info.out_of_order,
+          .marks = {.packets = info.marked_packets,
+                    .bytes = info.marked_bytes,
+                    .received_packets = info.received_marked_packets,
+                    .received_bytes = info.received_marked_bytes,
+                    .received_ect0_bytes = info.received_ect0_bytes,
+                    .received_ect1_bytes = info.received_ect1_bytes},
+          .algorithm = {.rate = info.model_rate,
+                        .rtt = info.model_rtt,
+                        .pacing_gain = static_cast<std::uint32_t>(info.pacing_gain * kGainUnit),
+                        .cwnd_gain = static_cast<std::uint32_t>(info.cwnd_gain * kGainUnit),
+                        .marked_share = static_cast<std::uint32_t>(info.marked_share * kShareUnit),
+                        .window_acked = info.window_acked,
+                        .window_marked = info.window_marked,
+                        .echoes_mark = info.echoes_mark}};
+}
+
+client::Info info_of_listener(std::uint32_t waiting, std::uint32_t backlog,
+                              client::Congestion congestion) {
+  constexpr std::uint32_t kReordering = 3;  // as connections begin
+  return {.state = client::StreamState::kListen,
+          .congestion = congestion,
+          .unacknowledged = waiting,
+          .sacked = backlog,
+          .reordering = kReordering};
 }
 
 bool is_any(const wire::Ipv6Address& address) {

@@ -63,6 +63,9 @@ client::Failure failure_of(tcp::End end);
 client::Failure failure_of(const Error& error);
 // `now`: ages are counted up to it.
 client::Info to_client(const tcp::Info& info, client::Congestion congestion, Instant now);
+// `waiting` of at most `backlog` connections are not yet accepted.
+client::Info info_of_listener(std::uint32_t waiting, std::uint32_t backlog,
+                              client::Congestion congestion);
 
 // :: or 0.0.0.0.
 bool is_any(const wire::Ipv6Address& address);

@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 4;
+inline constexpr std::uint32_t kVersion = 5;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -142,13 +142,25 @@ struct InfoRecord {
   std::uint8_t probes = 0;
   std::uint8_t backoff = 0;
   std::uint8_t retries = 0;
-  // As in client::Info: mss .. receive_window, advertised_mss, reordering, reorderings, timeouts,
-  // unsent, path_mtu.
-  std::array<std::uint32_t, 15> lengths{};
-  std::array<std::int64_t, 10> times_ns{};  // rto .. min_rtt, since_received .. buffer_limited
-  std::array<std::uint64_t, 8> totals{};    // bytes_sent .. delivery_rate
+  std::uint8_t window_scaling = 0;
+  std::uint8_t accurate_ecn = 0;
+  std::uint8_t ect_seen = 0;
+  std::uint8_t fast_child = 0;
+  std::uint8_t app_limited = 0;
+  std::uint8_t fast_open_failure = 0;
+  std::uint8_t echoes_mark = 0;
+  std::uint8_t reserved = 0;
+  // As in client::Info: mss .. taken, advertised_mss, receive_mss, reordering, reorderings,
+  // timeouts, timeout_rows.
+  std::array<std::uint32_t, 18> lengths{};
+  // rto .. ack_delay, since_received .. buffer_limited, timed_out, AlgorithmInfo::rtt.
+  std::array<std::int64_t, 14> times_ns{};
+  std::array<std::uint64_t, 9> totals{};  // bytes_sent .. delivery_rate, AlgorithmInfo::rate
+  // data_segments_in .. out_of_order, as MarkInfo, AlgorithmInfo's pacing_gain .. window_marked.
+  std::array<std::uint32_t, 17> counts{};
+  std::uint32_t reserved_too = 0;
 };
-static_assert(sizeof(InfoRecord) == 216);
+static_assert(sizeof(InfoRecord) == 352);
 
 // As in client::Report.
 struct ReportRecord {
@@ -215,7 +227,7 @@ struct Response {
   InfoRecord info{};
   ReportRecord report{};
 };
-static_assert(sizeof(Response) == 432);
+static_assert(sizeof(Response) == 568);
 
 // --- In the FIFOs of a datagram socket: before each datagram. It begins at a multiple of 8 bytes
 // of the FIFO's offsets.

@@ -6,6 +6,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
+#include "tcp/figures.h"
 #include "tcp/handshake.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -78,6 +79,10 @@ Verdict check_rst(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
 Verdict check_syn(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   if (!segment.has(wire::kTcpSyn)) return Verdict::kContinue;
   if (tcb.state == State::kSynReceived && segment.seq == tcb.irs && tcb.is_active) {
+    // Both have opened. The peer waits for an acknowledgment, should our SYN-ACK be lost; and its
+    // SYN has come twice (RFC 2883 §4).
+    tcb.ack_now = true;
+    if (tcb.sack_on) tcb.dsack = {tcb.irs.value(), (tcb.irs + 1).value()};
     segment.flags &= static_cast<std::uint16_t>(~wire::kTcpSyn);
     segment.seq += 1;
     return Verdict::kContinue;
@@ -117,6 +122,7 @@ void hear_of_marks(Tcb& tcb, const Segment& segment, const AckSummary& summary, 
   tcb.control->echoed(
       tcb.congestion,
       {.acked = summary.acked, .marked = marked, .una = tcb.snd_una, .nxt = tcb.snd_nxt});
+  if (echo) incidents_of(tcb).marked += summary.segments;
   if (echo || marked > 0) see_congestion(tcb, Signal::kMark, now);
 }
 
@@ -128,6 +134,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   bbr_before_ack(tcb);
   AckSummary summary = scan_acknowledgment(core, tcb, segment, now);
   summary.duplicate = duplicate;
+  if (summary.delivered > 0) note_delivery(tcb, now);
   update_window(core, tcb, segment, now);
   if (tcb.ecn_on || has_accurate_ecn(tcb)) hear_of_marks(tcb, segment, summary, now);
   const bool news = summary.acked > 0 || summary.sacked > 0 || duplicate || summary.dsack;
@@ -135,6 +142,7 @@ void take_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant n
   bbr_acked(tcb, summary);
   if (summary.acked > 0) {
     tcb.more_to_come = false;
+    note_answer(tcb, now);
     tcb.retries = 0;
     tcb.progress_at = now;
     tcb.soft_error = End::kNone;
@@ -303,7 +311,10 @@ void synchronized_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
 }  // namespace
 
 void segment_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
-  ++tcb.segments_in;
+  const std::uint32_t segments = segment.count();
+  tcb.segments_in += segments;
+  if (segment.size > 0) tcb.data_segments_in += segments;
+  tcb.ect_seen |= segment.ecn != 0;
   tcb.last_received = now;
   tcb.keepalives = 0;
   if (tcb.state == State::kSynSent) {

@@ -45,7 +45,7 @@ BbrConnection bbr_connection(Tcb& tcb, Instant now) {
           .cwnd = tcb.congestion.cwnd,
           .inflight = tcb.in_flight(),
           .smss = tcb.mss,
-          .initial_cwnd = initial_cwnd(tcb.mss),
+          .initial_cwnd = initial_cwnd(tcb.core->config, tcb.mss),
           .srtt = tcb.srtt,
           .min_rtt = tcb.min_rtt,
           .has_selective_acks = tcb.sack_on,

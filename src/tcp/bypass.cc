@@ -52,7 +52,11 @@ void sent(Core& core, Tcb& from, std::uint32_t size, Instant now) {
   from.high_seq = from.dsack_round = from.flight_round_end = from.rack_fack = from.snd_sml =
       from.snd_nxt;
   from.bytes_sent += size;
-  from.bytes_bypassed += size;
+  incidents_of(from).bytes_bypassed += size;
+  const std::uint32_t segments = segments_of(size, from.mss);
+  from.segments_out += segments;
+  from.data_segments_out += segments;
+  from.delivered += segments;
   from.last_data_sent = from.last_received = from.progress_at = now;
   from.cork_since = kNever;
   release_acknowledged(core, from);
@@ -69,6 +73,11 @@ void received(Core& core, Tcb& to, std::uint32_t size, Instant now) {
   to.unacked_bytes = 0;
   disarm(to, Timer::kDelayedAck);
   to.rcv_round_at = {};
+  const std::uint32_t segments = segments_of(size, to.mss);
+  to.segments_in += segments;
+  to.rcv_mss =
+      std::max(to.rcv_mss, static_cast<std::uint16_t>(std::min<std::uint32_t>(size, to.mss)));
+  to.data_segments_in += segments;
   to.last_received = to.last_data_received = now;
   mark_pending(core, to);
 }

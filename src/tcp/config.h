@@ -70,14 +70,25 @@ struct Config {
   // RFC 5925 §7.3: segments that claim to be authentic where nobody has a key. They count as
   // others.
   bool drop_unexpected_authentication = false;
-  bool restart_after_idle = true;  // RFC 5681 §4.1
+  bool restart_after_idle = true;      // RFC 5681 §4.1
+  std::uint32_t initial_segments = 0;  // of the congestion window; 0: as RFC 6928 has it
+  // How late segments may come before they count as lost: RFC 6675's DupThresh, RFC 8985 §6.2; and
+  // the most that is learned of a path.
+  std::uint8_t reordering = 3;
+  std::uint32_t max_reordering = 300;
+  bool tail_probes = true;  // RFC 8985 §7
+  // Of the window per round trip, in percent: how fast a paced connection sends, in slow start and
+  // after it. As Linux has it.
+  std::uint32_t pacing_in_slow_start = 200;
+  std::uint32_t pacing_after_slow_start = 120;
   // RFC 7323, RFC 2018: asked for and granted.
   bool timestamps = true;
   bool window_scaling = true;
   bool sack = true;
   bool local_bypass = true;   // bypass.h
-  bool ecn = false;           // ask for it; it is granted always
-  bool accurate_ecn = false;  // ask for that of RFC 9768; granted always
+  bool ecn = false;           // ask for it
+  bool grants_ecn = true;     // to who asks
+  bool accurate_ecn = false;  // ask for that of RFC 9768
   MtuProbing mtu_probing = MtuProbing::kBlackHole;
   std::uint16_t base_mtu = 1024;  // carried by any path; of IPv6 at least 1280: RFC 4821 §7.2
   Duration mtu_raise_time = std::chrono::minutes(10);  // RFC 8899 §5.1.1: PMTU_RAISE_TIMER

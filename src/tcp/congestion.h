@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "base/time.h"
+#include "tcp/config.h"
 #include "tcp/seq.h"
 #include "tcp/stream.h"
 
@@ -102,6 +103,10 @@ const CongestionControl& congestion_control(CongestionAlgorithm algorithm);
 // RFC 6928 §2.
 constexpr std::uint32_t initial_cwnd(std::uint32_t mss) {
   return 10 * mss < 14600 ? 10 * mss : (2 * mss > 14600 ? 2 * mss : 14600);
+}
+
+inline std::uint32_t initial_cwnd(const Config& config, std::uint32_t mss) {
+  return config.initial_segments == 0 ? initial_cwnd(mss) : config.initial_segments * mss;
 }
 
 // What slow start, and Reno after it, have in common: RFC 5681 §3.1, RFC 3465. Returns what of

@@ -32,6 +32,7 @@ void destroy(Core& core, Tcb& tcb) {
   forget_accurate_ecn(core, tcb);
   forget_authentication(core, tcb);
   forget_mtu_search(core, tcb);
+  if (tcb.incidents != nullptr) core.incidents.give(tcb.incidents);
   tcb.in_use = false;
   core.tcbs.give(&tcb);
 }
@@ -99,6 +100,7 @@ Core::Core(const Config& configuration, Network& below, packet::Pool& packets, R
       accurate_ecns(configuration.max_connections),
       authentications(configuration.max_connections),
       mtu_searches(configuration.max_connections),
+      incidents(configuration.max_connections),
       ranges(configuration.max_ranges),
       table(tcbs, configuration.secrets[0]),
       fast_open_cache(configuration.secrets[0]) {
@@ -123,10 +125,16 @@ Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instan
   choose_congestion_control(core, *tcb, now);
   tcb->ts_offset = timestamp_offset(core, tuple);
   tcb->rto = core.config.initial_rto;
+  tcb->reordering = core.config.reordering;
   tcb->last_received = now;
   tcb->last_sent = tcb->last_data_sent = now;
   core.table.insert(*tcb);
   return tcb;
+}
+
+Incidents& incidents_of(Tcb& tcb) {
+  if (tcb.incidents == nullptr) tcb.incidents = tcb.core->incidents.take();  // as many as TCBs
+  return *tcb.incidents;
 }
 
 ConnectionId id_of(const Core& core, const Tcb& tcb) {

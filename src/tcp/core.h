@@ -17,6 +17,7 @@
 #include "tcp/connection_table.h"
 #include "tcp/discard.h"
 #include "tcp/fast_open_cache.h"
+#include "tcp/incidents.h"
 #include "tcp/mtu_search.h"
 #include "tcp/slab.h"
 #include "tcp/tcb.h"
@@ -69,6 +70,7 @@ struct Core {
   Slab<AccurateEcn> accurate_ecns;
   Slab<Authentication> authentications;
   Slab<MtuSearch> mtu_searches;
+  Slab<Incidents> incidents;
   RangeSlab ranges;
   ConnectionTable table;
   TimerWheel wheel;
@@ -97,6 +99,8 @@ inline const HashKey& fast_open_key(const Core& core) { return core.config.secre
 // A connection in CLOSED, in the table. Null, and counted, if there are too many.
 Tcb* create(Core& core, const Tuple& tuple, const StreamOptions& options, Instant now);
 ConnectionId id_of(const Core& core, const Tcb& tcb);
+// To add to.
+Incidents& incidents_of(Tcb& tcb);
 // Null if it is gone.
 Tcb* find(Core& core, ConnectionId id);
 Listener* find(Core& core, ListenerId id);

@@ -87,7 +87,7 @@ std::uint16_t ecn_flags_of_syn(const Core& core, const Tcb& tcb, bool answer) {
 
 // §3.1.2, §3.1.3: combinations that nobody sends yet ask for this, too.
 void grant_ecn(Core& core, Tcb& tcb, const Segment& syn) {
-  const unsigned asked = ace_of(syn.flags);
+  const unsigned asked = core.config.grants_ecn ? ace_of(syn.flags) : 0;
   tcb.ecn_on = asked == kAsksForClassic;
   if (asked == 0 || asked == kAsksForClassic) return;
   begin(core, tcb, syn.ecn)->awaits_answer = true;

@@ -57,7 +57,7 @@ FastOpen judge_fast_open(const Core& core, const Listener& listener, const Segme
 
 bool open_fast(Core& core, Tcb& tcb, Listener& listener, Segment& syn, Instant now) {
   if (!hand_over(core, tcb, listener, now)) return false;
-  tcb.syn_ack_owed = true;
+  tcb.syn_ack_owed = tcb.fast_child = true;
   ++listener.unanswered;
   // DEVIATES from §4.2: the state is ESTABLISHED, as if the peer had acknowledged our SYN. It does
   // so with its first segment, or the SYN-ACK goes again.

@@ -14,7 +14,10 @@ bool delay_syn(Core& core, Tcb& tcb, Instant now) {
   if (!core.fast_open_cache.is_open_to(tcb.tuple, now)) return false;
   const FastOpenCache::Server* server = core.fast_open_cache.find(tcb.tuple);
   tcb.fast_syn = true;
-  if (server == nullptr) return false;
+  if (server == nullptr) {
+    tcb.fast_open_failure = FastOpenFailure::kNoCookie;
+    return false;
+  }
   tcb.peer_mss = server->mss;
   update_mss(core, tcb, now);
   tcb.syn_waits = tcb.opened_fast = true;
@@ -55,6 +58,10 @@ void take_fast_syn_ack(Core& core, Tcb& tcb, const Segment& segment, Instant now
   tcb.una_offset = segment.ack - (tcb.iss + 1);
   tcb.snd_una = segment.ack;
   tcb.syn_data = tcb.una_offset > 0;
+  if (tcb.opened_fast && !tcb.syn_data) {
+    tcb.fast_open_failure =
+        tcb.fast_syn ? FastOpenFailure::kNotAcknowledged : FastOpenFailure::kRetransmitted;
+  }
   if (tcb.syn_data) tcb.progress_at = now;
 }
 

@@ -84,6 +84,85 @@ SCRIPT(FastOpenClient, RcvSynAck_OfTheSynAlone_SendsTheDataAgain, R"(
   +1 > nothing
 )")
 
+// Two SYNs with data cross: RFC 9293 §3.5, figure 7. Each end has the other's SYN alone; the peer
+// has our data, too, and its own comes again.
+SCRIPT(FastOpenClient, RcvSyn_SynSent_CrossesOurData, R"(
+  config fast
+  +0 connect
+  +0 > S 0:0(0)
+  +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460,FO 0102030405060708>
+  +0 > . 1:1(0) ack 1
+  +0 abort
+  +0 > R. 1:1(0) ack 1
+  +0 connect
+  +0 write 100
+  +0 > S 0:100(100) <mss 1460,TS val * ecr 0,sackOK,wscale 7,FO 0102030405060708>
+  +0.01 < S 0:50(50) win 65535 <mss 1460,sackOK,FO 1112131415161718>
+  +0 > S. 0:0(0) ack 1 <mss 1460,sackOK>
+  state SYN_RECEIVED
+  +0.01 < S. 0:0(0) ack 101 win 65535 <mss 1460,sackOK>
+  +0 > . 101:101(0) ack 1 <sack 0:1>
+  state ESTABLISHED
+  info syn_data 1
+  info fast_open_failure 0
+  +0.1 < P. 1:51(50) ack 101 win 65535
+  +0 > . 101:101(0) ack 51
+  +0 read 50
+  +1 > nothing
+)")
+
+// The same, and the peer takes the SYN alone, or a part.
+SCRIPT(FastOpenClient, RcvSynAck_SynReceived_OfAPart, R"(
+  config fast
+  +0 connect
+  +0 > S 0:0(0)
+  +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460,FO 0102030405060708>
+  +0 > . 1:1(0) ack 1
+  +0 abort
+  +0 > R. 1:1(0) ack 1
+  +0 connect
+  +0 write 100
+  +0 > S 0:100(100)
+  +0.01 < S 0:0(0) win 65535 <mss 1460>
+  +0 > S. 0:0(0) ack 1
+  +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460>
+  +0 > P. 1:101(100) ack 1
+  info syn_data 0
+  info fast_open_failure 2
+  +0.01 < . 1:1(0) ack 101 win 65535
+  +0 abort
+  +0 > R. 101:101(0) ack 1
+  +0 connect
+  +0 write 100
+  +0 > S 0:100(100)
+  +0.01 < S 0:0(0) win 65535 <mss 1460>
+  +0 > S. 0:0(0) ack 1
+  # No SYN-ACK: ours has answered the peer's SYN.
+  +0.01 < . 1:1(0) ack 61 win 65535
+  +0 > P. 61:101(40) ack 1
+  info syn_data 1
+  +0.01 < . 1:1(0) ack 101 win 65535
+  +1 > nothing
+)")
+
+SCRIPT(FastOpenClient, RcvSynAck_SynReceived_BeyondTheData_IsReset, R"(
+  config fast
+  +0 connect
+  +0 > S 0:0(0)
+  +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1460,FO 0102030405060708>
+  +0 > . 1:1(0) ack 1
+  +0 abort
+  +0 > R. 1:1(0) ack 1
+  +0 connect
+  +0 write 100
+  +0 > S 0:100(100)
+  +0.01 < S 0:0(0) win 65535 <mss 1460>
+  +0 > S. 0:0(0) ack 1
+  +0.01 < S. 0:0(0) ack 102 win 65535 <mss 1460>
+  +0 > R 102:102(0)
+  state SYN_RECEIVED
+)")
+
 // An acknowledgment of what was not in the SYN.
 SCRIPT(FastOpenClient, RcvSynAck_BeyondTheData_IsReset, R"(
   config fast

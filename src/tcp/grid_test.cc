@@ -42,7 +42,8 @@ SCRIPT(Tcp, RcvSyn_SynSent_OpensSimultaneously, R"(
   +0 > S. 0:0(0) ack 1
   state SYN_RECEIVED
   +0.1 < S. 0:0(0) ack 1 win 1000 <mss 1000,sackOK,wscale 7>
-  +0 > nothing
+  # Should our SYN-ACK be lost, this will do.
+  +0 > . 1:1(0) ack 1 <sack 0:1>
   state ESTABLISHED
   events established
 )")

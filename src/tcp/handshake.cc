@@ -12,6 +12,7 @@
 #include "tcp/ecn.h"
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/receiver.h"
 #include "tcp/recovery.h"
@@ -167,10 +168,12 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   update_mss(core, tcb, now);
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
   const bool lost = tcb.retries > 1 && !tcb.deferred;
-  tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(tcb.mss);
+  tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(core.config, tcb.mss);
   measure_handshake(core, tcb, segment, now);
   bbr_established(tcb, now);
   if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
+  note_answer(tcb, now);
+  tcb.delivered = 1;
   tcb.retries = tcb.backoff = 0;
   tcb.retransmit_mode = RetransmitMode::kNone;
   disarm(tcb, Timer::kRetransmit);
@@ -234,6 +237,7 @@ void listen_arrives(Core& core, Listener& listener, Segment& segment, std::optio
   }
   Tcb* tcb = create_passive(core, listener, segment, now);
   if (tcb == nullptr) return;
+  tcb->segments_in = 1;
   take_syn(core, *tcb, segment, now);
   grant_ecn(core, *tcb, segment);
   tcb->iss = initial_sequence(core, tcb->tuple, now);
@@ -293,9 +297,9 @@ void syn_sent_arrives(Core& core, Tcb& tcb, Segment& segment, Instant now) {
     if (has_accurate_ecn(tcb)) send_ack(core, tcb, now);
     return;
   }
-  // Simultaneous open: RFC 9293 §3.5, figure 7.
+  // Simultaneous open: RFC 9293 §3.5, figure 7. snd_nxt stays behind the data of our SYN, for the
+  // peer may have taken it; the peer's comes again.
   take_window(tcb, segment);
-  tcb.snd_nxt = tcb.iss + 1;
   tcb.ecn_on = false;
   set_state(core, tcb, State::kSynReceived, now);
   send_syn(core, tcb, now);
@@ -335,7 +339,10 @@ bool defers(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
 
 bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
   if (tcb.is_active) {
+    // What it does not acknowledge of a SYN's data has not been sent.
+    tcb.snd_nxt = segment.ack;
     become_established(core, tcb, segment, now);
+    take_fast_syn_ack(core, tcb, segment, now);
     tcb.events.established = !tcb.opened_fast;
     return true;
   }

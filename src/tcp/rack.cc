@@ -9,7 +9,6 @@
 namespace tideline::tcp {
 namespace {
 
-constexpr std::uint32_t kDupThresh = 3;
 constexpr std::uint8_t kPersist = 16;
 
 // §6.2: RACK_sent_after.
@@ -21,7 +20,8 @@ bool sent_after(Instant sent_a, Seq end_a, Instant sent_b, Seq end_b) {
 Duration reordering_window(const Tcb& tcb) {
   if (!tcb.reordering_seen) {
     if (tcb.recovery >= RecoveryState::kRecovery) return {};
-    if (tcb.scoreboard.sacked() >= kDupThresh * tcb.mss) return {};
+    const std::uint32_t threshold = tcb.core->config.reordering;
+    if (tcb.scoreboard.sacked() >= threshold * tcb.mss) return {};
   }
   if (tcb.min_rtt == Duration::max()) return {};
   return std::min(tcb.min_rtt / 4 * tcb.reo_wnd_mult, tcb.srtt);

@@ -94,6 +94,8 @@ void size_window(Tcb& tcb, Instant now) {
   const std::uint64_t taken = consumed - tcb.rcv_sized;
   tcb.rcv_sized_at = now;
   tcb.rcv_sized = consumed;
+  constexpr std::uint64_t kMostTaken = UINT32_MAX;
+  tcb.rcv_taken = std::max(tcb.rcv_taken, static_cast<std::uint32_t>(std::min(taken, kMostTaken)));
   const std::uint64_t wanted = 2 * taken + std::uint64_t{16} * tcb.rcv_mss;
   if (wanted > tcb.rcv_space) tcb.attachment.receive->want(wanted);
 }
@@ -101,6 +103,7 @@ void size_window(Tcb& tcb, Instant now) {
 // Data that fills no hole at rcv_nxt: kept behind it, and told at once (RFC 5681 §4.2).
 void receive_out_of_order(Core& core, Tcb& tcb, Segment& segment, Instant now) {
   tcb.quick_acks = std::max(tcb.quick_acks, kQuickAcksAfterHole);
+  incidents_of(tcb).out_of_order += segment.count();
   wire::SackBlock duplicate;
   const Seq begin = segment.seq;
   const Seq end = begin + segment.size;

@@ -16,8 +16,6 @@
 namespace tideline::tcp {
 namespace {
 
-constexpr std::uint8_t kDupAckThreshold = 3;
-
 // A state of a lower rank, with the scoreboard to decide which.
 void calm_down(Tcb& tcb) {
   const bool disorder = tcb.scoreboard.sacked() > 0 || tcb.dup_acks > 0;
@@ -83,7 +81,7 @@ void undo(Core& core, Tcb& tcb, Instant now) {
   }
   tcb.scoreboard.unmark_lost();
   tcb.undo_armed = tcb.frto = tcb.prefer_new = false;
-  ++tcb.undone;
+  ++incidents_of(tcb).undone;
   ++core.counters.undone;
   ignore_late_duplicates(tcb);
   calm_down(tcb);
@@ -115,9 +113,8 @@ void reduce_in_proportion(Tcb& tcb, const AckSummary& summary) {
 // What is delivered counts once, and only as a cumulative acknowledgment confirms it, unless the
 // path is known to reorder: then what is sacked does, too. As Linux has it.
 void grow(Tcb& tcb, const AckSummary& summary) {
-  constexpr std::uint32_t kUsualReordering = 3;
   if (summary.delivered == 0) return;
-  if (summary.acked == 0 && tcb.reordering <= kUsualReordering) return;
+  if (summary.acked == 0 && tcb.reordering <= tcb.core->config.reordering) return;
   // RFC 7661 §4.3 in short: a window that is not used says nothing about the path.
   const bool used = tcb.congestion.in_slow_start()
                         ? tcb.congestion.cwnd < 2 * tcb.max_flight
@@ -144,7 +141,7 @@ void in_order(Core& core, Tcb& tcb, AckSummary& summary) {
       tcb.dup_acks = 0;
       tcb.dup_acks_idle = false;
     }
-    if (tcb.dup_acks >= kDupAckThreshold && !tcb.dup_acks_idle) {
+    if (tcb.dup_acks >= core.config.reordering && !tcb.dup_acks_idle) {
       mark_first_segment_lost(core, tcb, summary.now);
       judge_mtu_probe(core, tcb, summary.now);
     }
@@ -323,14 +320,13 @@ void enter_recovery(Core& core, Tcb& tcb, std::uint32_t flight, Instant now) {
   tcb.prr_flight = std::max<std::uint32_t>(flight, tcb.mss);
   // At least the first loss is repaired at once.
   if (!has_bbr(tcb)) tcb.congestion.cwnd = tcb.in_flight() + tcb.mss;
-  ++tcb.recoveries;
+  ++incidents_of(tcb).recoveries;
   ++core.counters.fast_recoveries;
   if (tcb.reo_wnd_persist > 0) --tcb.reo_wnd_persist;
   if (tcb.reo_wnd_persist == 0) tcb.reo_wnd_mult = 1;
 }
 
 void on_retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
-  ++tcb.timeouts;
   ++core.counters.timeouts;
   mtu_probe_timed_out(core, tcb, now);
   if (has_bbr(tcb)) tcb.bbr->on_enter_loss_recovery(bbr_connection(tcb, now));

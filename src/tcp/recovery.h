@@ -15,6 +15,7 @@ struct AckSummary {
   std::uint32_t acked = 0;   // bytes that snd_una has advanced
   std::uint32_t sacked = 0;  // bytes newly known to have arrived beyond
   std::uint32_t delivered = 0;
+  std::uint32_t segments = 0;  // of those delivered
   std::uint32_t flight_before = 0;
   Duration rtt{};              // of the latest segment that was sent once; 0: none
   Duration first_rtt{};        // of the earliest

@@ -14,6 +14,7 @@ constexpr std::uint32_t kMaxRanges = 4096;
 // The part of `range` before `end` has arrived, and this is the first that we hear of it.
 void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
   summary.delivered += end - range.begin;
+  summary.segments += segments_of(end - range.begin, range.segment);
   if (tcb.bbr != nullptr) tcb.bbr->rate.update_rate_sample(range, end, summary.now);
   if (!range.ever_retransmitted && end < tcb.rack_fack) {
     summary.reordered = std::max(summary.reordered, tcb.rack_fack - range.begin);
@@ -92,6 +93,7 @@ void take_dsack(Tcb& tcb, const wire::SackBlock& block, AckSummary& summary) {
   if (end > tcb.snd_nxt || tcb.snd_una - begin > tcb.max_snd_wnd) return;
   summary.dsack = true;
   summary.dsack_bytes = end - begin;
+  incidents_of(tcb).duplicates += segments_of(end - begin, tcb.mss);
   rack_see_dsack(tcb);
 }
 
@@ -122,9 +124,11 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     summary.stamp_rtt = rtt_by_timestamp(tcb, segment, now);
   }
   if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
+  tcb.delivered += summary.segments;
   if (summary.reordered > 0) {
-    ++tcb.reorderings;
-    tcb.reordering = std::max(tcb.reordering, (summary.reordered + tcb.mss - 1) / tcb.mss);
+    ++incidents_of(tcb).reorderings;
+    const std::uint32_t late = (summary.reordered + tcb.mss - 1) / tcb.mss;
+    tcb.reordering = std::max(tcb.reordering, std::min(late, core.config.max_reordering));
   }
   return summary;
 }

@@ -34,6 +34,7 @@ struct Line {
   bool ect = false;
   bool bad_sum = false;
   bool to_group = false;
+  bool more = false;
 };
 
 class Script {
@@ -88,7 +89,7 @@ class Script {
     if (words[0].starts_with('+')) {
       time_ += Duration(static_cast<std::int64_t>(std::stod(words[0]) * 1e9));
       words.erase(words.begin());
-      world_.advance(time_);
+      if (!in_burst_) world_.advance(time_);
     }
     execute(words);
   }
@@ -320,6 +321,8 @@ class Script {
         line.bad_sum = true;
       } else if (words[i] == "group") {
         line.to_group = true;
+      } else if (words[i] == "more") {
+        line.more = true;
       } else if (words[i].starts_with('<')) {
         line.options = parse_options(words[i], line, ours);
       } else {
@@ -330,15 +333,19 @@ class Script {
   }
 
   void inject(const Line& line) {
+    in_burst_ = line.more;
     wire::Tcp header{.sequence_number = (world_.their_iss + line.seq).value(),
                      .acknowledgment_number = line.ack ? (world_.our_iss + *line.ack).value() : 0,
                      .flags = line.flags,
                      .window = line.window.value_or(512),
                      .urgent_pointer = line.urgent};
     if (line.options) header.options = *line.options;
-    world_.receive(
-        header, line.size,
-        {.port = line.port, .ecn = line.ecn, .bad_sum = line.bad_sum, .to_group = line.to_group});
+    world_.receive(header, line.size,
+                   {.port = line.port,
+                    .ecn = line.ecn,
+                    .bad_sum = line.bad_sum,
+                    .to_group = line.to_group,
+                    .more = line.more});
   }
 
   void expect(const Words& words) {
@@ -391,6 +398,7 @@ class Script {
 
   int first_line_;
   Duration time_{};
+  bool in_burst_ = false;
   World world_;
 };
 

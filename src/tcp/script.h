@@ -15,7 +15,7 @@
 //   defer_accept SECONDS | notsent_lowat BYTES | tell_path_errors | mtu_probing off|always.
 // given LISTEN | SYN_SENT | ... | TIME_WAIT.
 // +T < FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect0|ect1|ce] [badsum] [group]
-//   [port N]
+//   [port N] [more]       more: the next comes in the same burst
 // +T > FLAGS SEQ:END(SIZE) [ack N] [win N] [urg N] [<OPTIONS>] [ect] [port N]   |   > nothing
 //   FLAGS: S F R P U E W A (AE) and . for ACK. P is compared only if the script has it.
 //   OPTIONS: mss N, sackOK, wscale N, TS val N ecr N (`*` is any), sack A:B ..., FO [COOKIE],

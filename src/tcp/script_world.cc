@@ -134,6 +134,8 @@ void World::set_option(const std::string& name) {
     options.congestion = CongestionAlgorithm::kDctcp;
   } else if (name == "fast") {
     options.fast_open = true;
+  } else if (name == "keepalive") {
+    options.keepalive = true;
   } else if (name == "quick_ack") {
     options.quick_ack = true;
   } else if (name == "tell_path_errors") {
@@ -170,7 +172,7 @@ void World::receive(wire::Tcp header, std::size_t size, const Arrival& arrival) 
                         .to_group = arrival.to_group,
                         .traffic_class = arrival.ecn};
   tcp().receive(std::move(packet), datagram, now);
-  tcp().flush(now);
+  if (!arrival.more) tcp().flush(now);
 }
 
 void World::error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu) {
@@ -236,7 +238,7 @@ std::uint64_t World::counter(const std::string& name) {
 }
 
 std::uint64_t World::info(const std::string& name) {
-  const Info info = tcp().info(id);
+  const Info info = tcp().info(id, now);
   if (name == "cwnd") return info.cwnd / info.mss;
   if (name == "ssthresh") return info.ssthresh / info.mss;
   if (name == "ecn") return info.ecn ? 1 : 0;
@@ -256,6 +258,39 @@ std::uint64_t World::info(const std::string& name) {
   if (name == "srtt_us") return static_cast<std::uint64_t>(info.srtt.count() / 1000);
   if (name == "rttvar_us") return static_cast<std::uint64_t>(info.rttvar.count() / 1000);
   if (name == "rto_ms") return static_cast<std::uint64_t>(info.rto.count() / 1'000'000);
+  return figure(info, name);
+}
+
+// What is told as it is counted.
+std::uint64_t World::figure(const Info& info, const std::string& name) {
+  if (name == "segments_in") return info.segments_in;
+  if (name == "segments_out") return info.segments_out;
+  if (name == "data_segments_in") return info.data_segments_in;
+  if (name == "data_segments_out") return info.data_segments_out;
+  if (name == "delivered") return info.delivered;
+  if (name == "bytes_sent") return info.bytes_sent;
+  if (name == "bytes_retransmitted") return info.bytes_retransmitted;
+  if (name == "segments_retransmitted") return info.segments_retransmitted;
+  if (name == "segments_unacknowledged") return info.segments_unacknowledged;
+  if (name == "segments_sacked") return info.segments_sacked;
+  if (name == "segments_lost") return info.segments_lost;
+  if (name == "segments_in_flight_again") return info.segments_in_flight_again;
+  if (name == "duplicates") return info.duplicates;
+  if (name == "out_of_order") return info.out_of_order;
+  if (name == "reorderings") return info.reorderings;
+  if (name == "receive_mss") return info.receive_mss;
+  if (name == "timeouts") return info.timeouts;
+  if (name == "timeout_rows") return info.timeout_rows;
+  // To ten, for timers may be late by a tick of the wheel.
+  if (name == "timed_out_ms") {
+    return static_cast<std::uint64_t>(info.timed_out.count() + 5'000'000) / 10'000'000 * 10;
+  }
+  if (name == "ack_delay_ms") return static_cast<std::uint64_t>(info.ack_delay.count() / 1'000'000);
+  if (name == "delivery_rate") return info.delivery_rate;
+  if (name == "app_limited") return info.app_limited ? 1 : 0;
+  if (name == "ect_seen") return info.ect_seen ? 1 : 0;
+  if (name == "fast_child") return info.fast_child ? 1 : 0;
+  if (name == "fast_open_failure") return static_cast<std::uint64_t>(info.fast_open_failure);
   ADD_FAILURE() << "unknown figure " << name;
   return 0;
 }

@@ -65,6 +65,7 @@ class World final : private Network, private Tracer, private StreamOwner, privat
     std::uint8_t ecn = 0;  // of the IP header
     bool bad_sum = false;
     bool to_group = false;
+    bool more = false;  // come in the same burst
   };
   void receive(wire::Tcp header, std::size_t size, const Arrival& arrival);
   void error(const std::string& kind, std::uint32_t seq, std::uint32_t reported_mtu);
@@ -76,6 +77,7 @@ class World final : private Network, private Tracer, private StreamOwner, privat
   std::string state();
   std::uint64_t counter(const std::string& name);
   std::uint64_t info(const std::string& name);
+  static std::uint64_t figure(const Info& info, const std::string& name);
 
   Instant now = kStart;
   Seq our_iss;

@@ -32,6 +32,17 @@ struct Segment {
     return size + (has(wire::kTcpSyn) ? 1 : 0) + (has(wire::kTcpFin) ? 1 : 0);
   }
   Seq end() const { return seq + length(); }
+  // That it stands for.
+  std::uint32_t count() const;
 };
+
+// How many segments `size` bytes make; those without any, too, are one.
+constexpr std::uint32_t segments_of(std::uint32_t size, std::uint32_t segment) {
+  return size <= segment ? 1 : (size + segment - 1) / segment;
+}
+
+inline std::uint32_t Segment::count() const {
+  return gso_size == 0 ? 1 : segments_of(size, gso_size);
+}
 
 }  // namespace tideline::tcp

@@ -7,6 +7,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/bypass.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
 #include "tcp/transmit.h"
@@ -51,7 +52,7 @@ void note_sent(Tcb& tcb, std::uint32_t size, Instant now, Budget& budget) {
   tcb.prr_out += size;
   tcb.last_data_sent = now;
   // The initial window is what a path bears (RFC 6928).
-  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.mss)) return;
+  if (!is_paced(tcb) || tcb.bytes_sent <= initial_cwnd(tcb.core->config, tcb.mss)) return;
   const std::uint64_t rate = std::max<std::uint64_t>(pacing_rate(tcb), 1);
   const auto time = Duration(static_cast<std::int64_t>(std::uint64_t{size} * 1'000'000'000 / rate));
   // That the timer was late, as a tick of the wheel may be, does not slow the flow down; and what a
@@ -180,7 +181,7 @@ void restart_after_idle(Core& core, Tcb& tcb, Instant now) {
   }
   Duration idle = now - tcb.last_data_sent;
   if (!core.config.restart_after_idle || idle <= tcb.rto) return;
-  const std::uint32_t initial = initial_cwnd(tcb.mss);
+  const std::uint32_t initial = initial_cwnd(core.config, tcb.mss);
   tcb.congestion.ssthresh = std::max(tcb.congestion.ssthresh, tcb.congestion.cwnd / 4 * 3);
   while (idle > tcb.rto && tcb.congestion.cwnd > initial) {
     idle -= tcb.rto;
@@ -239,7 +240,10 @@ bool send_frame(Core& core, Tcb& tcb, Instant now, Budget& budget) {
     try_again(core, tcb, now, budget);
     return false;
   }
-  if (tcb.outstanding() == 0) tcb.progress_at = now;
+  if (tcb.outstanding() == 0) {
+    tcb.progress_at = now;
+    begin_delivery_round(tcb, end, now);
+  }
   tcb.scoreboard.append(core.ranges, begin, end, segment, now);
   tcb.snd_nxt = end;
   if (probe > 0) mtu_probe_sent(core, tcb, begin, end);
@@ -266,8 +270,9 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 
 // RFC 8985 §7.2: one probe per flight, and not while losses are known.
 bool may_probe_tail(const Tcb& tcb) {
-  return tcb.sack_on && !tcb.tlp_sent && tcb.recovery <= RecoveryState::kDisorder &&
-         tcb.scoreboard.sacked() == 0 && tcb.srtt > Duration{} && tcb.backoff == 0;
+  return tcb.core->config.tail_probes && tcb.sack_on && !tcb.tlp_sent &&
+         tcb.recovery <= RecoveryState::kDisorder && tcb.scoreboard.sacked() == 0 &&
+         tcb.srtt > Duration{} && tcb.backoff == 0;
 }
 
 // RFC 6298 §5.1: a time-out that is under way is not put off by new data, a probe is (RFC 8985
@@ -336,8 +341,8 @@ void account_time(Tcb& tcb, Instant now) {
   if (next == tcb.activity) return;
   const Duration elapsed = now - tcb.activity_since;
   if (tcb.activity != Activity::kIdle) tcb.busy += elapsed;
-  if (tcb.activity == Activity::kWindowLimited) tcb.window_limited += elapsed;
-  if (tcb.activity == Activity::kBufferLimited) tcb.buffer_limited += elapsed;
+  if (tcb.activity == Activity::kWindowLimited) incidents_of(tcb).window_limited += elapsed;
+  if (tcb.activity == Activity::kBufferLimited) incidents_of(tcb).buffer_limited += elapsed;
   tcb.activity = next;
   tcb.activity_since = now;
 }
@@ -352,7 +357,10 @@ bool is_paced(const Tcb& tcb) {
 std::uint64_t pacing_rate(const Tcb& tcb) {
   if (has_bbr(tcb)) return std::min(tcb.bbr->pacing_rate(), tcb.options.max_pacing_rate);
   if (tcb.srtt <= Duration{}) return tcb.options.max_pacing_rate;
-  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2 ? 200 : 120;
+  const Config& config = tcb.core->config;
+  const std::uint64_t factor = tcb.congestion.cwnd < tcb.congestion.ssthresh / 2
+                                   ? config.pacing_in_slow_start
+                                   : config.pacing_after_slow_start;
   const auto rtt = static_cast<std::uint64_t>(tcb.srtt.count());
   const std::uint64_t rate = std::uint64_t{tcb.congestion.cwnd} * factor / 100 * 1'000'000 /
                              std::max<std::uint64_t>(rtt / 1000, 1);

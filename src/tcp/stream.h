@@ -164,6 +164,14 @@ enum class RecoveryState : std::uint8_t {
   kLoss,      // the retransmission timer has expired
 };
 
+// Why data did not go with a SYN that was to take some: RFC 7413. In Linux's order.
+enum class FastOpenFailure : std::uint8_t {
+  kNone,
+  kNoCookie,
+  kNotAcknowledged,  // by the SYN-ACK
+  kRetransmitted,    // the SYN, without data
+};
+
 // Figures of one connection: what TCP_INFO shows.
 struct Info {
   State state = State::kClosed;
@@ -171,10 +179,15 @@ struct Info {
   RecoveryState recovery = RecoveryState::kOpen;
   End end = End::kNone;
   bool timestamps = false;
+  bool window_scaling = false;
   bool sack = false;
   bool ecn = false;
   bool accurate_ecn = false;  // RFC 9768
+  bool ect_seen = false;      // something came that could be marked
   bool syn_data = false;      // the SYN, the peer's or ours, had some, and it was taken: RFC 7413
+  bool fast_child = false;    // a listener's, by its cookie
+  bool app_limited = false;   // of delivery_rate: the owner had no more to send
+  FastOpenFailure fast_open_failure = FastOpenFailure::kNone;
   std::uint8_t send_window_scale = 0;
   std::uint8_t receive_window_scale = 0;
   std::uint32_t mss = 0;         // payload bytes per segment, without options
@@ -189,9 +202,19 @@ struct Info {
   std::uint32_t lost = 0;           // bytes
   std::uint32_t retransmitted = 0;  // bytes in flight that are
   std::uint32_t unacknowledged = 0;
+  // The same four in segments, as they were sent.
+  std::uint32_t segments_unacknowledged = 0;
+  std::uint32_t segments_sacked = 0;
+  std::uint32_t segments_lost = 0;
+  std::uint32_t segments_in_flight_again = 0;
   std::uint32_t unsent = 0;  // bytes that wait
   std::uint32_t send_window = 0;
   std::uint32_t receive_window = 0;
+  std::uint32_t largest_window = 0;  // that there was room for
+  std::uint32_t taken = 0;           // bytes, the most that the owner took in a round trip
+  std::uint16_t receive_mss = 0;     // of the peer's full segments, as seen
+  Duration receive_rtt{};            // as the receiver sees it; 0: not yet
+  Duration ack_delay{};              // of a delayed acknowledgment
   Duration srtt{};
   Duration rttvar{};
   Duration min_rtt{};
@@ -215,17 +238,38 @@ struct Info {
   std::uint64_t bytes_acked = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t segments_in = 0;
-  std::uint64_t segments_out = 0;  // frames: each may carry many
-  std::uint32_t timeouts = 0;
+  std::uint64_t segments_out = 0;
+  std::uint32_t data_segments_in = 0;
+  std::uint32_t data_segments_out = 0;       // retransmissions included
+  std::uint32_t delivered = 0;               // segments of ours, and the SYN
+  std::uint32_t segments_retransmitted = 0;  // SYNs included
+  std::uint32_t duplicates = 0;              // of ours that came twice, as DSACKs say
+  std::uint32_t out_of_order = 0;            // segments that came
+  std::uint32_t timeouts = 0;                // of SYNs, too
+  std::uint32_t timeout_rows = 0;            // that began, each until something new is acknowledged
+  Duration timed_out{};                      // they lasted
   std::uint32_t recoveries = 0;
   std::uint32_t undone = 0;
-  std::uint32_t marked_packets = 0;  // of ours, as accurate ECN tells it
-  std::uint64_t pacing_rate = 0;     // bytes per second; 0: not paced
+  std::uint32_t marked_packets = 0;  // of ours, as ECN tells it
+  // Of accurate ECN alone.
+  std::uint32_t marked_bytes = 0;
+  std::uint32_t received_marked_packets = 0;
+  std::uint32_t received_marked_bytes = 0;
+  std::uint32_t received_ect0_bytes = 0;
+  std::uint32_t received_ect1_bytes = 0;
+  std::uint64_t pacing_rate = 0;    // bytes per second; 0: the round trip is not known
+  std::uint64_t delivery_rate = 0;  // bytes per second, of a round trip; 0: not measured
   // Of BBR alone.
-  std::uint64_t delivery_rate = 0;  // bytes per second: what the model takes the path's rate for
-  std::string_view phase{};         // "ProbeBW_UP"
+  std::uint64_t model_rate = 0;  // bytes per second: what the model takes the path's rate for
+  Duration model_rtt{};
+  std::string_view phase{};  // "ProbeBW_UP"
   double pacing_gain = 0;
   double cwnd_gain = 0;
+  // Of DCTCP alone: RFC 8257 §3.3.
+  double marked_share = 0;          // its alpha
+  std::uint32_t window_acked = 0;   // bytes, in the present observation window
+  std::uint32_t window_marked = 0;  //
+  bool echoes_mark = false;         // what came last was marked
 };
 
 }  // namespace tideline::tcp

@@ -55,6 +55,7 @@ struct AccurateEcn;
 struct Authentication;
 class Bbr;
 struct Core;
+struct Incidents;
 struct MtuSearch;
 
 struct Tcb : TimerNode {
@@ -84,6 +85,9 @@ struct Tcb : TimerNode {
   bool opened_fast = false;     // the owner could write at once
   bool is_local = false;        // the other end is a connection of this host, or was
   bool syn_declined = false;    // in TIME-WAIT: one came that could be old
+  bool fast_child = false;      // a listener's, by its cookie
+  FastOpenFailure fast_open_failure = FastOpenFailure::kNone;
+  bool is_rcv_up_known = false;  // an urgent byte is, which has yet to come: rcv_up
   Tcb* pending_next = nullptr;
   Tcb* time_wait_next = nullptr;
   Tcb* time_wait_prev = nullptr;
@@ -136,11 +140,13 @@ struct Tcb : TimerNode {
   Seq rcv_nxt;
   Seq rcv_adv;  // the right edge of the window that was told
   Seq last_ack_sent;
-  Seq rcv_up;                          // the urgent byte itself
-  std::uint32_t unacked_bytes = 0;     // received
-  std::uint64_t rcv_offset = 0;        // of rcv_nxt, in the stream
-  std::uint32_t rcv_space = 0;         // the largest window that there was room for
-  Seq rcv_round_end;                   // a round trip of the peer's data ends here at the latest
+  Seq rcv_up;                       // the urgent byte itself
+  std::uint32_t unacked_bytes = 0;  // received
+  std::uint64_t rcv_offset = 0;     // of rcv_nxt, in the stream
+  std::uint32_t rcv_space = 0;      // the largest window that there was room for
+  std::uint32_t rcv_taken = 0;      // the most that the owner took in a round trip
+  Seq rcv_round_end;                // a round trip of the peer's data ends here at the latest
+  Seq fin_seq;
   Instant rcv_round_at{};              // when it began
   Duration rcv_rtt = Duration::max();  // as the receiver sees it
   Duration rcv_rtt_told{};             // by timestamps, less their grain
@@ -150,11 +156,9 @@ struct Tcb : TimerNode {
   bool ack_now = false;
   bool ack_delayed = false;  // one is owed
   bool fin_received = false;
-  bool fin_known = false;  // fin_seq is valid: it may still lie behind a hole
-  Seq fin_seq;
+  bool fin_known = false;        // fin_seq is valid: it may still lie behind a hole
   bool ece = false;              // echo congestion until CWR comes: RFC 3168 §6.1.3
   std::uint8_t quick_acks = 16;  // so many more are not delayed
-  bool is_rcv_up_known = false;  // it has yet to come
   Reassembly reassembly;
   wire::SackBlock dsack;  // to be told; empty if equal
 
@@ -203,13 +207,14 @@ struct Tcb : TimerNode {
   AccurateEcn* accurate_ecn = nullptr;       // if both ends know it
   Authentication* authentication = nullptr;  // if it has keys
   MtuSearch* mtu_search = nullptr;           // if it looks for its path's MTU
+  Incidents* incidents = nullptr;            // if there were any
   bool cwnd_limited = false;
   bool dup_acks_idle = false;    // without SACK: they begin no recovery
   bool snd_cwr = false;          // the next new data carries CWR
   bool ecn_unmarked = false;     // the peer's marks are echoed, and nothing of ours is ECT
   std::uint32_t max_flight = 0;  // in the present round
   Seq flight_round_end;
-  std::uint32_t undone = 0;  // recoveries
+  std::uint32_t delivered = 0;  // segments, and the SYN
 
   // Timers.
   std::array<Instant, kTimerCount> deadlines{kNever, kNever, kNever, kNever};
@@ -227,19 +232,22 @@ struct Tcb : TimerNode {
 
   // Figures.
   Activity activity = Activity::kIdle;
+  bool ect_seen = false;          // a segment came that could be marked
+  bool rate_app_limited = false;  // of rate_delivered
   Instant activity_since{};
-  Duration busy{};            // before
-  Duration window_limited{};  //
-  Duration buffer_limited{};  //
+  Duration busy{};  // before
   std::uint32_t reordering = 3;
-  std::uint32_t reorderings = 0;
+  std::uint32_t data_segments_in = 0;
   std::uint64_t bytes_sent = 0;
-  std::uint64_t bytes_retransmitted = 0;
-  std::uint64_t bytes_bypassed = 0;  // of bytes_sent
   std::uint64_t segments_in = 0;
   std::uint64_t segments_out = 0;
-  std::uint32_t timeouts = 0;
-  std::uint32_t recoveries = 0;
+  std::uint32_t data_segments_out = 0;
+  // How fast the path delivers, by rounds: figures.h.
+  Seq rate_end;                      // it ends when that is acknowledged
+  Instant rate_since{};              // when the present one began; zero: none has
+  std::uint32_t rate_from = 0;       // bytes delivered before it
+  std::uint32_t rate_delivered = 0;  // in the round that counts
+  std::uint32_t rate_us = 0;         // and how long it took
 
   Instant& deadline(Timer timer) { return deadlines[static_cast<std::size_t>(timer)]; }
   bool is_synchronized() const { return state >= State::kEstablished; }

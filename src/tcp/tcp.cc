@@ -18,6 +18,7 @@
 #include "tcp/bbr_flow.h"
 #include "tcp/ecn.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/handshake.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/receiver.h"
@@ -67,93 +68,6 @@ End end_of(ip::PathErrorKind kind) {
       return End::kHostUnreachable;
   }
   return End::kHostUnreachable;
-}
-
-std::uint16_t advertised_mss(const Tcb& tcb) {
-  const std::uint32_t headers = (tcb.tuple.is_ipv4() ? 20 : 40) + sizeof(wire::TcpHeader);
-  const std::uint32_t mss = tcb.path_mtu > headers ? tcb.path_mtu - headers : 0;
-  const std::uint32_t most = tcb.options.max_segment;
-  return static_cast<std::uint16_t>(most == 0 ? mss : std::min(mss, most));
-}
-
-std::uint32_t unsent(const Tcb& tcb) {
-  const std::uint64_t sent = tcb.snd_offset(tcb.snd_nxt);  // with the FIN
-  return tcb.write_end > sent ? static_cast<std::uint32_t>(tcb.write_end - sent) : 0;
-}
-
-Info info_of(const Tcb& tcb, Instant now) {
-  const bool runs = tcb.activity != Activity::kIdle && now > tcb.activity_since;
-  const Duration running = runs ? now - tcb.activity_since : Duration{};
-  const auto running_if = [&](Activity activity) {
-    return tcb.activity == activity ? running : Duration{};
-  };
-  const bool persists = tcb.retransmit_mode == RetransmitMode::kPersist;
-  Info info{.state = tcb.state,
-            .tuple = tcb.tuple,
-            .recovery = tcb.recovery,
-            .end = tcb.end,
-            .timestamps = tcb.timestamps_on,
-            .sack = tcb.sack_on,
-            .ecn = tcb.ecn_on || has_accurate_ecn(tcb),
-            .accurate_ecn = has_accurate_ecn(tcb),
-            .syn_data = tcb.syn_data,
-            .send_window_scale = tcb.snd_wscale,
-            .receive_window_scale = tcb.rcv_wscale,
-            .mss = tcb.mss,
-            .path_mtu = tcb.mtu_search == nullptr ? tcb.path_mtu : tcb.mtu_search->low,
-            .cwnd = tcb.congestion.cwnd,
-            .ssthresh = tcb.congestion.ssthresh,
-            .in_flight = tcb.in_flight(),
-            .sacked = tcb.scoreboard.sacked(),
-            .lost = tcb.scoreboard.lost(),
-            .retransmitted = tcb.scoreboard.retransmitted(),
-            .unacknowledged = tcb.outstanding(),
-            .unsent = unsent(tcb),
-            .send_window = tcb.snd_wnd,
-            .receive_window = tcb.rcv_wnd(),
-            .srtt = tcb.srtt,
-            .rttvar = tcb.rttvar,
-            .min_rtt = tcb.min_rtt,
-            .rto = tcb.rto,
-            .reordering_seen = tcb.reordering_seen,
-            .reordering = tcb.reordering,
-            .reorderings = tcb.reorderings,
-            .advertised_mss = advertised_mss(tcb),
-            .probes = persists ? tcb.retries : std::uint8_t{0},
-            .backoff = tcb.backoff,
-            .retries = tcb.retries,
-            .last_received = tcb.last_received,
-            .last_data_received = tcb.last_data_received,
-            .last_data_sent = tcb.last_data_sent,
-            .busy = tcb.busy + running,
-            .window_limited = tcb.window_limited + running_if(Activity::kWindowLimited),
-            .buffer_limited = tcb.buffer_limited + running_if(Activity::kBufferLimited),
-            .bytes_sent = tcb.bytes_sent,
-            .bytes_retransmitted = tcb.bytes_retransmitted,
-            .bytes_bypassed = tcb.bytes_bypassed,
-            .bytes_acked = tcb.una_offset,
-            .bytes_received = tcb.rcv_offset,
-            .segments_in = tcb.segments_in,
-            .segments_out = tcb.segments_out,
-            .timeouts = tcb.timeouts,
-            .recoveries = tcb.recoveries,
-            .undone = tcb.undone,
-            .pacing_rate = is_paced(tcb) ? pacing_rate(tcb) : 0};
-  if (has_accurate_ecn(tcb)) {
-    info.marked_packets = tcb.accurate_ecn->peer_ce_packets - AccurateEcn().peer_ce_packets;
-  }
-  if (const MtuSearch* search = tcb.mtu_search) {
-    info.searches_mtu = search->low < search->high;
-    info.mtu_probes = search->probes;
-    info.mtu_probes_lost = search->lost;
-  }
-  if (const Bbr* bbr = tcb.bbr) {
-    info.delivery_rate = static_cast<std::uint64_t>(bbr->bw());
-    info.phase = name_of(bbr->state());
-    info.pacing_gain = bbr->pacing_gain();
-    info.cwnd_gain = bbr->cwnd_gain();
-  }
-  return info;
 }
 
 // MUST-46. The broadcast address of a network is its host's to know.
@@ -390,7 +304,7 @@ void Tcp::set_options(ConnectionId id, const StreamOptions& options, Instant now
 
 Info Tcp::info(ConnectionId id, Instant now) const {
   const Tcb* tcb = find(*core_, id);
-  return tcb == nullptr ? Info() : info_of(*tcb, now);
+  return tcb == nullptr ? Info() : info_of(*core_, *tcb, now);
 }
 
 std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
@@ -399,7 +313,7 @@ std::size_t Tcp::list(std::uint32_t& from, std::span<Info> out) const {
     const Tcb& tcb = core_->tcbs.at(from);
     if (!tcb.in_use) continue;
     if (count == out.size()) return count;
-    out[count++] = info_of(tcb, {});
+    out[count++] = info_of(*core_, tcb, {});
   }
   from = 0;
   return count;

@@ -5,6 +5,7 @@
 
 #include "tcp/fast_open.h"
 #include "tcp/fast_open_client.h"
+#include "tcp/figures.h"
 #include "tcp/handshake.h"
 #include "tcp/mtu_probe.h"
 #include "tcp/recovery.h"
@@ -48,11 +49,13 @@ void handshake_timeout(Core& core, Tcb& tcb, Instant now) {
     return;
   }
   if (tcb.state == State::kSynSent) lose_fast_syn(core, tcb, now);
+  note_timeout(tcb, now);
   ++tcb.retries;
   ++tcb.backoff;
   // Who waits for data says nothing, until the answer will do without.
   if (tcb.retries >= deferred) {
     ++core.counters.retransmissions;
+    ++incidents_of(tcb).segments_retransmitted;
     send_syn(core, tcb, now);
   }
   arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
@@ -72,13 +75,16 @@ void retransmit_timeout(Core& core, Tcb& tcb, Instant now) {
   if (tcb.syn_ack_owed) {
     repeat_fast_open(core, tcb, now);
     ++core.counters.retransmissions;
+    ++incidents_of(tcb).segments_retransmitted;
     if (tcb.outstanding() == 0) {
+      note_timeout(tcb, now);
       ++tcb.retries;
       ++tcb.backoff;
       arm(core, tcb, Timer::kRetransmit, now + backed_off(core, tcb));
       return;
     }
   }
+  note_timeout(tcb, now);
   if (!closed) see_full_stop(core, tcb, now);
   update_mss(core, tcb, now);
   on_retransmit_timeout(core, tcb, now);

@@ -237,9 +237,14 @@ bool send_range(Core& core, Tcb& tcb, Seq begin, Seq end, std::uint32_t segment,
     offload.gso_ecn = !has_accurate_ecn(tcb) && (header.flags & wire::kTcpCwr) != 0;
   }
   acknowledged_now(tcb, now);
+  const std::uint32_t segments = segments_of(size, segment);
   tcb.bytes_sent += size;
+  tcb.segments_out += segments - 1;
+  if (size > 0) tcb.data_segments_out += segments;
   if (again) {
-    tcb.bytes_retransmitted += size;
+    Incidents& incidents = incidents_of(tcb);
+    incidents.bytes_retransmitted += size;
+    incidents.segments_retransmitted += segments;
     ++core.counters.retransmissions;
   }
   hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_field(tcb, new_data)), now);
@@ -354,6 +359,7 @@ std::uint32_t send_syn_with_data(Core& core, Tcb& tcb, const wire::FastOpenCooki
   tcb.last_sent = tcb.last_data_sent = now;
   if (packet == nullptr) return 0;  // as if it were lost
   tcb.bytes_sent += size;
+  ++tcb.data_segments_out;
   prepend_header(tcb.tuple, header, *packet);
   hand_down(core, tcb.tuple, std::move(packet), marks_of(tcb, ecn_of_syn(tcb, header)), now);
   return size;

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdarg>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "shim/packetdrill/drill.h"
@@ -37,7 +38,10 @@ int open_socket(void* /*userdata*/, int domain, int type, int protocol) {
   return call([&] {
     const int fd = ::socket(domain, type, protocol);
     if (fd < 0 || type != SOCK_STREAM) return fd;
-    if (drill.knobs().reno) ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+    if (const std::string& chosen = drill.knobs().congestion; !chosen.empty()) {
+      ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, chosen.data(),
+                   static_cast<socklen_t>(chosen.size()));
+    }
     if (drill.knobs().pacing) {
       constexpr std::uint64_t kAnyRate = UINT64_MAX - 1;
       ::setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &kAnyRate, sizeof(kAnyRate));
@@ -116,7 +120,12 @@ void fill_calls(packetdrill_interface& out) {
     return call([&] { return ::getsockopt(fd, level, name, value, size); });
   };
   out.setsockopt = [](void*, int fd, int level, int name, const void* value, socklen_t size) {
-    return call([&] { return ::setsockopt(fd, level, name, value, size); });
+    return call([&] {
+      const bool algorithm = level == IPPROTO_TCP && name == TCP_CONGESTION && value != nullptr;
+      errno =
+          algorithm ? drill.knobs().judge_algorithm({static_cast<const char*>(value), size}) : 0;
+      return errno != 0 ? -1 : ::setsockopt(fd, level, name, value, size);
+    });
   };
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <optional>
@@ -51,6 +52,17 @@ std::unexpected<Error> wrong(std::string_view name, std::string_view value) {
        .remedy = "see the README of shim/packetdrill"});
 }
 
+// "reno cubic bbr".
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(' '), text.size());
+    if (end > 0) words.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return words;
+}
+
 // As Linux writes it: four numbers of 32 bits.
 std::optional<HashKey> key_of(std::string_view text) {
   std::array<std::uint64_t, 4> parts{};
@@ -80,6 +92,7 @@ constexpr Number kNumbers[] = {
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.ecn = value == 1 || value == 4;
        host.tcp.accurate_ecn = value == 3;
+       host.tcp.grants_ecn = value != 0;
      }},
     {"tcp_timestamps", 2,
      [](engine::HostOptions& host, std::uint64_t value) { host.tcp.timestamps = value != 0; }},
@@ -103,6 +116,35 @@ constexpr Number kNumbers[] = {
     {"tcp_min_tso_segs", 64,
      [](engine::HostOptions& host, std::uint64_t value) {
        host.tcp.min_frame_segments = static_cast<std::uint32_t>(value);
+     }},
+    {"tcp_reordering", 127,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.reordering = static_cast<std::uint8_t>(value);
+     }},
+    {"tcp_max_reordering", UINT32_MAX,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.max_reordering = static_cast<std::uint32_t>(value);
+     }},
+    // Of Linux's values those from 3 on send probes.
+    {"tcp_early_retrans", 4,
+     [](engine::HostOptions& host, std::uint64_t value) { host.tcp.tail_probes = value >= 3; }},
+    {"tcp_pacing_ss_ratio", 1000,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.pacing_in_slow_start = static_cast<std::uint32_t>(value);
+     }},
+    {"tcp_pacing_ca_ratio", 1000,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       host.tcp.pacing_after_slow_start = static_cast<std::uint32_t>(value);
+     }},
+    {"tcp_base_mss", 1460,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       constexpr std::uint64_t kHeaders = 40;
+       host.tcp.base_mtu = static_cast<std::uint16_t>(value + kHeaders);
+     }},
+    {"tcp_orphan_retries", 127,
+     [](engine::HostOptions& host, std::uint64_t value) {
+       constexpr unsigned kUsual = 8;  // what Linux takes 0 for
+       host.tcp.orphan_retries = value == 0 ? kUsual : static_cast<unsigned>(value);
      }},
     {"tcp_slow_start_after_idle", 1,
      [](engine::HostOptions& host, std::uint64_t value) {
@@ -153,6 +195,12 @@ Result<Knobs> Knobs::parse(std::string_view flags) {
       return fail(std::move(taken.error()));
     }
   }
+  if (knobs.initial_receive_segments > 0) {
+    constexpr std::uint32_t kHeaders = 40;
+    constexpr std::uint32_t kMost = 65535;  // of a SYN's field
+    knobs.host.tcp.initial_window =
+        std::min(kMost, knobs.initial_receive_segments * (knobs.host.mtu - kHeaders));
+  }
   if (knobs.host.ipv4.empty() && knobs.host.ipv6.empty()) {
     return fail({.kind = ErrorKind::kUsage,
                  .what = "--so_flags: the host has no address",
@@ -169,6 +217,15 @@ void Knobs::take_sysctls() {
   };
   for (const Number& number : kNumbers) take_one(number.name);
   take_one("tcp_fastopen_key");
+  // Not tcp_congestion_control: it is the machine's choice that a namespace begins with.
+}
+
+int Knobs::judge_algorithm(std::string_view name) const {
+  const auto lacks = [name](const std::vector<std::string>& names) {
+    return !names.empty() && std::ranges::find(names, name) == names.end();
+  };
+  if (lacks(available)) return ENOENT;
+  return lacks(allowed) ? EPERM : 0;
 }
 
 Status Knobs::take(std::string_view name, std::string_view value) {
@@ -187,11 +244,15 @@ Status Knobs::take(std::string_view name, std::string_view value) {
     pacing = true;
   } else if (name == "sysctls") {
     sysctls = true;
-  } else if (name == "mtu" || name == "patience") {
+  } else if (name == "mtu" || name == "patience" || name == "initcwnd" || name == "initrwnd") {
     const auto number = number_of(value);
     if (!number || *number > UINT16_MAX) return wrong(name, value);
     if (name == "patience") {
       patience = std::chrono::seconds(*number);
+    } else if (name == "initcwnd") {
+      host.tcp.initial_segments = static_cast<std::uint32_t>(*number);
+    } else if (name == "initrwnd") {
+      initial_receive_segments = static_cast<std::uint32_t>(*number);
     } else {
       host.mtu = static_cast<std::uint16_t>(std::max(*number, kLeastMtu));
     }
@@ -203,8 +264,13 @@ Status Knobs::take(std::string_view name, std::string_view value) {
 
 Status Knobs::take_sysctl(std::string_view name, std::string_view value) {
   if (name == "tcp_congestion_control") {
-    if (value != "cubic" && value != "reno") return wrong(name, value);
-    reno = value == "reno";
+    constexpr std::array<std::string_view, 4> kKnown{"cubic", "reno", "bbr", "dctcp"};
+    if (std::ranges::find(kKnown, value) == kKnown.end()) return wrong(name, value);
+    congestion = value;
+    return {};
+  }
+  if (name == "tcp_available_congestion_control" || name == "tcp_allowed_congestion_control") {
+    (name == "tcp_available_congestion_control" ? available : allowed) = words_of(value);
     return {};
   }
   if (name == "tcp_fastopen_key") {

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/time.h"
@@ -26,8 +29,14 @@ struct Knobs {
   bool real_time = false;
   bool sysctls = false;                          // take_sysctls() before the engine starts
   Duration patience = std::chrono::seconds(60);  // for a packet, before the script is given up
-  bool reno = false;
+  std::string congestion;                        // of new streams; empty: the usual
+  std::vector<std::string> available{};          // congestion control that there is; empty: all
+  std::vector<std::string> allowed{};            // and that a program may choose; empty: all
   bool pacing = false;
+  std::uint32_t initial_receive_segments = 0;  // of the first window that is told; 0: the usual
+
+  // Whether a program may choose it: 0, or errno.
+  int judge_algorithm(std::string_view name) const;
 
  private:
   Status take(std::string_view name, std::string_view value);

@@ -2,7 +2,6 @@
 #include "shim/sockets/option.h"
 
 #include <fcntl.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/ioctl.h>
@@ -22,6 +21,7 @@
 #include "shim/sockets/key_option.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
+#include "shim/sockets/tcp_info.h"
 
 namespace tideline::shim::sockets {
 namespace {
@@ -40,101 +40,19 @@ int give_int(int number, void* value, socklen_t* size) {
   return give(&number, sizeof(number), value, size);
 }
 
-std::uint32_t microseconds(Duration duration) {
-  return static_cast<std::uint32_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
-}
-
 // As Linux names them; in the order of client::Congestion.
 constexpr std::array<const char*, 4> kAlgorithms{"cubic", "reno", "bbr", "dctcp"};
-
-std::uint32_t milliseconds(Duration duration) {
-  return static_cast<std::uint32_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
-}
-
-// linux/tcp.h, and what Linux has put behind since this machine's headers: its length alone tells
-// programs what is there.
-struct TcpInfo : tcp_info {
-  std::uint32_t rcv_wnd;
-  std::uint32_t rehash;
-  std::uint16_t total_rto;
-  std::uint16_t total_rto_recoveries;
-  std::uint32_t total_rto_time;
-  std::uint32_t accurate_ecn[8];
-};
-static_assert(sizeof(TcpInfo) == 280);
-
-TcpInfo to_tcp_info(const Info& info) {
-  constexpr std::uint8_t kLinuxStates[] = {7, 10, 2, 3, 1, 4, 5, 8, 11, 9, 6};
-  const auto segments = [&](std::uint32_t bytes) {
-    return info.mss == 0 ? 0 : (bytes + info.mss - 1) / info.mss;
-  };
-  // Of a window, whole segments count.
-  const auto whole_segments = [&](std::uint32_t bytes) {
-    return info.mss == 0 ? 0 : bytes / info.mss;
-  };
-  TcpInfo out{};
-  out.tcpi_state = kLinuxStates[static_cast<std::size_t>(info.state)];
-  out.tcpi_ca_state = info.recovery;
-  if (info.timestamps) out.tcpi_options |= TCPI_OPT_TIMESTAMPS;
-  if (info.sack) out.tcpi_options |= TCPI_OPT_SACK;
-  if (info.ecn) out.tcpi_options |= TCPI_OPT_ECN;
-  if (info.syn_data) out.tcpi_options |= TCPI_OPT_SYN_DATA;
-  if (info.send_window_scale > 0) out.tcpi_options |= TCPI_OPT_WSCALE;
-  out.tcpi_snd_wscale = info.send_window_scale & 15;
-  out.tcpi_rcv_wscale = info.receive_window_scale & 15;
-  out.tcpi_rto = microseconds(info.rto);
-  out.tcpi_ato = 40'000;
-  out.tcpi_snd_mss = info.mss;
-  out.tcpi_rcv_mss = info.mss;
-  out.tcpi_advmss = info.advertised_mss;
-  out.tcpi_retransmits = info.retries;
-  out.tcpi_probes = info.probes;
-  out.tcpi_backoff = info.backoff;
-  out.tcpi_reordering = info.reordering;
-  out.tcpi_reord_seen = info.reorderings;
-  out.tcpi_last_data_sent = milliseconds(info.since_data_sent);
-  out.tcpi_last_data_recv = milliseconds(info.since_data_received);
-  out.tcpi_last_ack_recv = milliseconds(info.since_received);
-  out.tcpi_busy_time = microseconds(info.busy);
-  out.tcpi_rwnd_limited = microseconds(info.window_limited);
-  out.tcpi_sndbuf_limited = microseconds(info.buffer_limited);
-  out.rcv_wnd = info.receive_window;
-  out.total_rto = static_cast<std::uint16_t>(info.timeouts);
-  out.tcpi_pmtu = info.path_mtu;
-  out.tcpi_unacked = segments(info.unacknowledged);
-  out.tcpi_notsent_bytes = info.unsent;
-  out.tcpi_sacked = segments(info.sacked);
-  out.tcpi_lost = segments(info.lost);
-  out.tcpi_retrans = segments(info.retransmitted);
-  out.tcpi_rtt = microseconds(info.srtt);
-  out.tcpi_rttvar = microseconds(info.rttvar);
-  out.tcpi_min_rtt = microseconds(info.min_rtt);
-  constexpr std::uint32_t kInfinite = 0x7fffffff;
-  out.tcpi_snd_ssthresh = info.ssthresh >= kInfinite ? kInfinite : whole_segments(info.ssthresh);
-  out.tcpi_snd_cwnd = whole_segments(info.cwnd);
-  out.tcpi_rcv_space = info.receive_window;
-  out.tcpi_snd_wnd = info.send_window;
-  out.tcpi_total_retrans =
-      info.mss == 0 ? 0 : static_cast<std::uint32_t>(info.bytes_retransmitted / info.mss);
-  out.tcpi_bytes_acked = info.bytes_acked;
-  out.tcpi_bytes_received = info.bytes_received;
-  out.tcpi_bytes_sent = info.bytes_sent;
-  out.tcpi_bytes_retrans = info.bytes_retransmitted;
-  out.tcpi_segs_in = static_cast<std::uint32_t>(info.segments_in);
-  out.tcpi_segs_out = static_cast<std::uint32_t>(info.segments_out);
-  out.tcpi_pacing_rate = info.pacing_rate > 0 ? info.pacing_rate : UINT64_MAX;
-  out.tcpi_max_pacing_rate = UINT64_MAX;
-  out.tcpi_delivery_rate = info.delivery_rate;
-  return out;
-}
 
 int get_tcp(int name, File& file, void* value, socklen_t* size) {
   switch (name) {
     case TCP_INFO: {
-      const TcpInfo info = to_tcp_info(file.socket().info());
+      const TcpInfo info = to_tcp_info(file.socket().info(), file.options);
       return give(&info, sizeof(info), value, size);
+    }
+    case TCP_CC_INFO: {
+      tcp_cc_info info;
+      const std::size_t length = to_algorithm_info(file.socket().info(), info);
+      return give(&info, length, value, size);
     }
     case TCP_MAXSEG: {
       const Info info = file.socket().info();
