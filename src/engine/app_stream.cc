@@ -21,6 +21,13 @@ constexpr std::size_t kSendBuffer = std::size_t{512} << 10;
 constexpr std::size_t kReceiveBuffer = std::size_t{1} << 20;
 // What is copied before it is sent: the peer takes the first while the next is copied.
 constexpr std::size_t kSendPiece = std::size_t{128} << 10;
+
+// What a program waits for has room twice.
+std::size_t usual_receive_buffer(const client::Options& options) {
+  constexpr std::size_t kMost = std::size_t{4} << 20;
+  return std::clamp(std::size_t{2} * options.receive_lowat, kReceiveBuffer, kMost);
+}
+
 }  // namespace
 
 void AppStream::open() {
@@ -58,7 +65,8 @@ bool AppStream::take_buffers() {
     return wanted == 0 ? usual : wanted;
   };
   const auto outgoing = sockets_.take_buffer(size_or(options_.send_buffer, kSendBuffer));
-  const auto incoming = sockets_.take_buffer(size_or(options_.receive_buffer, kReceiveBuffer));
+  const auto incoming =
+      sockets_.take_buffer(size_or(options_.receive_buffer, usual_receive_buffer(options_)));
   if (outgoing.empty() || incoming.empty()) {
     sockets_.give_buffer(outgoing);
     sockets_.give_buffer(incoming);
@@ -472,6 +480,15 @@ unsigned AppStream::readiness(unsigned wanted) {
 }
 
 std::size_t AppStream::readable_bytes() { return has(kConnected) ? urgent().told() : 0; }
+
+std::size_t AppStream::receive_capacity() {
+  return has(kConnected) ? buffers().receive.capacity() : 0;
+}
+
+std::size_t AppStream::outgoing_bytes() {
+  if (!has(kConnected)) return 0;
+  return buffers().send.capacity() - buffers().send.writable();
+}
 
 client::Endpoint AppStream::local() {
   if (has(kConnecting | kConnected)) return to_client(tuple_.local);

@@ -10,7 +10,7 @@
 namespace tideline::queue {
 
 inline constexpr std::uint64_t kMagic = 0x656e'696c'6564'6974;  // "tideline"
-inline constexpr std::uint32_t kVersion = 4;
+inline constexpr std::uint32_t kVersion = 5;
 
 // How the name of a token's far end begins (an abstract one, after the 0): any process can ask for
 // it (getpeername), and so tells a token from all else.
@@ -96,8 +96,10 @@ struct OptionsRecord {
   std::uint8_t only_ipv6 = 0;
   std::uint8_t reserved = 0;
   std::uint32_t notsent_lowat = 0;
+  std::uint32_t receive_lowat = 0;
+  std::uint32_t reserved2 = 0;
 };
-static_assert(sizeof(OptionsRecord) == 80);
+static_assert(sizeof(OptionsRecord) == 88);
 
 // As client::KeyChange.
 struct KeyRecord {
@@ -203,7 +205,7 @@ struct Request {
   EndpointRecord endpoint{};
   OptionsRecord options{};
 };
-static_assert(sizeof(Request) == 112);
+static_assert(sizeof(Request) == 120);
 
 struct Response {
   std::uint32_t failure = 0;  // client::Failure
@@ -228,7 +230,8 @@ struct DatagramRecord {
   std::uint8_t hop_limit = 0;   // of what is sent, 0: as the engine thinks fit
   std::uint8_t whole_only = 0;  // of what is sent: it is refused rather than fragmented
   std::array<std::uint8_t, 5> reserved{};
+  std::int64_t arrived_ns = 0;  // of what was received: by the monotonic clock
 };
-static_assert(sizeof(DatagramRecord) == 56);
+static_assert(sizeof(DatagramRecord) == 64);
 
 }  // namespace tideline::queue
