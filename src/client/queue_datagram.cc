@@ -116,12 +116,12 @@ Outcome<Received> QueueDatagram::receive(std::span<const iovec> into, bool peek)
   const std::size_t size = copy_out(fifo, at + sizeof(*record), into, record->size);
   sockets_.count_copied(size);
   if (!peek) fifo.set_consumed(at + length_of(record->size));
-  return Received{
-      .size = size,
-      .whole = record->whole,
-      .from = from_record(record->from),
-      .to = from_record(record->to),
-      .marks = {.traffic_class = record->traffic_class, .hop_limit = record->hop_limit}};
+  return Received{.size = size,
+                  .whole = record->whole,
+                  .from = from_record(record->from),
+                  .to = from_record(record->to),
+                  .marks = {.traffic_class = record->traffic_class, .hop_limit = record->hop_limit},
+                  .arrived = Instant(Duration(record->arrived_ns))};
 }
 
 unsigned QueueDatagram::readiness(unsigned wanted) {

@@ -236,4 +236,15 @@ unsigned QueueStream::readiness(unsigned wanted) {
 
 std::size_t QueueStream::readable_bytes() { return has(queue::kConnected) ? urgent().told() : 0; }
 
+std::size_t QueueStream::receive_capacity() {
+  return has(queue::kConnected) ? incoming().size() : 0;
+}
+
+std::size_t QueueStream::outgoing_bytes() {
+  if (!has(queue::kConnected)) return 0;
+  const std::uint64_t acknowledged = page_->outgoing.consumed.load(std::memory_order_acquire);
+  const std::uint64_t written = page_->outgoing.written.load(std::memory_order_acquire);
+  return written > acknowledged ? static_cast<std::size_t>(written - acknowledged) : 0;
+}
+
 }  // namespace tideline::client

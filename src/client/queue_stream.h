@@ -39,6 +39,8 @@ class QueueStream final : public QueueSocket {
   Outcome<Received> receive(std::span<const iovec> into, bool peek) override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
+  std::size_t receive_capacity() override;
+  std::size_t outgoing_bytes() override;
   std::optional<Endpoint> remote() override { return remote_in_page(); }
 
  private:

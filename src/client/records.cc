@@ -50,7 +50,8 @@ queue::OptionsRecord to_record(const Options& options) {
           .traffic_class = options.marks.traffic_class,
           .hop_limit = options.marks.hop_limit,
           .only_ipv6 = static_cast<std::uint8_t>(options.only_ipv6),
-          .notsent_lowat = options.notsent_lowat};
+          .notsent_lowat = options.notsent_lowat,
+          .receive_lowat = options.receive_lowat};
 }
 
 Options from_record(const queue::OptionsRecord& record) {
@@ -72,6 +73,7 @@ Options from_record(const queue::OptionsRecord& record) {
           .reports_ipv4 = record.reports_ipv4 != 0,
           .reports_ipv6 = record.reports_ipv6 != 0,
           .notsent_lowat = record.notsent_lowat,
+          .receive_lowat = record.receive_lowat,
           .fast_open = record.fast_open,
           .marks = {.traffic_class = record.traffic_class, .hop_limit = record.hop_limit},
           .only_ipv6 = record.only_ipv6 != 0,

@@ -80,6 +80,10 @@ class Socket {
   virtual unsigned readiness(unsigned wanted) = 0;
   // Bytes that receive() would find; of a datagram socket those of the next datagram.
   virtual std::size_t readable_bytes() = 0;
+  // Of a stream: how many may wait there at least, when nobody reads.
+  virtual std::size_t receive_capacity() { return 0; }
+  // Of a connection: bytes that were sent, and that the peer has not acknowledged.
+  virtual std::size_t outgoing_bytes() { return 0; }
   // SO_ERROR: told once.
   virtual Failure take_error() = 0;
   virtual Endpoint local() = 0;

@@ -100,6 +100,7 @@ struct Options {
   bool reports_ipv4 = false;
   bool reports_ipv6 = false;
   std::uint32_t notsent_lowat = 0;  // bytes; 0: the engine's. TCP_NOTSENT_LOWAT
+  std::uint32_t receive_lowat = 1;  // bytes, for twice as many of which there is room. SO_RCVLOWAT
   // Of a listener: so many connections may have sent data with their SYN and not answered yet.
   std::uint32_t fast_open = 0;
   HeaderMarks marks{};
@@ -290,6 +291,7 @@ struct Received {
   Endpoint from{};        // of a datagram
   Endpoint to{};          //
   HeaderMarks marks{};    //
+  Instant arrived{};      //
 };
 
 }  // namespace tideline::client

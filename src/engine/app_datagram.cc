@@ -158,7 +158,7 @@ Outcome<std::size_t> AppDatagram::send_now(std::span<const iovec> from, const cl
   return size;
 }
 
-void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
+void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) {
   if (remote_ && to_client(path.source) != *remote_) {
     sockets_.stack().count(ip::Discard::kUdpNotFromPeer);
     return;
@@ -170,7 +170,7 @@ void AppDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, In
     return;
   }
   waiting_[(first_ + count) % kMostWaiting] = {
-      .payload = std::move(payload), .path = path, .segments = segments};
+      .payload = std::move(payload), .path = path, .segments = segments, .arrived = now};
   segments_ += segments;
   count_.store(count + 1, std::memory_order_release);
   watchers_.tell();
@@ -226,7 +226,8 @@ client::Received AppDatagram::take_now(std::span<const iovec> into, bool peek) {
                                   .whole = size,
                                   .from = to_client(front.path.source),
                                   .to = to_client(front.path.destination),
-                                  .marks = marks_of(front.path)};
+                                  .marks = marks_of(front.path),
+                                  .arrived = front.arrived};
   if (peek) return received;
   if (size < payload.size()) {
     payload.trim_front(size);

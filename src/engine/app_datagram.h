@@ -62,6 +62,7 @@ class AppDatagram final : public client::Socket, private ip::UdpHandler {
     packet::PacketPtr payload;
     ip::UdpPath path;
     std::size_t segments = 0;  // of the payload as it came
+    Instant arrived{};
   };
 
   void receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) override;

@@ -25,6 +25,12 @@ constexpr std::size_t kFarBuffer = std::size_t{4} << 20;
 constexpr Duration kFar = std::chrono::milliseconds(2);
 // What is copied before it is sent: the peer takes the first while the next is copied.
 constexpr std::size_t kSendPiece = std::size_t{128} << 10;
+
+// What a program waits for has room twice.
+std::size_t near_receive_buffer(const client::Options& options) {
+  return std::clamp(std::size_t{2} * options.receive_lowat, kNearReceiveBuffer, kFarBuffer);
+}
+
 }  // namespace
 
 void AppStream::open() {
@@ -63,7 +69,8 @@ bool AppStream::take_buffers(Duration rtt) {
     return rtt < kFar ? near : kFarBuffer;
   };
   const auto outgoing = sockets_.take_buffer(size_or(options_.send_buffer, kNearSendBuffer));
-  const auto incoming = sockets_.take_buffer(size_or(options_.receive_buffer, kNearReceiveBuffer));
+  const auto incoming =
+      sockets_.take_buffer(size_or(options_.receive_buffer, near_receive_buffer(options_)));
   if (outgoing.empty() || incoming.empty()) {
     sockets_.give_buffer(outgoing);
     sockets_.give_buffer(incoming);
@@ -478,6 +485,15 @@ unsigned AppStream::readiness(unsigned wanted) {
 }
 
 std::size_t AppStream::readable_bytes() { return has(kConnected) ? urgent().told() : 0; }
+
+std::size_t AppStream::receive_capacity() {
+  return has(kConnected) ? buffers().receive.capacity() : 0;
+}
+
+std::size_t AppStream::outgoing_bytes() {
+  if (!has(kConnected)) return 0;
+  return buffers().send.capacity() - buffers().send.writable();
+}
 
 client::Endpoint AppStream::local() {
   if (has(kConnecting | kConnected)) return to_client(tuple_.local);

@@ -66,6 +66,8 @@ class AppStream final : public client::Socket,
   bool is_at_mark() override;
   unsigned readiness(unsigned wanted) override;
   std::size_t readable_bytes() override;
+  std::size_t receive_capacity() override;
+  std::size_t outgoing_bytes() override;
   client::Failure take_error() override {
     return error_.exchange(client::Failure::kNone, std::memory_order_acq_rel);
   }

@@ -51,6 +51,7 @@ void ServedSendBuffer::shrink() {
 
 void ServedReceiveBuffer::open(std::size_t most) {
   put_end_ = granted_ = 0;
+  kept_ = kLeast;
   most_ = most_of(most);
   window_ = kLeastMost;
 }
@@ -58,6 +59,12 @@ void ServedReceiveBuffer::open(std::size_t most) {
 void ServedReceiveBuffer::set_most(std::size_t most) {
   most_ = most_of(most);
   window_ = std::min(window_, most_);
+}
+
+void ServedReceiveBuffer::keep_room(std::size_t bytes) {
+  kept_ = std::bit_ceil(std::clamp<std::size_t>(bytes, kLeast, most_));
+  if (fifo_.size() >= kept_ || !fifo_.may_grow() || !fifo_.grow(kept_)) return;
+  window_ = std::max<std::uint64_t>(window_, kept_);
 }
 
 // While there is no more memory to be had, what there is room for; what was granted stays granted.
@@ -106,8 +113,8 @@ void ServedReceiveBuffer::put_copy(std::uint64_t offset, std::span<const std::by
 }
 
 void ServedReceiveBuffer::shrink() {
-  if (fifo_.size() <= kLeast || !fifo_.refresh_consumed() || put_end_ > fifo_.written()) return;
-  if (fifo_.shrink(kLeast)) window_ = kLeastMost;
+  if (fifo_.size() <= kept_ || !fifo_.refresh_consumed() || put_end_ > fifo_.written()) return;
+  if (fifo_.shrink(kept_)) window_ = std::max<std::uint64_t>(kLeastMost, kept_);
 }
 
 }  // namespace tideline::engine

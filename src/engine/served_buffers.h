@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/family_memory.h"
 #include "engine/served_fifo.h"
 #include "packet/packet.h"
 #include "packet/pass_counter.h"
@@ -66,6 +67,10 @@ class ServedReceiveBuffer final : public tcp::ReceiveBuffer {
 
   void open(std::size_t most);
   void set_most(std::size_t most);
+  // There is memory for so many bytes from now on, if there is any to be had.
+  void keep_room(std::size_t bytes);
+  // The size to which it shrinks.
+  std::size_t least() const { return kept_; }
   // With the program kept out.
   void shrink();
 
@@ -86,6 +91,7 @@ class ServedReceiveBuffer final : public tcp::ReceiveBuffer {
   ServedFifo& fifo_;
   std::uint64_t window_ = 0;
   std::uint64_t most_ = 0;
+  std::size_t kept_ = FamilyMemory::kLeastFifo;
   std::uint64_t put_end_ = 0;          // of all that was put
   mutable std::uint64_t granted_ = 0;  // the highest limit() so far
 };

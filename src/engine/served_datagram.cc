@@ -210,7 +210,7 @@ bool ServedDatagram::send(const ServedChannel& caller, const Outgoing& outgoing,
 }
 
 bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std::size_t size,
-                         const ip::UdpPath& path) {
+                         const ip::UdpPath& path, Instant now) {
   if (length_of(size) > incoming_.room()) {
     sockets_.stack().count(ip::Discard::kUdpSocketFull);
     return false;
@@ -220,7 +220,8 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
                               .from = client::to_record(to_client(path.source)),
                               .to = client::to_record(to_client(path.destination)),
                               .traffic_class = path.traffic_class,
-                              .hop_limit = path.hop_limit};
+                              .hop_limit = path.hop_limit,
+                              .arrived_ns = now.time_since_epoch().count()};
   std::uint64_t at = incoming_.written();
   const std::uint64_t end = at + length_of(size);
   incoming_.copy_in(at, std::as_bytes(std::span(&record, 1)));
@@ -234,7 +235,7 @@ bool ServedDatagram::put(const packet::Packet& payload, std::size_t offset, std:
   return true;
 }
 
-void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant /*now*/) {
+void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path, Instant now) {
   if (remote_ && to_client(path.source) != *remote_) {
     sockets_.stack().count(ip::Discard::kUdpNotFromPeer);
     return;
@@ -248,7 +249,7 @@ void ServedDatagram::receive(packet::PacketPtr payload, const ip::UdpPath& path,
   std::size_t at = 0;
   do {
     const std::size_t size = std::min(each, whole - at);
-    came |= put(*payload, at, size, path);
+    came |= put(*payload, at, size, path, now);
     at += size;
   } while (at < whole);
   if (came) tell();

@@ -67,7 +67,7 @@ class ServedDatagram final : public ServedSocket, private ip::UdpHandler {
   // False: no memory now.
   bool send(const ServedChannel& caller, const Outgoing& outgoing, Instant now);
   bool put(const packet::Packet& payload, std::size_t offset, std::size_t size,
-           const ip::UdpPath& path);
+           const ip::UdpPath& path, Instant now);
 
   std::optional<client::Endpoint> bound_;
   std::optional<client::Endpoint> remote_;

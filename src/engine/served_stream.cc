@@ -54,6 +54,7 @@ bool ServedStream::open_buffers() {
   if (!open_fifos(FamilyMemory::kLeastFifo, FamilyMemory::kLeastFifo)) return false;
   send_.open(options_.send_buffer);
   receive_.open(options_.receive_buffer);
+  receive_.keep_room(std::size_t{2} * options_.receive_lowat);
   return true;
 }
 
@@ -163,6 +164,7 @@ Outcome<ServedStream*> ServedStream::accept(Instant now) {
   if (changed_since_listen_) {
     stream->options_ = options_;
     stream->reports_.set_options(options_);
+    stream->receive_.keep_room(std::size_t{2} * options_.receive_lowat);
     sockets_.tcp().set_options(stream->id_, to_tcp(options_), now);
   }
   first_ = std::exchange(stream->next_, nullptr);
@@ -262,6 +264,7 @@ void ServedStream::set_options(const client::Options& options, Instant now) {
   if (!held_by_tcp_) return;
   send_.set_most(options_.send_buffer);
   receive_.set_most(options_.receive_buffer);
+  receive_.keep_room(std::size_t{2} * options_.receive_lowat);
   sockets_.tcp().set_options(id_, to_tcp(options_), now);
 }
 
@@ -310,7 +313,7 @@ void ServedStream::established(tcp::ConnectionId /*id*/, Instant /*now*/) {
 }
 
 void ServedStream::readable(tcp::ConnectionId /*id*/, Instant now) {
-  if (incoming_.size() > FamilyMemory::kLeastFifo) sockets_.note_large(*this, now);
+  if (incoming_.size() > receive_.least()) sockets_.note_large(*this, now);
   tell();
 }
 
@@ -341,7 +344,7 @@ bool ServedStream::rest(Instant now) {
     // Who looked for room meanwhile, without the lock, may have seen half of it.
     tell_of_room(now);
   }
-  return std::max(outgoing_.size(), incoming_.size()) <= FamilyMemory::kLeastFifo;
+  return outgoing_.size() <= FamilyMemory::kLeastFifo && incoming_.size() <= receive_.least();
 }
 
 // As Linux: kept while connecting, which it ends; then it is the error of the next call.

@@ -96,8 +96,10 @@ struct OptionsRecord {
   std::uint8_t only_ipv6 = 0;
   std::uint8_t reserved = 0;
   std::uint32_t notsent_lowat = 0;
+  std::uint32_t receive_lowat = 0;
+  std::uint32_t reserved2 = 0;
 };
-static_assert(sizeof(OptionsRecord) == 80);
+static_assert(sizeof(OptionsRecord) == 88);
 
 // As client::KeyChange.
 struct KeyRecord {
@@ -215,7 +217,7 @@ struct Request {
   EndpointRecord endpoint{};
   OptionsRecord options{};
 };
-static_assert(sizeof(Request) == 112);
+static_assert(sizeof(Request) == 120);
 
 struct Response {
   std::uint32_t failure = 0;  // client::Failure
@@ -240,7 +242,8 @@ struct DatagramRecord {
   std::uint8_t hop_limit = 0;   // of what is sent, 0: as the engine thinks fit
   std::uint8_t whole_only = 0;  // of what is sent: it is refused rather than fragmented
   std::array<std::uint8_t, 5> reserved{};
+  std::int64_t arrived_ns = 0;  // of what was received: by the monotonic clock
 };
-static_assert(sizeof(DatagramRecord) == 56);
+static_assert(sizeof(DatagramRecord) == 64);
 
 }  // namespace tideline::queue

@@ -3,12 +3,16 @@
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
+#include "base/clock.h"
 #include "shim/sockets/calls.h"
 #include "shim/sockets/libc.h"
 #include "shim/sockets/process.h"
@@ -248,9 +252,36 @@ int read_control(File& file, const msghdr* message, const std::optional<client::
 // come from there in Linux, too.
 constexpr int kInterface = 1;
 
+namespace {
+
+// By the clock of the day, which may have been set since.
+timespec time_of_day(Instant instant) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const Duration today = std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec) -
+                         (monotonic_now() - instant);
+  return {.tv_sec = today.count() / 1'000'000'000, .tv_nsec = today.count() % 1'000'000'000};
+}
+
+// The old forms and the new ones are the same where long has 64 bits.
+void put_time(int name, Instant arrived, ControlWriter& writer) {
+  static_assert(sizeof(timeval) == 16 && sizeof(timespec) == 16);
+  const timespec time = time_of_day(arrived);
+  if (name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMPNS_NEW) {
+    writer.put(SOL_SOCKET, name, time);
+  } else {
+    writer.put(SOL_SOCKET, name, timeval{.tv_sec = time.tv_sec, .tv_usec = time.tv_nsec / 1000});
+  }
+}
+
+}  // namespace
+
 void put_header_info(const File& file, const client::Received& received, msghdr& message) {
   const unsigned wanted = file.header_info.load(std::memory_order_relaxed);
   ControlWriter writer(message);
+  if (const int name = file.tells_time.load(std::memory_order_relaxed); name != 0) {
+    put_time(name, received.arrived, writer);
+  }
   if (wanted == 0) return;
   const wire::Ipv6Address& to = received.to.address;
   const int hop_limit = received.marks.hop_limit;

@@ -25,7 +25,7 @@ int get_ip_option(File& file, int level, int name, void* value, socklen_t* size)
 // it. 0 or a negative errno. `segment`: UDP_SEGMENT, 0 if it is one datagram.
 int read_control(File& file, const msghdr* message, const std::optional<client::Endpoint>& to,
                  client::DatagramWay& way, std::uint16_t& segment);
-// What the program wants to know of a datagram that has come.
+// What the program wants to know of a datagram that has come: of its headers, and when.
 void put_header_info(const File& file, const client::Received& received, msghdr& message);
 
 }  // namespace tideline::shim::sockets

@@ -132,6 +132,7 @@ int adopt_connection(const File& listener, client::Socket& socket, int fd, int f
   file->marks6 = listener.marks6;
   file->zero_copy.store(listener.zero_copy.load());
   file->tells_rest.store(listener.tells_rest.load());
+  file->least_read.store(listener.least_read.load());
   file->linger_s.store(listener.linger_s.load());
   file->receive_timeout_us.store(listener.receive_timeout_us.load());
   file->send_timeout_us.store(listener.send_timeout_us.load());

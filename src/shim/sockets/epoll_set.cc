@@ -178,6 +178,7 @@ int EpollSet::add(int epfd, int fd, File& file, const epoll_event& event) {
 }
 
 int EpollSet::change(int epfd, Item& item, const epoll_event& event) {
+  if ((item.events & EPOLLEXCLUSIVE) != 0) return -EINVAL;
   epoll_event copy = event;
   if (item.in_kernel) libc().epoll_ctl(epfd, EPOLL_CTL_MOD, item.fd, &copy);
   item.events = event.events;
@@ -205,10 +206,22 @@ void EpollSet::remove(Item& item, bool from_kernel) {
   if (item.file->leave()) item.file->release();
 }
 
+namespace {
+
+// As Linux has it: EPOLLEXCLUSIVE comes with little else, and an item has it for good.
+bool may_be_exclusive(unsigned events) {
+  return (events & ~(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET |
+                     EPOLLEXCLUSIVE)) == 0;
+}
+
+}  // namespace
+
 int EpollSet::control(int epfd, int operation, int fd, const epoll_event* event) {
   const Ref<File, Kind::kSocket> file(fd);
   if (!file) return -EBADF;
   if (event == nullptr && operation != EPOLL_CTL_DEL) return -EFAULT;
+  const bool exclusive = event != nullptr && (event->events & EPOLLEXCLUSIVE) != 0;
+  if (exclusive && (operation == EPOLL_CTL_MOD || !may_be_exclusive(event->events))) return -EINVAL;
   const std::scoped_lock lock(mutex_);
   Item* item = find(fd);
   int result = 0;

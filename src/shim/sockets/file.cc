@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shim/sockets/file.h"
 
+#include <algorithm>
+
 namespace tideline::shim::sockets {
 namespace {
 
@@ -25,6 +27,8 @@ File* File::open(int domain, client::SocketType type, bool nonblocking) {
   file->header_info.store(0, std::memory_order_relaxed);
   file->zero_copy.store(false, std::memory_order_relaxed);
   file->tells_rest.store(false, std::memory_order_relaxed);
+  file->least_read.store(1, std::memory_order_relaxed);
+  file->tells_time.store(0, std::memory_order_relaxed);
   file->keys_are_ours.store(false, std::memory_order_relaxed);
   file->zero_copied.store(0, std::memory_order_relaxed);
   file->told.store(0, std::memory_order_relaxed);
@@ -39,6 +43,16 @@ File* File::open(int domain, client::SocketType type, bool nonblocking) {
 void File::release() {
   if (client::Socket* socket = ours.exchange(nullptr)) socket->close(linger_s.load() == 0);
   pool.give(this);
+}
+
+bool File::waits_for_more() const {
+  const std::size_t least = least_read.load(std::memory_order_relaxed);
+  if (least <= 1 || !is_stream()) return false;
+  // The most that can be waited for: what is half full may be all that comes without a reader.
+  const std::size_t target = std::min(least, socket().receive_capacity() / 2);
+  if (socket().readable_bytes() >= target || socket().is_at_mark()) return false;
+  constexpr unsigned kLast = POLLRDHUP | POLLHUP | POLLERR;
+  return (socket().readiness(POLLRDHUP) & kLast) == 0;
 }
 
 void File::after_fork_in_child() { pool.unlock_after_fork(); }

@@ -51,11 +51,16 @@ struct File final : Counted {
     return shares_address.load(std::memory_order_relaxed) ? client::Sharing::kAddress
                                                           : client::Sharing::kNone;
   }
-  // What poll(2) says: also that the error queue has something.
+  // What poll(2) says: also that the error queue has something; SO_RCVLOWAT.
   unsigned readiness(unsigned wanted) const {
     const bool queued = notifications() > 0 || socket().has_reports();
-    return socket().readiness(wanted) | (queued ? unsigned{POLLERR} : 0);
+    unsigned events = socket().readiness(wanted) | (queued ? unsigned{POLLERR} : 0);
+    constexpr unsigned kReadable = POLLIN | POLLRDNORM;
+    if ((events & kReadable) != 0 && waits_for_more()) events &= ~kReadable;
+    return events;
   }
+  // Bytes have come, but not so many as the program waits for, and more may come.
+  bool waits_for_more() const;
   std::uint32_t notifications() const {
     return zero_copied.load(std::memory_order_acquire) - told.load(std::memory_order_relaxed);
   }
@@ -76,6 +81,8 @@ struct File final : Counted {
   std::atomic<unsigned> header_info{0};       // IP_PKTINFO, IPV6_RECVPKTINFO and their kin
   std::atomic<bool> zero_copy{false};         // SO_ZEROCOPY
   std::atomic<bool> tells_rest{false};        // TCP_INQ
+  std::atomic<std::size_t> least_read{1};     // SO_RCVLOWAT
+  std::atomic<int> tells_time{0};             // SO_TIMESTAMP or its kin, by name
   std::atomic<bool> keys_are_ours{false};     // of TCP-AO: the kernel half has not taken them
   std::atomic<std::uint32_t> zero_copied{0};  // sends with MSG_ZEROCOPY
   std::atomic<std::uint32_t> told{0};         // of these, on the error queue

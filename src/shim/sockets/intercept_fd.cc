@@ -75,8 +75,9 @@ int close(int fd) {
 }
 
 int close_range(unsigned first, unsigned last, int flags) noexcept {
-  if ((static_cast<unsigned>(flags) & CLOSE_RANGE_CLOEXEC) == 0 && first <= last)
-    forget_range(first, last);
+  const auto wanted = static_cast<unsigned>(flags);
+  const bool known = (wanted & ~(CLOSE_RANGE_CLOEXEC | CLOSE_RANGE_UNSHARE)) == 0;
+  if (known && (wanted & CLOSE_RANGE_CLOEXEC) == 0 && first <= last) forget_range(first, last);
   return close_but_kept(first, last, flags);
 }
 

@@ -2,6 +2,7 @@
 #include "shim/sockets/option.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/ioctl.h>
@@ -17,6 +18,7 @@
 #include "base/fd.h"
 #include "shim/sockets/ancillary.h"
 #include "shim/sockets/calls.h"
+#include "shim/sockets/epoll_set.h"
 #include "shim/sockets/errors.h"
 #include "shim/sockets/key_option.h"
 #include "shim/sockets/libc.h"
@@ -87,7 +89,24 @@ std::uint64_t pacing_rate_of(const void* value, socklen_t size) {
   return rate == UINT32_MAX ? UINT64_MAX : rate;
 }
 
+// SO_TIMESTAMP and SO_TIMESTAMPNS, by their old names and by the new ones.
+bool is_timestamp(int name) {
+  return name == SO_TIMESTAMP_OLD || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMP_NEW ||
+         name == SO_TIMESTAMPNS_NEW;
+}
+
+// What the kernel's half has made of it: at least 1, at most half of a buffer.
+void note_least_read(int fd, File& file) {
+  int least = 1;
+  socklen_t size = sizeof(least);
+  if (libc().getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, &size) != 0) return;
+  file.options.receive_lowat = static_cast<std::uint32_t>(std::max(least, 1));
+  file.least_read.store(file.options.receive_lowat);
+  EpollSet::look_again(fd);  // what is there may be enough now
+}
+
 void note_socket_option(File& file, int name, const void* value, socklen_t size, int number) {
+  if (is_timestamp(name)) file.tells_time.store(number != 0 ? name : 0);
   switch (name) {
     case SO_REUSEADDR:
       file.shares_address.store(number != 0);
@@ -185,6 +204,7 @@ void note_option(int fd, File& file, OptionName option, const void* value, sockl
                  int number) {
   const auto [level, name] = option;
   if (level == SOL_SOCKET) note_socket_option(file, name, value, size, number);
+  if (level == SOL_SOCKET && name == SO_RCVLOWAT) note_least_read(fd, file);
   if (level == IPPROTO_TCP) note_tcp_option(file.options, name, number);
   if (level == IPPROTO_TCP && name == TCP_INQ) file.tells_rest.store(number != 0);
   if (level == IPPROTO_IP && name == IP_RECVERR) file.options.reports_ipv4 = number != 0;
@@ -223,6 +243,11 @@ constexpr OptionName kRecalled[] = {
     {SOL_SOCKET, SO_LINGER},
     {SOL_SOCKET, SO_RCVTIMEO},
     {SOL_SOCKET, SO_SNDTIMEO},
+    {SOL_SOCKET, SO_RCVLOWAT},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD},
+    {SOL_SOCKET, SO_TIMESTAMP_NEW},
+    {SOL_SOCKET, SO_TIMESTAMPNS_NEW},
     {IPPROTO_TCP, TCP_NODELAY},
     {IPPROTO_TCP, TCP_CORK},
     {IPPROTO_TCP, TCP_QUICKACK},
@@ -263,6 +288,8 @@ int set_option(int fd, File& file, int level, int name, const void* value, sockl
   if (is_key_option(level, name) && file.is_stream()) {
     return set_key_option(fd, file, name, value, size);
   }
+  // Nobody puts datagrams together here: who asks does without it, and does not wait for lengths.
+  if (level == IPPROTO_UDP && name == UDP_GRO && !file.is_stream()) return -ENOPROTOOPT;
   const bool congestion = level == IPPROTO_TCP && name == TCP_CONGESTION;
   const int taken = libc().setsockopt(fd, level, name, value, size);
   if (congestion && value != nullptr && file.is_stream()) {
@@ -314,6 +341,10 @@ static int get_own_option(File& file, int level, int name, void* value, socklen_
   if (level == SOL_SOCKET && name == SO_ERROR) {
     return give_int(errno_of(file.socket().take_error()), value, size);
   }
+  // Of a connection it is its listener's, of which its kernel half knows nothing.
+  if (level == SOL_SOCKET && name == SO_RCVLOWAT) {
+    return give_int(static_cast<int>(file.least_read.load()), value, size);
+  }
   if (level == SOL_SOCKET && name == SO_ACCEPTCONN) {
     const bool listens = file.socket().info().state == client::StreamState::kListen;
     return give_int(listens ? 1 : 0, value, size);
@@ -333,6 +364,21 @@ int get_option(int fd, File& file, int level, int name, void* value, socklen_t* 
   return libc().getsockopt(fd, level, name, value, size) == 0 ? 0 : -errno;
 }
 
+namespace {
+
+// What the peer has not acknowledged; or what of that has not been sent.
+int tell_outgoing(const File& file, unsigned long request, void* argument) {
+  const Info info = file.socket().info();
+  if (info.state == client::StreamState::kListen) return -EINVAL;
+  std::size_t size = file.socket().outgoing_bytes();
+  if (request == SIOCOUTQNSD) size -= std::min<std::size_t>(size, info.unacknowledged);
+  *static_cast<int*>(argument) =
+      static_cast<int>(std::min<std::size_t>(size, std::numeric_limits<int>::max()));
+  return 0;
+}
+
+}  // namespace
+
 int control_socket(int fd, File& file, unsigned long request, void* argument) {
   switch (request) {
     case FIONREAD: {
@@ -343,6 +389,9 @@ int control_socket(int fd, File& file, unsigned long request, void* argument) {
           std::min<std::size_t>(file.socket().readable_bytes(), std::numeric_limits<int>::max()));
       return 0;
     }
+    case SIOCOUTQ:
+    case SIOCOUTQNSD:
+      return file.has_ours() && file.is_stream() ? tell_outgoing(file, request, argument) : kPass;
     case SIOCATMARK:
       if (!file.has_ours() || !file.is_stream()) return kPass;
       *static_cast<int*>(argument) = file.socket().is_at_mark() ? 1 : 0;

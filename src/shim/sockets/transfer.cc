@@ -339,12 +339,12 @@ class Patience {
   std::optional<Deadline> deadline_;
 };
 
-// MSG_WAITALL: less only at the end, or if something goes wrong.
-ssize_t receive_all(int fd, File& file, std::span<const iovec> into, std::size_t size, int flags) {
+// MSG_WAITALL, SO_RCVLOWAT: less than `least` only at the end, or if something goes wrong.
+ssize_t receive_all(int fd, File& file, std::span<const iovec> into, std::size_t least, int flags) {
   Patience patience(fd, file, flags);
   Rest rest(into);
   std::size_t done = 0;
-  while (done < size) {
+  while (done < least) {
     const ssize_t got = receive_once(fd, file, rest.next(), flags, nullptr, nullptr, nullptr);
     if (got > 0) {
       done += static_cast<std::size_t>(got);
@@ -356,6 +356,13 @@ ssize_t receive_all(int fd, File& file, std::span<const iovec> into, std::size_t
     return done > 0 ? static_cast<ssize_t>(done) : error;
   }
   return static_cast<ssize_t>(done);
+}
+
+// How many of `size` bytes a call waits for. Who only looks waits for none.
+std::size_t least_of(const File& file, std::size_t size, int flags) {
+  if (!file.is_stream() || (flags & MSG_PEEK) != 0) return 1;
+  if ((flags & MSG_WAITALL) != 0) return size;
+  return blocks(file, flags) ? std::min(file.least_read.load(std::memory_order_relaxed), size) : 1;
 }
 
 bool is_inherited() {
@@ -405,8 +412,12 @@ ssize_t receive_parts(int fd, File& file, std::span<const iovec> into, int flags
   }
   std::size_t size = 0;
   if (const int error = check(into, size); error < 0) return error;
-  if (file.is_stream() && (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL) {
-    return receive_all(fd, file, into, size, flags);
+  if (const std::size_t least = least_of(file, size, flags); least > 1) {
+    const ssize_t got = receive_all(fd, file, into, least, flags);
+    if (got < 0) return got;
+    if (address_size != nullptr) *address_size = 0;
+    if (message != nullptr) put_rest(file, *message);
+    return got;
   }
   Patience patience(fd, file, flags);
   for (;;) {
