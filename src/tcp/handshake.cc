@@ -120,16 +120,6 @@ void ask_again_soon(Core& core, Tcb& tcb, Instant now) {
       std::min(tcb.deadline(Timer::kRetransmit), now + core.config.syn_after_reset));
 }
 
-// RFC 6298 §5.7: a SYN went again, so a round trip may take longer than a second. DEVIATES: with
-// timestamps the answer tells how long it was.
-void expect_long_path(const Core& core, Tcb& tcb, const Segment& answer, Instant now) {
-  if (const Duration rtt = rtt_by_timestamp(tcb, answer, now); rtt > Duration{}) {
-    measure_rtt(core.config, tcb, rtt);
-  } else {
-    tcb.rto = core.config.rto_after_lost_syn;
-  }
-}
-
 }  // namespace
 
 unsigned deferrals(const Core& core, const Tcb& tcb) {
@@ -161,7 +151,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
     measure_rtt(core.config, tcb, rtt);
     tcb.min_rtt = rtt;
   } else if (tcb.backoff > 0 && !tcb.deferred) {
-    expect_long_path(core, tcb, segment, now);
+    tcb.rto = core.config.rto_after_lost_syn;  // RFC 6298 §5.7: it may be a long path
   }
   bbr_established(tcb, now);
   if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
