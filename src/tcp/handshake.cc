@@ -121,18 +121,8 @@ void ask_again_soon(Core& core, Tcb& tcb, Instant now) {
       std::min(tcb.deadline(Timer::kRetransmit), now + core.config.syn_after_reset));
 }
 
-// RFC 6298 §5.7: a SYN went again, so a round trip may take longer than a second. DEVIATES: with
-// timestamps the answer tells how long it was.
-void expect_long_path(const Core& core, Tcb& tcb, const Segment& answer, Instant now) {
-  if (const Duration rtt = rtt_by_timestamp(tcb, answer, now); rtt > Duration{}) {
-    measure_rtt(core.config, tcb, rtt);
-  } else {
-    tcb.rto = core.config.rto_after_lost_syn;
-  }
-}
-
 // RFC 6298 §2.2, §3, once.
-void measure_handshake(const Core& core, Tcb& tcb, const Segment& answer, Instant now) {
+void measure_handshake(const Core& core, Tcb& tcb, Instant now) {
   if (tcb.srtt != Duration{}) return;
   if (tcb.retries == 0) {
     const Instant answered = tcb.deferred ? tcb.progress_at : now;
@@ -140,7 +130,7 @@ void measure_handshake(const Core& core, Tcb& tcb, const Segment& answer, Instan
     measure_rtt(core.config, tcb, rtt);
     tcb.min_rtt = rtt;
   } else if (tcb.backoff > 0 && !tcb.deferred) {
-    expect_long_path(core, tcb, answer, now);
+    tcb.rto = core.config.rto_after_lost_syn;  // §5.7: it may be a long path
   }
 }
 
@@ -169,7 +159,7 @@ void become_established(Core& core, Tcb& tcb, const Segment& segment, Instant no
   // A SYN that was lost says that the path is full: RFC 6298 §5.7, RFC 6928 §2.
   const bool lost = tcb.retries > 1 && !tcb.deferred;
   tcb.congestion.cwnd = lost ? tcb.mss : initial_cwnd(core.config, tcb.mss);
-  measure_handshake(core, tcb, segment, now);
+  measure_handshake(core, tcb, now);
   bbr_established(tcb, now);
   if (is_unsent_bounded(core, tcb)) bound_unsent(core, tcb);
   note_answer(tcb, now);
@@ -353,7 +343,7 @@ bool establish(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
     finish(core, tcb, End::kAborted, now);
     return false;
   }
-  measure_handshake(core, tcb, segment, now);  // the owner may want to know how far the peer is
+  measure_handshake(core, tcb, now);  // the owner may want to know how far the peer is
   if (!hand_over(core, tcb, *listener, now)) return false;
   become_established(core, tcb, segment, now);
   return true;

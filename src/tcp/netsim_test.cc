@@ -115,7 +115,11 @@ void run_random(std::uint64_t seed) {
               .corrupt = chance(0.02),
               .mark = chance(0.1),
               .reorder_delay = Duration(static_cast<std::int64_t>(rng.below(60'000'000)))},
-             seed, {.ecn = rng.below(2) == 0, .mtu_probing = probing});
+             seed,
+             {.timestamps = rng.below(4) != 0,
+              .sack = rng.below(4) != 0,
+              .ecn = rng.below(2) == 0,
+              .mtu_probing = probing});
   // Longer ones vanish, or all pass.
   const std::size_t longest = probing == MtuProbing::kOff ? 1514 : 1294 + rng.below(440);
   net.filter = [&](unsigned /*from*/, const std::vector<std::byte>& frame) {

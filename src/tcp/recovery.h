@@ -23,6 +23,7 @@ struct AckSummary {
   bool duplicate = false;      // without SACK: RFC 5681 §2
   bool original = false;       // something arrived that was never sent again
   bool retransmitted = false;  // something was acknowledged that was
+  Instant resent_at{};         // the latest of that, for the last time
   bool dsack = false;
   bool newly_lost = false;
   std::uint32_t dsack_bytes = 0;
@@ -55,8 +56,6 @@ void see_congestion(Tcb& tcb, Signal signal, Instant now);
 
 // RFC 4821 §7.6.2: what a probe lost is sent again, and nothing else follows from it.
 bool has_lost_to_congestion(Tcb& tcb);
-// RFC 7323 §4.1: the round trip of what a segment answers; 0: it does not tell.
-Duration rtt_by_timestamp(const Tcb& tcb, const Segment& segment, Instant now);
 // RFC 6298 §2.
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample);
 // RFC 6298 §5.5: the time-out, doubled as often as it has expired.

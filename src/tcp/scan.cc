@@ -21,6 +21,7 @@ void delivered(Tcb& tcb, const Range& range, Seq end, AckSummary& summary) {
   }
   if (range.ever_retransmitted) {
     summary.retransmitted = true;
+    summary.resent_at = std::max(summary.resent_at, range.sent);
   } else {
     if (end <= tcb.high_seq) summary.original = true;
     const Duration rtt = std::max(summary.now - range.sent, Duration(1));
@@ -110,6 +111,19 @@ void take_sack(Core& core, Tcb& tcb, const Segment& segment, AckSummary& summary
   }
 }
 
+// RFC 7323 §4.1, of what was sent again. An echo from before the last time tells nothing: it may be
+// a late answer, or one to the last time, where the answer before was lost (§5.3: the peer keeps
+// the time of what advanced its window). After a time-out that would be as long as the time-out.
+Duration rtt_by_timestamp(const Tcb& tcb, const Segment& segment, const AckSummary& summary) {
+  const auto& timestamps = segment.options.timestamps;
+  if (!tcb.timestamps_on || !timestamps || timestamps->echo == 0) return {};
+  const std::uint32_t sent = timestamp(tcb, summary.resent_at);
+  if (static_cast<std::int32_t>(timestamps->echo - sent) < 0) return {};
+  const std::uint32_t age = timestamp(tcb, summary.now) - timestamps->echo;
+  constexpr std::uint32_t kMost = 600'000;
+  return age < kMost ? std::chrono::milliseconds(std::max(age, 1U)) : Duration{};
+}
+
 }  // namespace
 
 AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Instant now) {
@@ -121,7 +135,7 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     const std::uint64_t offset = tcb.una_offset + summary.acked;
     tcb.una_offset = std::min(offset, tcb.write_end);  // a FIN is no byte
     tcb.snd_una = segment.ack;
-    summary.stamp_rtt = rtt_by_timestamp(tcb, segment, now);
+    if (summary.retransmitted) summary.stamp_rtt = rtt_by_timestamp(tcb, segment, summary);
   }
   if (tcb.sack_on && segment.options.sack_count > 0) take_sack(core, tcb, segment, summary);
   tcb.delivered += summary.segments;
@@ -131,14 +145,6 @@ AckSummary scan_acknowledgment(Core& core, Tcb& tcb, const Segment& segment, Ins
     tcb.reordering = std::max(tcb.reordering, std::min(late, core.config.max_reordering));
   }
   return summary;
-}
-
-Duration rtt_by_timestamp(const Tcb& tcb, const Segment& segment, Instant now) {
-  constexpr std::uint32_t kMost = 600'000;
-  const auto& timestamps = segment.options.timestamps;
-  if (!tcb.timestamps_on || !timestamps || timestamps->echo == 0) return {};
-  const std::uint32_t age = timestamp(tcb, now) - timestamps->echo;
-  return age < kMost ? std::chrono::milliseconds(std::max(age, 1U)) : Duration{};
 }
 
 void measure_rtt(const Config& config, Tcb& tcb, Duration sample) {

@@ -21,6 +21,7 @@ constexpr Duration kLongestCorkTime = std::chrono::seconds(1);
 constexpr Duration kRetryTime = std::chrono::milliseconds(1);  // when memory lacks
 constexpr Duration kTimerLateness = std::chrono::microseconds(100);
 constexpr Duration kProbeSlack = std::chrono::milliseconds(2);
+constexpr Duration kFirstProbe = std::chrono::seconds(1);             // before there is a sample
 constexpr Duration kLoneProbeSlack = std::chrono::milliseconds(200);  // for a delayed ACK
 
 // What one call of output() may still do.
@@ -272,7 +273,7 @@ void send_new(Core& core, Tcb& tcb, Instant now, Budget& budget) {
 bool may_probe_tail(const Tcb& tcb) {
   return tcb.core->config.tail_probes && tcb.sack_on && !tcb.tlp_sent &&
          tcb.recovery <= RecoveryState::kDisorder && tcb.scoreboard.sacked() == 0 &&
-         tcb.srtt > Duration{} && tcb.backoff == 0;
+         tcb.backoff == 0 && !tcb.syn_ack_owed;
 }
 
 // RFC 6298 §5.1: a time-out that is under way is not put off by new data, a probe is (RFC 8985
@@ -306,7 +307,8 @@ void start_retransmit_timer(Core& core, Tcb& tcb, Instant since, Instant now) {
   tcb.retransmit_mode = RetransmitMode::kRto;
   if (may_probe_tail(tcb)) {
     const Duration slack = tcb.outstanding() <= tcb.mss ? kLoneProbeSlack : kProbeSlack;
-    when = std::min(when, now + 2 * tcb.srtt + slack);
+    const bool measured = tcb.srtt > Duration{};
+    when = std::min(when, now + (measured ? 2 * tcb.srtt + slack : kFirstProbe));
     tcb.retransmit_mode = RetransmitMode::kTailProbe;
   }
   if (const Duration most = tcb.options.user_timeout; most > Duration{}) {

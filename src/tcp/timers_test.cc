@@ -177,6 +177,22 @@ SCRIPT(Timers, AckOfARetransmission_WithTimestamps_IsASample, R"(
   +0.01 < . 1:1(0) ack 201 <TS val 600 ecr 440>
 )")
 
+// But for an answer to the first retransmission that comes after the second, and may be its.
+SCRIPT(Timers, AckOfARetransmission_WithAnEarlierTimestamp_IsNoSample, R"(
+  given ESTABLISHED <mss 1460,TS val 500 ecr 0,wscale 7>
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +0.21 > P. 1:101(100) ack 1
+  +0.42 > P. 1:101(100) ack 1
+  +0.01 < . 1:1(0) ack 101 <TS val 600 ecr 220>
+  info srtt_us 10000
+  +0 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.84 > P. 101:201(100) ack 1
+  +0.01 < . 1:1(0) ack 201 <TS val 600 ecr 1490>
+  info srtt_us 10000
+)")
+
 // RFC 7323 §4.1: what acknowledges nothing new may have waited for long.
 SCRIPT(Timers, AckOfNothingNew_WithTimestamps_IsNoSample, R"(
   given ESTABLISHED <mss 1460,TS val 500 ecr 0,wscale 7>
@@ -254,7 +270,7 @@ SCRIPT(Timers, LostSyn_FirstDataWaitsForThreeSeconds, R"(
   +0 connect
   +0 > S 0:0(0)
   +1 > S 0:0(0)
-  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
+  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,wscale 7>
   +0 > . 1:1(0) ack 1
   +0 write 100
   +0 > P. 1:101(100) ack 1
@@ -263,7 +279,7 @@ SCRIPT(Timers, LostSyn_FirstDataWaitsForThreeSeconds, R"(
 )")
 
 SCRIPT(Timers, LostSynAck_FirstDataWaitsForThreeSeconds, R"(
-  given SYN_RECEIVED
+  given SYN_RECEIVED <mss 1460,wscale 7>
   +1 > S. 0:0(0) ack 1
   +0.1 < . 1:1(0) ack 1
   +0 write 100
@@ -272,15 +288,24 @@ SCRIPT(Timers, LostSynAck_FirstDataWaitsForThreeSeconds, R"(
   +0.01 < . 1:1(0) ack 101
 )")
 
-// The answer tells which SYN it is for.
-SCRIPT(Timers, LostSyn_WithTimestamps_IsMeasured, R"(
+// RFC 8985 §7.2: a probe does no harm if the path is one. The first sample ends it.
+SCRIPT(Timers, LostSyn_FirstDataIsProbedAfterASecond, R"(
   +0 connect
   +0 > S 0:0(0)
   +1 > S 0:0(0)
-  +0.101 < S. 0:0(0) ack 1 win 65535 <mss 1460,TS val 1 ecr 1,wscale 7>
+  +0.1 < S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK,wscale 7>
   +0 > . 1:1(0) ack 1
-  info srtt_us 100000
-  info rto_ms 300
+  +0 write 100
+  +0 > P. 1:101(100) ack 1
+  +1 > P. 1:101(100) ack 1
+  count probes 1
+  +3 > P. 1:101(100) ack 1
+  count timeouts 1
+  +0.01 < . 1:1(0) ack 101
+  +0 write 100
+  +0 > P. 101:201(100) ack 1
+  +0.01 < . 1:1(0) ack 201
+  info rto_ms 210
 )")
 
 // RFC 6928 §2: what is lost twice says that the path is full.
