@@ -15,7 +15,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     header.checksum = be16(checksum(Bytes(packet).first(header_size)));
   }
   const auto ipv4 = parse_ipv4(packet);
-  if (!ipv4) return 0;
+  if (!ipv4) {
+    if (!is_ipv4_option_problem(ipv4.error())) return 0;
+    const std::size_t size_of_header = view_as<Ipv4Header>(Bytes(packet)).header_size();
+    const auto at = ipv4_option_problem_at(Bytes(packet).first(size_of_header));
+    CHECK(at && *at >= sizeof(Ipv4Header) && *at < size_of_header);
+    return 0;
+  }
   CHECK(ipv4->total_length <= packet.size() && ipv4->header_size() <= ipv4->total_length);
   static_cast<void>(ipv4->options.router_alert());
   check_round_trip(parse_ipv4, packet, ipv4->header_size());

@@ -126,6 +126,35 @@ TEST(Vlan, HostInsideOne_SpeaksAndHearsItsTagOnly) {
   EXPECT_EQ(host->pool->in_use(), 0U);
 }
 
+// Of what is wrong with another's packets nothing is told.
+TEST(Vlan, HostInsideOne_ReportsNothingOfAnother) {
+  StackOptions options = kTestStack;
+  options.vlan = kVlan;
+  const auto host = TestHost::configured(options);
+  host->receive(
+      tagged(arp({.sender_mac = kPeerMac, .sender_ip = kPeer4, .target_ip = kOurs4}), kVlan));
+  host->receive(tagged(
+      ndp(wire::NeighbourSolicitation{.target = kOurs6, .source_mac = kPeerMac}, kPeer6, kOurs6),
+      kVlan));
+  host->sent.clear();
+  wire::Ipv4 header{.protocol = wire::kProtocolIcmp, .source = kPeer4, .destination = kOurs4};
+  for (const unsigned byte : {7U, 0U, 4U, 0U}) {
+    header.options.bytes[header.options.size++] = static_cast<std::byte>(byte);
+  }
+  const ByteVector four = ipv4(header, pattern(8, 1));
+  const ByteVector six = ipv6(wire::kProtocolDestinationOptions,
+                              wire::from_hex("3a 00 9e 04 00 00 00 00") + pattern(8, 1));
+  for (const ByteVector& frame : {four, six}) {
+    host->receive(frame);
+    host->receive(tagged(frame, kVlan + 1));
+    EXPECT_TRUE(host->sent.empty());
+    host->receive(tagged(frame, kVlan));
+    EXPECT_EQ(host->sent.size(), 1U);
+    host->sent.clear();
+  }
+  EXPECT_EQ(host->pool->in_use(), 0U);
+}
+
 TEST(Vlan, FragmentsInsideOne_AreOneDatagram) {
   StackOptions options = kTestStack;
   options.vlan = kVlan;

@@ -36,6 +36,12 @@ Status check_address(const wire::Prefix<Address>& prefix) {
                .what = fmt::format("{} is no address that a host can have", prefix.to_text())});
 }
 
+// Whether a frame with these tags is of the network that the host is in.
+bool is_of_our_vlan(const Context& context, std::size_t tags, std::uint16_t tci) {
+  constexpr std::uint16_t kVlanId = 0x0fff;
+  return context.vlan ? tags == 1 && (tci & kVlanId) == *context.vlan : tags == 0;
+}
+
 // The octet that names what a whole datagram carries: where a "next header unknown" points.
 std::uint32_t next_header_at(const packet::Packet& packet, const PacketLayout& layout) {
   const wire::Bytes head = packet.first().bytes().subspan(layout.l3);
@@ -146,6 +152,8 @@ void Stack::receive(PacketPtr frame, Instant now) {
                                          {.accept_vlan = context_.vlan.has_value()});
   if (!layout) {
     context_.drops.count(layout.error().reason);
+    const auto ethernet = wire::parse_ethernet(frame->first().bytes());
+    if (!ethernet || !is_of_our_vlan(context_, ethernet->tag_count, ethernet->tags[0].tci)) return;
     ipv4_.refused(*frame, layout.error(), now);
     ipv6_.refused(*frame, layout.error(), now);
     return;
@@ -154,11 +162,7 @@ void Stack::receive(PacketPtr frame, Instant now) {
 }
 
 void Stack::receive(PacketPtr frame, const PacketLayout& layout, Instant now) {
-  constexpr std::uint16_t kVlanId = 0x0fff;
-  const bool here = context_.vlan
-                        ? layout.vlan_tags == 1 && (layout.vlan_tci & kVlanId) == *context_.vlan
-                        : layout.vlan_tags == 0;
-  if (!here) {
+  if (!is_of_our_vlan(context_, layout.vlan_tags, layout.vlan_tci)) {
     context_.drops.count(Discard::kVlanOther);
     return;
   }
