@@ -111,7 +111,8 @@ SCRIPT(Figures, OfTimeouts, R"(
   info timed_out_ms 520
   +0 write 100
   +0 > P. 101:201(100) ack 1
-  +0.21 > P. 101:201(100) ack 1
+  # The time-out is what it was: nothing was sent but once since (RFC 6298 §3).
+  +0.84 > P. 101:201(100) ack 1
   info timeout_rows 2
   info timeouts 3
 )")
