@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# path_error_test.sh TIDELINE: what ICMP says of streams (IP_RECVERR, IPV6_RECVERR), asked of the kernel's sockets, and in the
-# same way of ours in a program and at a front end. The peer is a program that plays TCP and routers on the far end of a veth.
+# path_error_test.sh TIDELINE: what ICMP says of streams (IP_RECVERR, IPV6_RECVERR) and of datagrams, asked of the kernel's
+# sockets, and in the same way of ours in a program and at a front end. The peer is a program that plays TCP and routers on the far end of a veth.
 . "$(dirname "$0")/common.sh"
 export XDG_RUNTIME_DIR=$directory
 cd "$directory"
@@ -10,7 +10,8 @@ python=/usr/bin/python3
 cat >wire.py <<'PYTHON'
 # The far end: 192.0.2.5 and 2001:db8::5, behind a router .9 that complains. Of port 81 it says that the host is unreachable,
 # of 82 that time was exceeded; 83 is a peer that acknowledges no data, of which each first transmission is called
-# unreachable; 84 the same, but something comes from it behind the complaint.
+# unreachable; 84 the same, but something comes from it behind the complaint. Of datagrams to 85 that they make no sense, to
+# 86 that they are forbidden, to 87 that there is no route, to 88 that nobody has the protocol.
 import select, socket, struct, sys
 
 link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -69,6 +70,13 @@ def tcp_came(to, version, ip, head):
     complain(to, version, ip, whole, *unreachable)
     if port == 84 and first: segment(to, version, source, ports, 1000, seq, 0x18, b"hi")
 
+DATAGRAMS = {4: {85: (12, 0), 86: (3, 13), 87: (3, 0), 88: (3, 2)}, 6: {85: (4, 0), 86: (1, 1), 87: (1, 0), 88: (4, 1)}}
+
+def datagram_came(to, version, ip, head):
+    whole = struct.unpack("!H", ip[2:4])[0] if version == 4 else 40 + struct.unpack("!H", ip[4:6])[0]
+    said = DATAGRAMS[version].get(struct.unpack("!H", ip[head + 2:head + 4])[0])
+    if said: complain(to, version, ip, whole, *said)
+
 print("ready", flush=True)
 while True:
     frame = link.recv(65536)
@@ -78,10 +86,14 @@ while True:
         put(to, 0x0806, rest[:6] + b"\0\2" + MAC + HOSTS[4] + rest[8:18])
     elif ether_type == 0x0800 and rest[16:20] == HOSTS[4] and rest[9] == 6:
         tcp_came(to, 4, rest, (rest[0] & 15) * 4)
+    elif ether_type == 0x0800 and rest[16:20] == HOSTS[4] and rest[9] == 17:
+        datagram_came(to, 4, rest, (rest[0] & 15) * 4)
     elif ether_type == 0x86DD and rest[6] == 58 and rest[40] == 135 and rest[48:64] == HOSTS[6] and any(rest[8:24]):
         put_packet(to, 6, HOSTS[6], rest[8:24], 58, struct.pack("!BBHI", 136, 0, 0, 3 << 29) + HOSTS[6] + b"\2\1" + MAC, 2)
     elif ether_type == 0x86DD and rest[24:40] == HOSTS[6] and rest[6] == 6:
         tcp_came(to, 6, rest, 40)
+    elif ether_type == 0x86DD and rest[24:40] == HOSTS[6] and rest[6] == 17:
+        datagram_came(to, 6, rest, 40)
 PYTHON
 
 cat >ask.py <<'PYTHON'
@@ -173,6 +185,23 @@ with stream(0) as s:
     assert s.recv(10) == b"hi"  # which came behind the error
     assert not events(s, select.POLLIN, 0)
     assert nothing_kept(s)
+
+# Of datagrams, who is connected hears what is hard though he has not asked; who is not hears nothing.
+hard = {85: errno.EPROTO, 86: errno.EHOSTUNREACH if ipv4 else errno.EACCES, 88: errno.ENOPROTOOPT if ipv4 else errno.EPROTO}
+with socket.socket(family, socket.SOCK_DGRAM) as soft, socket.socket(family, socket.SOCK_DGRAM) as loose:
+    soft.connect((address, 87))
+    soft.send(b"x")
+    loose.sendto(b"x", (address, 85))
+    for port, wanted in hard.items():
+        with socket.socket(family, socket.SOCK_DGRAM) as s:
+            s.connect((address, port))
+            s.send(b"x")
+            wait_error(s)
+            assert error_of(s) == wanted and error_of(s) == 0, port
+            s.send(b"x")
+            wait_error(s)
+            assert failure(s.recv, 10) == wanted, port
+    assert events(soft, select.POLLIN, 0) == 0 and events(loose, select.POLLIN, 0) == 0  # theirs came before
 PYTHON
 
 ip link add tlv0 type veth peer name tlv1
@@ -190,7 +219,7 @@ ask() {  # ask WHERE COMMAND...
   for address in 192.0.2.5 2001:db8::5; do
     timeout 120 "$@" "$python" ask.py "$address" >ask.log 2>&1 || fail "$where, $address"
   done
-  echo "path errors of streams, $where"
+  echo "path errors, $where"
 }
 
 ask "the kernel" env

@@ -228,7 +228,7 @@ TEST_F(Queues, WhatThePeerHasNotTakenIsTold) {
   EXPECT_TRUE(until([&] { return outgoing(near_) == 0; }));
   EXPECT_EQ(outgoing(near_, SIOCOUTQNSD), 0);
   int size = 0;
-  for (const unsigned long request : {SIOCOUTQ, SIOCOUTQNSD}) {
+  for (const unsigned long request : std::array<unsigned long, 2>{SIOCOUTQ, SIOCOUTQNSD}) {
     EXPECT_EQ(::ioctl(listener_, request, &size), -1);
     EXPECT_EQ(errno, EINVAL);
   }
