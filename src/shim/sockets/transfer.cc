@@ -2,8 +2,8 @@
 #include "shim/sockets/transfer.h"
 
 #include <linux/errqueue.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -275,7 +275,7 @@ void put_rest(const File& file, msghdr& message) {
   }
   int rest = static_cast<int>(std::min<std::size_t>(file.socket().readable_bytes(), INT_MAX));
   if (rest == 0 && (file.socket().readiness(POLLRDHUP) & POLLRDHUP) != 0) rest = 1;
-  put_control(message, SOL_TCP, TCP_CM_INQ, &rest, sizeof(rest));
+  put_control(message, IPPROTO_TCP, TCP_CM_INQ, &rest, sizeof(rest));
 }
 
 ssize_t receive_once(int fd, File& file, std::span<const iovec> into, int flags, sockaddr* address,
