@@ -218,10 +218,11 @@ double packets_of_datagrams(double loss, std::uint64_t seed, std::uint64_t messa
 }
 
 // The same of TCP, which sends again what is missing: packets with payload for as many bytes as ten
-// segments have.
+// segments have. Without the search for the path's MTU: from 20 % on it takes the time-outs for a
+// path that drops long packets (RFC 4821 §7.7), and the segments are no longer ten.
 double packets_of_tcp(double loss, std::uint64_t seed, std::uint64_t messages) {
   constexpr std::size_t kTcpSegment = 1448;
-  tcp::test::SimNet net({.loss = loss}, seed);
+  tcp::test::SimNet net({.loss = loss}, seed, {.mtu_probing = tcp::MtuProbing::kOff});
   std::uint64_t packets = 0;
   net.filter = [&](unsigned from, const Bytes& frame) {
     if (from == 0 && frame.size() > 66) ++packets;
