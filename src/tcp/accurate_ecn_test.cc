@@ -200,6 +200,49 @@ SCRIPT(AccurateEcn, RcvSegment_WithClearedCounter_MarksNothing, R"(
   +0 > PAE. 101:201(100) ack 1
 )")
 
+// But they are clear after three marks, too: of data, as the option tells; of DCTCP the SYN, the
+// acknowledgment behind it and the first data.
+SCRIPT(AccurateEcn, RcvCounter_AfterThreeMarks_IsNotCleared, R"(
+  config reno
+  config accurate_ecn
+  +0 connect
+  +0 > SAWE 0:0(0)
+  +0.01 < SW. 0:0(0) ack 1 win 65535 <mss 1000,accecn e0 1 ce 0>
+  +0 > W. 1:1(0) ack 1
+  +0 write 3000
+  +0 > AE. 1:1001(1000) ack 1 ect
+  +0 > AE. 1001:2001(1000) ack 1 ect
+  +0 > PAE. 2001:3001(1000) ack 1 ect
+  +0.01 < . 1:1(0) ack 3001 <accecn e0 1 ce 3000>
+  +0 write 100
+  +0 > PAE. 3001:3101(100) ack 1 ect
+)")
+SCRIPT(AccurateEcn, RcvCounter_Dctcp_AfterThreeMarks_IsNotCleared, R"(
+  config dctcp
+  +0 connect
+  +0 > SAWE 0:0(0) ect
+  +0.01 < SA. 0:0(0) ack 1 win 65535 <mss 1000,accecn e0 1 ce 0> ect0
+  +0 > A. 1:1(0) ack 1 ect
+  +0 write 1000
+  +0 > PAE. 1:1001(1000) ack 1 ect
+  +0.01 < . 1:1(0) ack 1001 <accecn e0 1 ce 1000>
+  +0 write 100
+  +0 > PAE. 1001:1101(100) ack 1 ect
+)")
+SCRIPT(AccurateEcn, RcvCounter_OfTwoMarks_IsCleared, R"(
+  config accurate_ecn
+  +0 connect
+  +0 > SAWE 0:0(0)
+  +0.01 < SW. 0:0(0) ack 1 win 65535 <mss 1000,accecn e0 1 ce 0>
+  +0 > W. 1:1(0) ack 1
+  +0 write 2000
+  +0 > AE. 1:1001(1000) ack 1 ect
+  +0 > PAE. 1001:2001(1000) ack 1 ect
+  +0.01 < . 1:1(0) ack 2001 <accecn e0 1 ce 2000>
+  +0 write 100
+  +0 > PAE. 2001:2101(100) ack 1
+)")
+
 // §3.2.2: packets are counted modulo 8, bytes told by the option; two marks are told at once.
 SCRIPT(AccurateEcn, RcvMarks_Established_AreCounted, R"(
   given LISTEN

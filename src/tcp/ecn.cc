@@ -66,6 +66,17 @@ void judge_handshake(Tcb& tcb, unsigned code) {
   if (*seen == kCe) ++ecn.peer_ce_packets;
 }
 
+// Of data by the option; and of DCTCP the SYN and the acknowledgment behind it may be marked, too.
+bool may_be_three_marks(const Tcb& tcb, const Segment& segment) {
+  const auto& option = segment.options.accurate_ecn;
+  const auto ce = option ? option->ce() : std::nullopt;
+  if (!ce) return false;
+  const std::uint32_t bytes = (*ce - tcb.accurate_ecn->peer_ce_bytes) & kOptionMask;
+  const std::uint32_t of_data = (bytes + tcb.mss - 1) / tcb.mss;
+  const bool marks_all = tcb.options.congestion == CongestionAlgorithm::kDctcp;
+  return of_data >= (marks_all ? 1 : 3);
+}
+
 std::uint32_t bytes_seen(const AccurateEcn& ecn) {
   return ecn.ce_bytes + ecn.ect0_bytes + ecn.ect1_bytes;
 }
@@ -182,8 +193,8 @@ void count_ecn(Tcb& tcb, const Segment& segment) {
     ecn.feedback_begun = false;  // a counter has not come yet
     return;
   }
-  // §3.2.2.4: something clears the flags.
-  if (first && ace == 0) ecn.sends_ect = false;
+  // §3.2.2.4: something clears the flags. But they are 0 after three marks, too.
+  if (first && ace == 0 && !may_be_three_marks(tcb, segment)) ecn.sends_ect = false;
 }
 
 std::uint32_t read_ecn_feedback(Tcb& tcb, const Segment& segment, std::uint32_t delivered) {
